@@ -1,0 +1,221 @@
+/* Files: private mappings for reading, complete-or-nothing files for writing. */
+#include "base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/error.h"
+
+enum { BUFFER_BYTES = 1 << 20, MAX_OPEN_WRITERS = 16 };
+
+/* Paths of the temporary files that exist now, for cop_writer_abort_all. */
+static _Atomic(char *) open_temporaries[MAX_OPEN_WRITERS];
+
+coppice_status cop_mapping_open(const char *path, cop_mapping *out, coppice_error *err) {
+    *out = (cop_mapping){0};
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return cop_fail_errno(err, "%s: cannot open", path);
+    coppice_status status = COPPICE_OK;
+    struct stat info;
+    if (fstat(fd, &info) != 0) {
+        status = cop_fail_errno(err, "%s: cannot stat", path);
+    } else if (!S_ISREG(info.st_mode)) {
+        status = cop_fail(err, COPPICE_IO, "%s: not a regular file", path);
+    } else if (info.st_size > 0) {
+        void *data = mmap(NULL, (size_t)info.st_size, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
+        if (data == MAP_FAILED)
+            status = cop_fail_errno(err, "%s: cannot map", path);
+        else
+            *out = (cop_mapping){.data = data, .bytes = (size_t)info.st_size};
+    }
+    close(fd);
+    cop_error_locate(status ? err : NULL, path, NULL, -1);
+    return status;
+}
+
+void cop_mapping_close(cop_mapping *mapping) {
+    if (mapping->data)
+        munmap(mapping->data, mapping->bytes);
+    *mapping = (cop_mapping){0};
+}
+
+static void remember(char *temporary) {
+    for (int i = 0; i < MAX_OPEN_WRITERS; i++) {
+        char *none = NULL;
+        if (atomic_compare_exchange_strong(&open_temporaries[i], &none, temporary))
+            return;
+    }
+}
+
+static void forget(char *temporary) {
+    for (int i = 0; i < MAX_OPEN_WRITERS; i++) {
+        char *expected = temporary;
+        if (atomic_compare_exchange_strong(&open_temporaries[i], &expected, NULL))
+            return;
+    }
+}
+
+void cop_writer_abort_all(void) {
+    for (int i = 0; i < MAX_OPEN_WRITERS; i++) {
+        char *path = atomic_load(&open_temporaries[i]);
+        if (path)
+            unlink(path);
+    }
+}
+
+static void release(cop_writer *writer) {
+    if (writer->fd > 0)
+        close(writer->fd);
+    if (writer->temporary)
+        forget(writer->temporary);
+    free(writer->target);
+    free(writer->temporary);
+    free(writer->buffer);
+    *writer = (cop_writer){0};
+}
+
+/* The mode that a new file would get, or that of the file to be replaced. */
+static mode_t target_mode(const char *target) {
+    struct stat info;
+    if (stat(target, &info) == 0)
+        return info.st_mode & 0777;
+    mode_t mask = umask(0);
+    umask(mask);
+    return 0666 & ~mask;
+}
+
+coppice_status cop_writer_open(cop_writer *writer, const char *target, bool overwrite,
+                               coppice_error *err) {
+    *writer = (cop_writer){.keep_existing = !overwrite};
+    struct stat info;
+    if (stat(target, &info) == 0) {
+        if (!S_ISREG(info.st_mode))
+            return cop_fail(err, COPPICE_IO, "%s: exists and is not a regular file", target);
+        if (!overwrite)
+            return cop_fail(err, COPPICE_EXISTS, "%s: already exists (use --force to replace it)",
+                            target);
+    }
+    char *resolved = realpath(target, NULL);
+    writer->target = resolved ? resolved : strdup(target);
+    writer->buffer = malloc(BUFFER_BYTES);
+    if (writer->target && asprintf(&writer->temporary, "%s.tmp-XXXXXX", writer->target) < 0)
+        writer->temporary = NULL;
+    if (!writer->target || !writer->buffer || !writer->temporary) {
+        release(writer);
+        return cop_fail_memory(err, BUFFER_BYTES);
+    }
+    writer->fd = mkostemp(writer->temporary, O_CLOEXEC);
+    if (writer->fd < 0) {
+        coppice_status status = cop_fail_errno(err, "%s: cannot create", target);
+        release(writer);
+        return status == COPPICE_NOT_FOUND ? COPPICE_IO : status;
+    }
+    remember(writer->temporary);
+    fchmod(writer->fd, target_mode(writer->target));
+    return COPPICE_OK;
+}
+
+static void write_all(cop_writer *writer, const unsigned char *data, size_t bytes) {
+    while (bytes > 0 && !writer->error) {
+        ssize_t n = write(writer->fd, data, bytes);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0) {
+            writer->error = errno;
+            return;
+        }
+        data += n;
+        bytes -= (size_t)n;
+    }
+}
+
+static void flush(cop_writer *writer) {
+    write_all(writer, writer->buffer, writer->used);
+    writer->used = 0;
+}
+
+void cop_writer_write(cop_writer *writer, const void *data, size_t bytes) {
+    writer->written += bytes;
+    if (bytes > BUFFER_BYTES - writer->used)
+        flush(writer);
+    if (bytes >= BUFFER_BYTES) {
+        write_all(writer, data, bytes);
+        return;
+    }
+    if (bytes)
+        memcpy(writer->buffer + writer->used, data, bytes);
+    writer->used += bytes;
+}
+
+static void sync_folder(const char *path) {
+    char *slash = strrchr(path, '/');
+    char *folder = slash ? strndup(path, slash == path ? 1 : (size_t)(slash - path)) : strdup(".");
+    int fd = folder ? open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    if (fd >= 0) {
+        fsync(fd);
+        close(fd);
+    }
+    free(folder);
+}
+
+/* rename(2), or link(2) when an existing target must not be replaced: both are atomic. */
+static int publish(const cop_writer *writer) {
+    if (!writer->keep_existing)
+        return rename(writer->temporary, writer->target);
+    if (renameat2(AT_FDCWD, writer->temporary, AT_FDCWD, writer->target, RENAME_NOREPLACE) == 0)
+        return 0;
+    if (errno != EINVAL && errno != ENOSYS)
+        return -1;
+    if (link(writer->temporary, writer->target) != 0)
+        return -1;
+    return unlink(writer->temporary);
+}
+
+coppice_status cop_writer_commit(cop_writer *writer, coppice_error *err) {
+    flush(writer);
+    if (!writer->error && fsync(writer->fd) != 0)
+        writer->error = errno;
+    if (!writer->error && publish(writer) != 0)
+        writer->error = errno;
+    if (writer->error) {
+        errno = writer->error;
+        coppice_status status = cop_fail_errno(err, "%s: cannot write", writer->target);
+        cop_error_locate(err, writer->target, NULL, -1);
+        cop_writer_abort(writer);
+        return status;
+    }
+    sync_folder(writer->target);
+    release(writer);
+    return COPPICE_OK;
+}
+
+void cop_writer_abort(cop_writer *writer) {
+    if (writer->temporary && writer->fd > 0)
+        unlink(writer->temporary);
+    release(writer);
+}
+
+int64_t cop_file_bytes(const char *path) {
+    struct stat info;
+    return stat(path, &info) == 0 && S_ISREG(info.st_mode) ? (int64_t)info.st_size : -1;
+}
+
+char *cop_path_sibling(const char *path, const char *name) {
+    const char *slash = strrchr(path, '/');
+    size_t folder = slash ? (size_t)(slash - path) + 1 : 0;
+    char *result = malloc(folder + strlen(name) + 1);
+    if (!result)
+        return NULL;
+    memcpy(result, path, folder);
+    strcpy(result + folder, name);
+    return result;
+}

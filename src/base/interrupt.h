@@ -1,0 +1,10 @@
+/* A request to stop, set from a signal handler or another thread, polled by long loops. */
+#ifndef COP_BASE_INTERRUPT_H
+#define COP_BASE_INTERRUPT_H
+
+#include <stdbool.h>
+
+/* True after coppice_interrupt() until coppice_interrupt_clear(). */
+bool cop_interrupted(void);
+
+#endif
