@@ -1,0 +1,14 @@
+/* Everything that coppice offers. */
+#ifndef COPPICE_COPPICE_H
+#define COPPICE_COPPICE_H
+
+#include <coppice/data.h>
+#include <coppice/interrupt.h>
+#include <coppice/model.h>
+#include <coppice/prune.h>
+#include <coppice/runtime.h>
+#include <coppice/status.h>
+#include <coppice/tensor.h>
+#include <coppice/version.h>
+
+#endif

@@ -1,0 +1,130 @@
+/* Loading, looking at and saving ONNX models.
+ *
+ *     coppice_model *model = NULL;
+ *     coppice_error error;
+ *     if (coppice_model_load("net.onnx", &model, &error) != COPPICE_OK)
+ *         fprintf(stderr, "%s\n", error.message);
+ *
+ * A model keeps everything that was in its file: metadata, doc strings, functions, unknown fields,
+ * the order of nodes. Large weights are not copied but mapped from the file, privately: edits stay
+ * in memory until the model is saved, and the file may be replaced meanwhile (but not truncated).
+ *
+ * Threads: a model may be read from several threads at once; edits need exclusive use. */
+#ifndef COPPICE_MODEL_H
+#define COPPICE_MODEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <coppice/export.h>
+#include <coppice/status.h>
+#include <coppice/tensor.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct coppice_model coppice_model;
+
+/* Loads `path` and, from its folder, the external data that it names. *out is owned by the caller,
+ * free with coppice_model_free; NULL on failure.
+ * Errors: NOT_FOUND, IO; BAD_MODEL for anything that is not a well-formed ONNX model (truncated or
+ * nested too deep, shapes that overflow or disagree with their data, external data outside the
+ * model's folder or beyond its file); LIMIT. */
+COPPICE_API coppice_status coppice_model_load(const char *path, coppice_model **out,
+                                              coppice_error *error);
+
+/* The same from `bytes` bytes at `data`, which are copied. External data is refused. */
+COPPICE_API coppice_status coppice_model_load_memory(const void *data, size_t bytes,
+                                                     coppice_model **out, coppice_error *error);
+
+/* NULL is fine. Sessions made from the model must be freed before. */
+COPPICE_API void coppice_model_free(coppice_model *model);
+
+/* How a model is written. Initialise with coppice_save_options_init. */
+typedef struct coppice_save_options {
+    bool overwrite;            /* replace an existing target; default false: EXISTS */
+    const char *external_data; /* file name (no folder) for the weights beside the target; default
+                                  NULL: everything in one file */
+} coppice_save_options;
+
+COPPICE_API void coppice_save_options_init(coppice_save_options *options);
+
+/* Writes the model to `path`, complete or not at all. `options` may be NULL for the defaults.
+ * `bytes`, when not NULL, gets the size of all files written.
+ * Errors: EXISTS, IO; LIMIT when a single file would pass 2 GB (use external_data). */
+COPPICE_API coppice_status coppice_model_save(coppice_model *model, const char *path,
+                                              const coppice_save_options *options, int64_t *bytes,
+                                              coppice_error *error);
+
+/* Size in bytes of the files that the model was loaded from, external data included. */
+COPPICE_API int64_t coppice_model_file_bytes(const coppice_model *model);
+
+/* IR version, and the opset version of `domain` ("" is the default domain; 0: not imported). */
+COPPICE_API int64_t coppice_model_ir_version(const coppice_model *model);
+COPPICE_API int64_t coppice_model_opset(const coppice_model *model, const char *domain);
+
+/* Notes about the file that are no errors ("IR version 14 is newer than ..."). Index from 0; NULL
+ * behind the last. Owned by the model. */
+COPPICE_API const char *coppice_model_note(const coppice_model *model, size_t index);
+
+/* ---- inputs, outputs ---- */
+
+/* A graph input or output as declared. Strings are owned by the model. */
+typedef struct coppice_value_info {
+    const char *name;
+    coppice_type type;                      /* UNDEFINED when not a tensor */
+    int rank;                               /* -1: shape not declared */
+    int64_t dims[COPPICE_MAX_RANK];         /* -1: free */
+    const char *symbols[COPPICE_MAX_RANK];  /* the name of a free dimension, or NULL */
+} coppice_value_info;
+
+/* Inputs that a caller has to give: graph inputs without initializers, in order. */
+COPPICE_API size_t coppice_model_input_count(const coppice_model *model);
+COPPICE_API size_t coppice_model_output_count(const coppice_model *model);
+/* `index` must be below the count. */
+COPPICE_API coppice_value_info coppice_model_input(const coppice_model *model, size_t index);
+COPPICE_API coppice_value_info coppice_model_output(const coppice_model *model, size_t index);
+
+/* Opset imports by index; false behind the last. `domain` is owned by the model. */
+COPPICE_API bool coppice_model_opset_at(const coppice_model *model, size_t index,
+                                        const char **domain, int64_t *version);
+
+/* ---- weights ---- */
+
+/* One weight of one node: a row of `coppice inspect`. Strings are owned by the report. */
+typedef struct coppice_weight_info {
+    const char *initializer; /* its name; for a Constant node its output's name; "graph/name" in a
+                                sub-graph */
+    const char *node;        /* the node's name, or its first output's */
+    const char *op;          /* "Conv", "ConvTranspose", "Gemm" or "MatMul" */
+    coppice_type type;
+    uint32_t rank;
+    int64_t dims[COPPICE_MAX_RANK];
+    int64_t weights, zeros;
+    int64_t bytes;           /* as stored in the file */
+    int64_t macs;            /* multiply-accumulates of the node for one run, free dimensions 1; -1:
+                                shape unknown */
+    const char *pattern;     /* "dense", "unstructured", "2:4", "4x1", ... */
+    const char *kept_dense;  /* why prune keeps it dense by default, NULL: it is pruned */
+} coppice_weight_info;
+
+typedef struct coppice_inspection {
+    coppice_weight_info *weights;
+    size_t weight_count;
+    int64_t parameters, zeros; /* over all listed weights, a shared one counted once */
+    int64_t macs, macs_nonzero;
+} coppice_inspection;
+
+/* Looks at every weight of Conv, ConvTranspose, Gemm and MatMul nodes. *out is owned by the caller,
+ * free with coppice_inspection_free; its strings live as long as it and the model. */
+COPPICE_API coppice_status coppice_model_inspect(const coppice_model *model,
+                                                 coppice_inspection **out, coppice_error *error);
+COPPICE_API void coppice_inspection_free(coppice_inspection *inspection);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

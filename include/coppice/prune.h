@@ -1,0 +1,92 @@
+/* Magnitude pruning: which weights become zero.
+ *
+ *     coppice_prune_options options;
+ *     coppice_prune_options_init(&options);
+ *     options.sparsity = 0.8;
+ *     coppice_prune_report *report = NULL;
+ *     coppice_prune(model, &options, &report, &error);     // edits the model in memory
+ *     coppice_model_save(model, "small.onnx", NULL, NULL, &error);
+ *
+ * Sparsity is the fraction of zeros among the selected weights, exact to one weight:
+ * round-half-even(sparsity * n), as torch.nn.utils.prune counts. Existing zeros count (-0.0 is a
+ * zero); a pruned weight is +0.0; ties in |w| go to the lower index. The result depends on the
+ * weights and options only. */
+#ifndef COPPICE_PRUNE_H
+#define COPPICE_PRUNE_H
+
+#include <coppice/model.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* How the zeros are shared out among the layers. */
+typedef enum coppice_scope {
+    COPPICE_SCOPE_LAYER, /* the same sparsity in every layer */
+    COPPICE_SCOPE_GLOBAL /* the smallest magnitudes of all layers together */
+} coppice_scope;
+
+/* A sparsity of its own for the layers whose initializer or node name matches a shell pattern. */
+typedef struct coppice_layer_rule {
+    const char *glob; /* fnmatch(3): *, ?, [...]; '/' is an ordinary character */
+    double sparsity;  /* 0 .. 1; 0 keeps the layer dense */
+} coppice_layer_rule;
+
+/* Initialise with coppice_prune_options_init. All pointers are borrowed during the call. */
+typedef struct coppice_prune_options {
+    double sparsity;      /* 0 .. 1; default 0 */
+    coppice_scope scope;  /* default COPPICE_SCOPE_LAYER */
+    bool keep_first;      /* keep the first Conv in graph order dense; default true */
+    bool keep_last;       /* keep the last prunable node before each graph output dense; default true */
+    bool keep_depthwise;  /* keep depthwise convolutions dense; default true */
+    const char *const *include; /* patterns as in coppice_layer_rule; none: all prunable weights */
+    size_t include_count;
+    const char *const *exclude;
+    size_t exclude_count;
+    const coppice_layer_rule *layers; /* override sparsity and keep rules; the last match counts */
+    size_t layer_count;
+    bool dry_run; /* choose and report, change nothing; default false */
+} coppice_prune_options;
+
+COPPICE_API void coppice_prune_options_init(coppice_prune_options *options);
+
+/* One prunable weight: a row of the table that `coppice prune` prints. Strings live as long as the
+ * report and the model. */
+typedef struct coppice_prune_layer {
+    const char *initializer, *node, *op; /* as in coppice_weight_info; the first user of the weight */
+    uint32_t rank;
+    int64_t dims[COPPICE_MAX_RANK];
+    int64_t weights, zeros;  /* zeros after pruning */
+    int64_t macs;            /* dense, of all nodes that use it; -1 unknown */
+    const char *kept_dense;  /* the reason ("first convolution"), NULL when it was selected */
+    const uint8_t *mask;     /* one byte per weight in the weight's own order, 1 = kept; NULL when
+                                the layer was kept dense. Owned by the report. */
+} coppice_prune_layer;
+
+typedef struct coppice_prune_report {
+    coppice_prune_layer *layers;
+    size_t layer_count;
+    int64_t weights, zeros; /* over the selected weights */
+    int64_t macs_dense, macs_left; /* over all listed weights with known MACs */
+} coppice_prune_report;
+
+/* Prunes `model` in memory. `report`, when not NULL, gets an object owned by the caller, free with
+ * coppice_prune_report_free; NULL on failure. On failure the model is unchanged.
+ * Errors: INVALID_ARGUMENT (sparsity outside [0,1], a pattern that matches no prunable weight,
+ * nothing to prune), BAD_DATA (a NaN weight), OUT_OF_MEMORY. */
+COPPICE_API coppice_status coppice_prune(coppice_model *model, const coppice_prune_options *options,
+                                         coppice_prune_report **report, coppice_error *error);
+
+COPPICE_API void coppice_prune_report_free(coppice_prune_report *report);
+
+/* Writes the masks of a report as .npz: one uint8 array per selected initializer, named as it, in
+ * the weight's shape, 1 = kept. Complete or not at all. Errors: EXISTS (without `overwrite`), IO. */
+COPPICE_API coppice_status coppice_prune_save_masks(const coppice_prune_report *report,
+                                                    const char *path, bool overwrite,
+                                                    coppice_error *error);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
