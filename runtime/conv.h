@@ -1,0 +1,73 @@
+/* Convolutions and matrix products with constant weights: what they compute, and the table of the
+ * kernels that can compute them.
+ *
+ * A Gemm or MatMul whose weight is constant is a 1x1 convolution over a row of tokens: batch 1,
+ * height 1, width = tokens, channels = the reduction axis. So there is one description, and every
+ * dense or sparse kernel serves both. */
+#ifndef COP_RUNTIME_CONV_H
+#define COP_RUNTIME_CONV_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <coppice/runtime.h>
+
+#include "runtime/parallel.h"
+
+typedef struct cop_conv {
+    size_t batch, groups;
+    size_t in_channels, out_channels; /* of all groups together */
+    size_t in_h, in_w, out_h, out_w;
+    size_t kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w;
+    size_t pad_top, pad_left, pad_bottom, pad_right;
+    const float *weights; /* [out_channels][in_channels / groups][kernel_h][kernel_w], borrowed
+                             during `create` */
+    const float *bias;    /* [out_channels] or NULL; as weights */
+    float min, max;       /* the result is clamped to these; -INFINITY and INFINITY: not */
+    size_t nonzeros;      /* of weights */
+    bool tokens;          /* it stands for a matrix product: in_h == 1, kernel 1x1 */
+} cop_conv;
+
+/* One way to compute a convolution. Activations are float32; channels_last: [batch][h][w][channels],
+ * else [batch][channels][h][w]; input and output alike. Buffers have 64 readable bytes behind them,
+ * do not overlap, and are 64-byte aligned. */
+typedef struct cop_conv_kernel {
+    const char *name;         /* as in --profile: its full address, "xnn_conv2d_nhwc_f32" */
+    coppice_backend backend;  /* NATIVE, XNNPACK or REFERENCE */
+    coppice_isa isa;          /* needed; SCALAR: none in particular */
+    bool sparse;              /* skips zero weights */
+    bool channels_last;
+    /* Cheap: can it compute this? Looks at no weights. */
+    bool (*supports)(const cop_conv *conv);
+    /* Packs the weights. *state is freed with `destroy`; NULL on failure. UNSUPPORTED: not on this
+     * machine, the caller takes another kernel. */
+    coppice_status (*create)(const cop_conv *conv, const coppice_threadpool *pool, void **state,
+                             coppice_error *err);
+    /* Bytes of 64-byte aligned scratch that `run` needs. NULL: none. */
+    size_t (*scratch)(const void *state);
+    coppice_status (*run)(void *state, const float *input, float *output, void *scratch,
+                          const coppice_threadpool *pool, coppice_error *err);
+    void (*destroy)(void *state);
+} cop_conv_kernel;
+
+/* Every kernel there is in this build, best first; NULL ends them. Rows of one family for several
+ * instruction sets stand together, the widest first: the planner takes the first that is allowed. */
+extern const cop_conv_kernel *const cop_conv_kernels[];
+
+/* True when the CPU can run code for `isa`. */
+bool cop_isa_available(coppice_isa isa);
+
+/* Resolves BEST: the environment variable COPPICE_ISA if set (an error when it is unknown or the
+ * CPU lacks it), else the best of the CPU. */
+coppice_status cop_isa_resolve(coppice_isa wanted, coppice_isa *out, coppice_error *err);
+
+/* True when code for `isa` may run under the limit `allowed` (x86: the ladder SCALAR < SSE2 < AVX2 <
+ * AVX512). */
+bool cop_isa_allows(coppice_isa allowed, coppice_isa isa);
+
+/* The specification: plain loops, float sums in the order of the weights, channels first or last. */
+void cop_conv_reference(const cop_conv *conv, bool channels_last, const float *input, float *output,
+                        const coppice_threadpool *pool);
+
+#endif

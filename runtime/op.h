@@ -1,0 +1,114 @@
+/* The operator table: one row per operator and range of opsets, with its attributes, its shape rule
+ * and its reference kernel. To add an operator, write a file in ops/ (or a function in a family's
+ * file) and add its row to ops/table.c. */
+#ifndef COP_RUNTIME_OP_H
+#define COP_RUNTIME_OP_H
+
+#include <coppice/runtime.h>
+
+#include "graph/graph.h"
+#include "runtime/parallel.h"
+
+/* How the elements of a value lie in memory. Dimensions are always given as ONNX has them; only the
+ * order of the bytes differs. */
+typedef enum cop_layout {
+    COP_LAYOUT_PLAIN,          /* row-major, as in ONNX: images are N,C,H,W */
+    COP_LAYOUT_NHWC,           /* rank 4 only: channels (dim 1) innermost */
+    COP_LAYOUT_CHANNELS_FIRST, /* rank >= 2: the last dimension outermost: [channels][tokens] */
+    COP_LAYOUT_COUNT
+} cop_layout;
+
+/* A tensor with its layout. */
+typedef struct cop_operand {
+    coppice_tensor t;
+    cop_layout layout;
+} cop_operand;
+
+/* What the functions of a row get: one node, its operands, what was read from its attributes. */
+typedef struct cop_call {
+    const cop_graph *graph;
+    const cop_node *node;
+    int64_t opset;             /* version imported for the node's domain */
+    const void *params;        /* what `parse` filled; NULL without one */
+    const cop_operand **in;    /* node->input_count entries; NULL: left out. While shapes are
+                                  inferred t.data is NULL unless the value is constant */
+    cop_operand *out;          /* node->output_count entries */
+    const coppice_threadpool *pool; /* for `run` */
+    void *scratch;             /* for `run`: as many bytes as `scratch` asked for, 64-byte aligned */
+    coppice_error *err;
+} cop_call;
+
+typedef enum cop_op_flags {
+    COP_OP_VIEW = 1,       /* output 0 has the bytes of input 0 in the same order (plain layout) */
+    COP_OP_SHAPE_ONLY = 2, /* the result depends on input shapes only: constant once they are known */
+    COP_OP_RANDOM = 4,     /* never folded */
+} cop_op_flags;
+
+#define COP_TYPE_BIT(name) (1u << COPPICE_TYPE_##name)
+
+typedef struct cop_op {
+    const char *domain, *name;
+    int since, until;          /* opsets; until 0: to the newest */
+    int min_inputs, max_inputs, max_outputs; /* max -1: any number */
+    uint32_t types;            /* COP_TYPE_BITs that input 0 may have (0: any) */
+    unsigned flags;
+    size_t params_size;
+    /* Reads and checks attributes into `params` (zeroed, params_size bytes). May be NULL. */
+    coppice_status (*parse)(const cop_call *call, void *params);
+    /* Sets type, rank and dims of every output from the inputs; refuses inputs that do not fit.
+     * An input that must be constant and is not: UNSUPPORTED ("depends on data"). */
+    coppice_status (*infer)(cop_call *call);
+    /* Computes the outputs, memory given in out[i].t.data: plain C, the specification. */
+    coppice_status (*run)(const cop_call *call);
+    /* Bit set (1u << cop_layout) of the layouts that `run` can work in, all operands of the output's
+     * rank being in that layout and all others plain. NULL: plain only. */
+    unsigned (*layouts)(const cop_call *call);
+    /* Bytes of scratch that `run` wants. NULL: none. */
+    size_t (*scratch)(const cop_call *call);
+} cop_op;
+
+/* All rows; the one with a NULL name ends them. */
+extern const cop_op cop_ops[];
+
+/* The row for an operator, or NULL. */
+const cop_op *cop_op_find(const char *domain, const char *name, int64_t opset);
+
+/* The row for a node. UNSUPPORTED with operator, domain, opset and what there is otherwise. */
+coppice_status cop_op_of_node(const cop_graph *graph, const cop_node *node, const cop_op **out,
+                              coppice_error *err);
+
+/* Strides in elements of `operand`, for its dims 0 .. rank-1. */
+void cop_operand_strides(const cop_operand *operand, int64_t *strides);
+
+/* ---- shapes of a whole graph ---- */
+
+/* For every value: shape and type, and data when it is constant for these input shapes. */
+typedef struct cop_shapes {
+    cop_operand *values;   /* graph->value_count; layout plain */
+    bool *known;           /* type and shape of the value are known */
+    const cop_op **ops;    /* graph->node_count; NULL when the operator is unknown (best effort) */
+    void **params;         /* graph->node_count */
+    cop_arena arena;       /* params, and the data of folded constants */
+} cop_shapes;
+
+/* How cop_infer goes about it. */
+typedef struct cop_infer_options {
+    const coppice_tensor *inputs; /* shapes and types of the graph inputs that are not initializers,
+                                     in order; NULL: as declared, free dimensions 1 */
+    size_t input_count;
+    bool best_effort;      /* leave values unknown where an operator is not supported or fails, and
+                              use declared shapes there; otherwise that is an error */
+} cop_infer_options;
+
+/* Infers the shape of every value of the graph (not of sub-graphs) in node order, and computes each
+ * node whose inputs are all constant, by its reference kernel. A node whose outputs all have data
+ * needs no step at run time. *shapes must be zeroed; free it with cop_shapes_free also on failure. */
+coppice_status cop_infer(const cop_graph *graph, const cop_infer_options *options,
+                         cop_shapes *shapes, coppice_error *err);
+void cop_shapes_free(cop_shapes *shapes);
+
+/* Multiply-accumulates of one run of a Conv, ConvTranspose, Gemm or MatMul node, all weights
+ * counted; -1 for other operators and unknown shapes. */
+int64_t cop_node_macs(const cop_graph *graph, size_t node, const cop_shapes *shapes);
+
+#endif
