@@ -4,6 +4,7 @@
 
 #include <coppice/data.h>
 #include <coppice/interrupt.h>
+#include <coppice/metrics.h>
 #include <coppice/model.h>
 #include <coppice/prune.h>
 #include <coppice/runtime.h>
