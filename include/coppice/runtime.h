@@ -143,6 +143,7 @@ typedef struct coppice_profile_row {
     int64_t dims[COPPICE_MAX_RANK];
     double sparsity;     /* of the weight; 0 without one */
     int64_t macs;        /* multiply-accumulates with kept weights; 0 for other operators */
+    bool sparse;         /* the kernel skips zero weights */
     double ms;           /* median over the profiled runs */
     double dense_ms, sparse_ms; /* the best candidate of each kind when the plan was made; < 0: not timed */
     const char *why;     /* why this kernel: "fastest of 3", "only candidate", "--tune none", ... */
