@@ -2,6 +2,8 @@
 #ifndef COPPICE_COPPICE_H
 #define COPPICE_COPPICE_H
 
+#include <coppice/bench.h>
+#include <coppice/compare.h>
 #include <coppice/data.h>
 #include <coppice/interrupt.h>
 #include <coppice/metrics.h>
