@@ -29,14 +29,14 @@ typedef struct cop_conv {
     bool tokens;          /* it stands for a matrix product: in_h == 1, kernel 1x1 */
 } cop_conv;
 
-/* One way to compute a convolution. Activations are float32; channels_last: [batch][h][w][channels],
- * else [batch][channels][h][w]; input and output alike. Buffers have 64 readable bytes behind them,
- * do not overlap, and are 64-byte aligned. */
+/* One way to compute a convolution. Activations are float32; channels_last:
+ * [batch][h][w][channels], else [batch][channels][h][w]; input and output alike. Buffers have 64
+ * readable bytes behind them, do not overlap, and are 64-byte aligned. */
 typedef struct cop_conv_kernel {
-    const char *name;         /* as in --profile: its full address, "xnn_conv2d_nhwc_f32" */
-    coppice_backend backend;  /* NATIVE, XNNPACK or REFERENCE */
-    coppice_isa isa;          /* needed; SCALAR: none in particular */
-    bool sparse;              /* skips zero weights */
+    const char *name;        /* as in --profile: its full address, "xnn_conv2d_nhwc_f32" */
+    coppice_backend backend; /* NATIVE, XNNPACK or REFERENCE */
+    coppice_isa isa;         /* needed; SCALAR: none in particular */
+    bool sparse;             /* skips zero weights */
     bool channels_last;
     /* Cheap: can it compute this? Looks at no weights. */
     bool (*supports)(const cop_conv *conv);
@@ -52,7 +52,8 @@ typedef struct cop_conv_kernel {
 } cop_conv_kernel;
 
 /* Every kernel there is in this build, best first; NULL ends them. Rows of one family for several
- * instruction sets stand together, the widest first: the planner takes the first that is allowed. */
+ * instruction sets stand together, the widest first: the planner takes the first that is allowed.
+ */
 extern const cop_conv_kernel *const cop_conv_kernels[];
 
 /* True when the CPU can run code for `isa`. */
@@ -62,11 +63,12 @@ bool cop_isa_available(coppice_isa isa);
  * CPU lacks it), else the best of the CPU. */
 coppice_status cop_isa_resolve(coppice_isa wanted, coppice_isa *out, coppice_error *err);
 
-/* True when code for `isa` may run under the limit `allowed` (x86: the ladder SCALAR < SSE2 < AVX2 <
- * AVX512). */
+/* True when code for `isa` may run under the limit `allowed` (x86: the ladder SCALAR < SSE2 < AVX2
+ * < AVX512). */
 bool cop_isa_allows(coppice_isa allowed, coppice_isa isa);
 
-/* The specification: plain loops, float sums in the order of the weights, channels first or last. */
+/* The specification: plain loops, float sums in the order of the weights, channels first or last.
+ */
 void cop_conv_reference(const cop_conv *conv, bool channels_last, const float *input, float *output,
                         const coppice_threadpool *pool);
 

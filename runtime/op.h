@@ -28,29 +28,30 @@ typedef struct cop_operand {
 typedef struct cop_call {
     const cop_graph *graph;
     const cop_node *node;
-    int64_t opset;             /* version imported for the node's domain */
-    const void *params;        /* what `parse` filled; NULL without one */
-    const cop_operand **in;    /* node->input_count entries; NULL: left out. While shapes are
-                                  inferred t.data is NULL unless the value is constant */
-    cop_operand *out;          /* node->output_count entries */
+    int64_t opset;                  /* version imported for the node's domain */
+    const void *params;             /* what `parse` filled; NULL without one */
+    const cop_operand **in;         /* node->input_count entries; NULL: left out. While shapes are
+                                       inferred t.data is NULL unless the value is constant */
+    cop_operand *out;               /* node->output_count entries */
     const coppice_threadpool *pool; /* for `run` */
-    void *scratch;             /* for `run`: as many bytes as `scratch` asked for, 64-byte aligned */
+    void *scratch; /* for `run`: as many bytes as `scratch` asked for, 64-byte aligned */
     coppice_error *err;
 } cop_call;
 
 typedef enum cop_op_flags {
-    COP_OP_VIEW = 1,       /* output 0 has the bytes of input 0 in the same order (plain layout) */
-    COP_OP_SHAPE_ONLY = 2, /* the result depends on input shapes only: constant once they are known */
-    COP_OP_RANDOM = 4,     /* never folded */
+    COP_OP_VIEW = 1, /* output 0 has the bytes of input 0 in the same order (plain layout) */
+    COP_OP_SHAPE_ONLY =
+        2,             /* the result depends on input shapes only: constant once they are known */
+    COP_OP_RANDOM = 4, /* never folded */
 } cop_op_flags;
 
 #define COP_TYPE_BIT(name) (1u << COPPICE_TYPE_##name)
 
 typedef struct cop_op {
     const char *domain, *name;
-    int since, until;          /* opsets; until 0: to the newest */
+    int since, until;                        /* opsets; until 0: to the newest */
     int min_inputs, max_inputs, max_outputs; /* max -1: any number */
-    uint32_t types;            /* COP_TYPE_BITs that input 0 may have (0: any) */
+    uint32_t types;                          /* COP_TYPE_BITs that input 0 may have (0: any) */
     unsigned flags;
     size_t params_size;
     /* Reads and checks attributes into `params` (zeroed, params_size bytes). May be NULL. */
@@ -60,8 +61,8 @@ typedef struct cop_op {
     coppice_status (*infer)(cop_call *call);
     /* Computes the outputs, memory given in out[i].t.data: plain C, the specification. */
     coppice_status (*run)(const cop_call *call);
-    /* Bit set (1u << cop_layout) of the layouts that `run` can work in, all operands of the output's
-     * rank being in that layout and all others plain. NULL: plain only. */
+    /* Bit set (1u << cop_layout) of the layouts that `run` can work in, all operands of the
+     * output's rank being in that layout and all others plain. NULL: plain only. */
     unsigned (*layouts)(const cop_call *call);
     /* Bytes of scratch that `run` wants. NULL: none. */
     size_t (*scratch)(const cop_call *call);
@@ -84,11 +85,11 @@ void cop_operand_strides(const cop_operand *operand, int64_t *strides);
 
 /* For every value: shape and type, and data when it is constant for these input shapes. */
 typedef struct cop_shapes {
-    cop_operand *values;   /* graph->value_count; layout plain */
-    bool *known;           /* type and shape of the value are known */
-    const cop_op **ops;    /* graph->node_count; NULL when the operator is unknown (best effort) */
-    void **params;         /* graph->node_count */
-    cop_arena arena;       /* params, and the data of folded constants */
+    cop_operand *values; /* graph->value_count; layout plain */
+    bool *known;         /* type and shape of the value are known */
+    const cop_op **ops;  /* graph->node_count; NULL when the operator is unknown (best effort) */
+    void **params;       /* graph->node_count */
+    cop_arena arena;     /* params, and the data of folded constants */
 } cop_shapes;
 
 /* How cop_infer goes about it. */
@@ -96,13 +97,14 @@ typedef struct cop_infer_options {
     const coppice_tensor *inputs; /* shapes and types of the graph inputs that are not initializers,
                                      in order; NULL: as declared, free dimensions 1 */
     size_t input_count;
-    bool best_effort;      /* leave values unknown where an operator is not supported or fails, and
-                              use declared shapes there; otherwise that is an error */
+    bool best_effort; /* leave values unknown where an operator is not supported or fails, and
+                         use declared shapes there; otherwise that is an error */
 } cop_infer_options;
 
 /* Infers the shape of every value of the graph (not of sub-graphs) in node order, and computes each
  * node whose inputs are all constant, by its reference kernel. A node whose outputs all have data
- * needs no step at run time. *shapes must be zeroed; free it with cop_shapes_free also on failure. */
+ * needs no step at run time. *shapes must be zeroed; free it with cop_shapes_free also on failure.
+ */
 coppice_status cop_infer(const cop_graph *graph, const cop_infer_options *options,
                          cop_shapes *shapes, coppice_error *err);
 void cop_shapes_free(cop_shapes *shapes);

@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/map.h"
+#include "unit.h"
 
 static char folder[] = "/tmp/coppice-base-XXXXXX";
 static char target[64];
@@ -130,7 +131,6 @@ START_TEST(error_messages_never_hold_control_characters) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("base");
     TCase *tests = tcase_create("base");
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_add_test(tests, arena_blocks_are_zeroed_and_aligned);
@@ -141,10 +141,5 @@ int main(void) {
     tcase_add_test(tests, aborted_writer_leaves_the_old_file);
     tcase_add_test(tests, full_disk_is_an_error_and_leaves_nothing);
     tcase_add_test(tests, error_messages_never_hold_control_characters);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return unit_run("base", tests);
 }
