@@ -5,6 +5,7 @@
 #include <coppice/bench.h>
 #include <coppice/compare.h>
 #include <coppice/data.h>
+#include <coppice/file.h>
 #include <coppice/interrupt.h>
 #include <coppice/metrics.h>
 #include <coppice/model.h>

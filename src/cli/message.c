@@ -1,0 +1,110 @@
+/* Errors, notes, progress, and the small services of every command. */
+#include "cli.h"
+
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { BAR_WIDTH = 30 };
+
+static void set_error(cli_context *cli, coppice_status status, const char *format, va_list args) {
+    cli->error = (coppice_error){.status = status, .offset = -1};
+    vsnprintf(cli->error.message, sizeof cli->error.message, format, args);
+}
+
+coppice_status cli_fail(cli_context *cli, coppice_status status, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    set_error(cli, status, format, args);
+    va_end(args);
+    return status;
+}
+
+coppice_status cli_usage(cli_context *cli, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    set_error(cli, COPPICE_INVALID_ARGUMENT, format, args);
+    va_end(args);
+    size_t used = strlen(cli->error.message);
+    snprintf(cli->error.message + used, sizeof cli->error.message - used,
+             " (see 'coppice %s%s--help')", cli->command ? cli->command->name : "",
+             cli->command ? " " : "");
+    return COPPICE_INVALID_ARGUMENT;
+}
+
+void cli_print_safe(FILE *file, const char *text) {
+    for (; *text; text++) {
+        unsigned char c = (unsigned char)*text;
+        putc(c < 0x20 || c == 0x7f ? '?' : c, file);
+    }
+}
+
+void cli_note(cli_context *cli, const char *format, ...) {
+    if (cli->quiet)
+        return;
+    cli_progress_end(cli);
+    char text[2048];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    fputs("note: ", stderr);
+    cli_print_safe(stderr, text);
+    putc('\n', stderr);
+}
+
+void cli_print(cli_context *cli, const char *format, ...) {
+    if (!cli->out)
+        return;
+    va_list args;
+    va_start(args, format);
+    vfprintf(cli->out, format, args);
+    va_end(args);
+}
+
+static double now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+void cli_progress(cli_context *cli, const char *what, int64_t done, int64_t total) {
+    if (cli->quiet || !cli->progress || total <= 0 || !isatty(STDERR_FILENO))
+        return;
+    double time = now();
+    if (cli->bar_drawn && done < total && time - cli->bar_time < 0.1)
+        return;
+    cli->bar_time = time;
+    cli->bar_drawn = true;
+    double share = done >= total ? 1.0 : (double)done / (double)total;
+    int filled = (int)(share * BAR_WIDTH);
+    char bar[BAR_WIDTH + 1];
+    memset(bar, '#', (size_t)filled);
+    memset(bar + filled, '.', (size_t)(BAR_WIDTH - filled));
+    bar[BAR_WIDTH] = 0;
+    fprintf(stderr, "\r%s [%s] %3.0f %% %lld/%lld\033[K", what, bar, 100 * share, (long long)done,
+            (long long)total);
+    fflush(stderr);
+}
+
+void cli_progress_end(cli_context *cli) {
+    if (!cli->bar_drawn)
+        return;
+    cli->bar_drawn = false;
+    fputs("\r\033[K", stderr);
+    fflush(stderr);
+}
+
+void *cli_alloc(cli_context *cli, size_t bytes) {
+    void **owned = realloc(cli->owned, (cli->owned_count + 1) * sizeof *owned);
+    if (owned)
+        cli->owned = owned;
+    void *memory = owned ? calloc(1, bytes ? bytes : 1) : NULL;
+    if (!memory)
+        cli_fail(cli, COPPICE_OUT_OF_MEMORY, "out of memory (%zu bytes)", bytes);
+    else
+        cli->owned[cli->owned_count++] = memory;
+    return memory;
+}
