@@ -1,0 +1,200 @@
+/* Single elements of tensors as numbers; conversions of 16-bit and 8-bit floats. */
+#include <math.h>
+#include <string.h>
+
+#include "graph/graph.h"
+
+static float float_from_bits(uint32_t bits) {
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+static uint32_t bits_from_float(float value) {
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    return bits;
+}
+
+float cop_float_from_half(uint16_t bits) {
+    uint32_t sign = (uint32_t)(bits & 0x8000) << 16, exponent = (bits >> 10) & 31;
+    uint32_t fraction = bits & 0x3ff;
+    if (exponent == 31)
+        return float_from_bits(sign | 0x7f800000u | fraction << 13);
+    if (exponent == 0) {
+        float magnitude = (float)fraction * 0x1p-24f;
+        return sign ? -magnitude : magnitude;
+    }
+    return float_from_bits(sign | (exponent + 112) << 23 | fraction << 13);
+}
+
+/* Drops the low `shift` bits of `value`, rounding half to even. */
+static uint32_t round_shift(uint32_t value, unsigned shift) {
+    uint32_t kept = value >> shift, rest = value & ((1u << shift) - 1), half = 1u << (shift - 1);
+    return kept + (rest > half || (rest == half && (kept & 1)));
+}
+
+uint16_t cop_half_from_float(float value) {
+    uint32_t bits = bits_from_float(value), sign = (bits >> 16) & 0x8000;
+    uint32_t magnitude = bits & 0x7fffffffu;
+    if (magnitude > 0x7f800000u)
+        return (uint16_t)(sign | 0x7e00 | ((magnitude >> 13) & 0x3ff));
+    if (magnitude >= 0x47800000u) /* 65536 and above, infinity */
+        return (uint16_t)(sign | 0x7c00);
+    if (magnitude < 0x33000000u) /* below half of the smallest subnormal */
+        return (uint16_t)sign;
+    if (magnitude < 0x38800000u) { /* subnormal in half precision */
+        uint32_t fraction = (magnitude & 0x7fffffu) | 0x800000u;
+        unsigned shift = 126 - (magnitude >> 23);
+        return (uint16_t)(sign | round_shift(fraction, shift));
+    }
+    return (uint16_t)(sign | round_shift(magnitude - 0x38000000u, 13)); /* may carry to infinity */
+}
+
+float cop_float_from_bfloat(uint16_t bits) {
+    return float_from_bits((uint32_t)bits << 16);
+}
+
+uint16_t cop_bfloat_from_float(float value) {
+    uint32_t bits = bits_from_float(value);
+    if ((bits & 0x7fffffffu) > 0x7f800000u)
+        return (uint16_t)(bits >> 16 | 0x40);
+    return (uint16_t)(round_shift(bits & 0x7fffffffu, 16) | ((bits >> 16) & 0x8000));
+}
+
+/* How an 8-bit or 4-bit float is laid out (OCP and ONNX float8 definitions). */
+typedef struct small_float {
+    int exponent_bits, fraction_bits, bias;
+    bool infinities; /* the top exponent means infinity and NaN, as in IEEE */
+    bool top_is_nan; /* all ones is NaN, the rest of the top exponent are numbers */
+    bool negative_zero_is_nan;
+} small_float;
+
+static double from_small_float(unsigned bits, small_float format) {
+    unsigned width = (unsigned)(format.exponent_bits + format.fraction_bits);
+    unsigned magnitude = bits & ((1u << width) - 1), sign = (bits >> width) & 1;
+    unsigned fraction = magnitude & ((1u << format.fraction_bits) - 1);
+    unsigned exponent = magnitude >> format.fraction_bits;
+    unsigned top = (1u << format.exponent_bits) - 1;
+    if (format.negative_zero_is_nan && sign && magnitude == 0)
+        return NAN;
+    if (format.infinities && exponent == top)
+        return fraction ? NAN : sign ? -INFINITY : INFINITY;
+    if (format.top_is_nan && magnitude == (1u << width) - 1)
+        return NAN;
+    double value = exponent == 0 ? ldexp(fraction, 1 - format.bias - format.fraction_bits)
+                                 : ldexp(fraction + (1u << format.fraction_bits),
+                                         (int)exponent - format.bias - format.fraction_bits);
+    return sign ? -value : value;
+}
+
+/* Sub-byte elements are packed from the low bits of each byte up. */
+static unsigned packed_bits(const coppice_tensor *tensor, int64_t index, unsigned width) {
+    const unsigned char *data = tensor->data;
+    unsigned per_byte = 8 / width;
+    unsigned shift = (unsigned)(index % per_byte) * width;
+    return (data[index / per_byte] >> shift) & ((1u << width) - 1);
+}
+
+static int sign_extended(unsigned bits, unsigned width) {
+    return bits >> (width - 1) ? (int)bits - (1 << width) : (int)bits;
+}
+
+#define READ(type, name)                                                                           \
+    type name;                                                                                     \
+    memcpy(&name, (const char *)tensor->data + (size_t)index * sizeof(type), sizeof(type))
+
+#define INTEGER_CASE(id, type)                                                                     \
+    case COPPICE_TYPE_##id: {                                                                      \
+        READ(type, element);                                                                       \
+        *out = (int64_t)element;                                                                   \
+        return true;                                                                               \
+    }
+
+static bool get_integer(const coppice_tensor *tensor, int64_t index, int64_t *out) {
+    switch (tensor->type) {
+        INTEGER_CASE(UINT8, uint8_t)
+        INTEGER_CASE(INT8, int8_t)
+        INTEGER_CASE(UINT16, uint16_t)
+        INTEGER_CASE(INT16, int16_t)
+        INTEGER_CASE(UINT32, uint32_t)
+        INTEGER_CASE(INT32, int32_t)
+        INTEGER_CASE(UINT64, uint64_t)
+        INTEGER_CASE(INT64, int64_t)
+        INTEGER_CASE(BOOL, uint8_t)
+    case COPPICE_TYPE_UINT4:
+        *out = packed_bits(tensor, index, 4);
+        return true;
+    case COPPICE_TYPE_INT4:
+        *out = sign_extended(packed_bits(tensor, index, 4), 4);
+        return true;
+    case COPPICE_TYPE_UINT2:
+        *out = packed_bits(tensor, index, 2);
+        return true;
+    case COPPICE_TYPE_INT2:
+        *out = sign_extended(packed_bits(tensor, index, 2), 2);
+        return true;
+    default:
+        return false;
+    }
+}
+
+static double get_byte_float(const coppice_tensor *tensor, int64_t index, small_float format) {
+    READ(uint8_t, bits);
+    return from_small_float(bits, format);
+}
+
+double cop_tensor_get(const coppice_tensor *tensor, int64_t index) {
+    int64_t integer;
+    if (tensor->type == COPPICE_TYPE_UINT64) {
+        READ(uint64_t, element);
+        return (double)element;
+    }
+    if (get_integer(tensor, index, &integer))
+        return (double)integer;
+    switch (tensor->type) {
+    case COPPICE_TYPE_FLOAT: {
+        READ(float, element);
+        return element;
+    }
+    case COPPICE_TYPE_DOUBLE: {
+        READ(double, element);
+        return element;
+    }
+    case COPPICE_TYPE_FLOAT16: {
+        READ(uint16_t, bits);
+        return cop_float_from_half(bits);
+    }
+    case COPPICE_TYPE_BFLOAT16: {
+        READ(uint16_t, bits);
+        return cop_float_from_bfloat(bits);
+    }
+    case COPPICE_TYPE_FLOAT8E4M3FN:
+        return get_byte_float(tensor, index, (small_float){4, 3, 7, .top_is_nan = true});
+    case COPPICE_TYPE_FLOAT8E4M3FNUZ:
+        return get_byte_float(tensor, index, (small_float){4, 3, 8, .negative_zero_is_nan = true});
+    case COPPICE_TYPE_FLOAT8E5M2:
+        return get_byte_float(tensor, index, (small_float){5, 2, 15, .infinities = true});
+    case COPPICE_TYPE_FLOAT8E5M2FNUZ:
+        return get_byte_float(tensor, index, (small_float){5, 2, 16, .negative_zero_is_nan = true});
+    case COPPICE_TYPE_FLOAT4E2M1:
+        return from_small_float(packed_bits(tensor, index, 4),
+                                (small_float){2, 1, 1, .infinities = false});
+    case COPPICE_TYPE_FLOAT8E8M0: {
+        READ(uint8_t, exponent);
+        return exponent == 255 ? NAN : ldexp(1.0, exponent - 127);
+    }
+    default:
+        return 0.0;
+    }
+}
+
+int64_t cop_tensor_get_int(const coppice_tensor *tensor, int64_t index) {
+    int64_t integer;
+    if (get_integer(tensor, index, &integer))
+        return integer;
+    double value = cop_tensor_get(tensor, index);
+    if (!(value > -0x1p63))
+        return isnan(value) ? 0 : INT64_MIN;
+    return value < 0x1p63 ? (int64_t)value : INT64_MAX;
+}

@@ -1,0 +1,79 @@
+/* Loading: map the file, unpack the message, build the graph. */
+#include <coppice/model.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "onnx/internal.h"
+
+/* protobuf-c allocates from the model's arena; its frees wait until the model goes. */
+static void *arena_alloc(void *arena, size_t bytes) {
+    return cop_arena_alloc(arena, bytes);
+}
+
+static void arena_free(void *arena, void *pointer) {
+    (void)arena;
+    (void)pointer;
+}
+
+static coppice_status unpack(coppice_model *model, const unsigned char *data, coppice_error *err) {
+    ProtobufCAllocator allocator = {arena_alloc, arena_free, &model->arena};
+    model->proto = onnx__model_proto__unpack(&allocator, model->bytes, data);
+    if (!model->proto)
+        return cop_fail(err, COPPICE_BAD_MODEL, "not an ONNX model");
+    return cop_model_build(model, err);
+}
+
+/* Every message of an error while loading starts with the file. */
+static coppice_status located(coppice_status status, const char *path, coppice_error *err) {
+    if (status == COPPICE_OK)
+        return status;
+    cop_error_prefix(err, "%s", path);
+    cop_error_locate(err, path, NULL, -1);
+    return status;
+}
+
+coppice_status coppice_model_load(const char *path, coppice_model **out, coppice_error *error) {
+    *out = NULL;
+    coppice_model *model = calloc(1, sizeof *model);
+    if (!model)
+        return cop_fail_memory(error, sizeof *model);
+    coppice_status status;
+    model->path = strdup(path);
+    if (!model->path) {
+        status = cop_fail_memory(error, strlen(path) + 1);
+        goto fail;
+    }
+    COP_TRY_OR_FAIL(cop_mapping_open(path, &model->file, error));
+    model->bytes = model->file.bytes;
+    COP_TRY_OR_FAIL(located(unpack(model, model->file.data, error), path, error));
+    *out = model;
+    return COPPICE_OK;
+fail:
+    coppice_model_free(model);
+    return status;
+}
+
+coppice_status coppice_model_load_memory(const void *data, size_t bytes, coppice_model **out,
+                                         coppice_error *error) {
+    *out = NULL;
+    coppice_model *model = calloc(1, sizeof *model);
+    if (!model)
+        return cop_fail_memory(error, sizeof *model);
+    coppice_status status;
+    model->path = strdup("<memory>");
+    model->copy = malloc(bytes ? bytes : 1);
+    if (!model->path || !model->copy) {
+        status = cop_fail_memory(error, bytes);
+        goto fail;
+    }
+    if (bytes)
+        memcpy(model->copy, data, bytes);
+    model->bytes = bytes;
+    COP_TRY_OR_FAIL(located(unpack(model, model->copy, error), model->path, error));
+    *out = model;
+    return COPPICE_OK;
+fail:
+    coppice_model_free(model);
+    return status;
+}
