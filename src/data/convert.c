@@ -1,0 +1,212 @@
+/* Element conversions: half floats, precisions of floats, widths of integers, byte order. */
+#include "data/convert.h"
+
+#include <math.h>
+#include <string.h>
+
+bool cop_type_is_float(coppice_type type) {
+    return type == COPPICE_TYPE_FLOAT || type == COPPICE_TYPE_FLOAT16 ||
+           type == COPPICE_TYPE_DOUBLE;
+}
+
+bool cop_type_is_integer(coppice_type type) {
+    switch (type) {
+    case COPPICE_TYPE_BOOL:
+    case COPPICE_TYPE_UINT8:
+    case COPPICE_TYPE_INT8:
+    case COPPICE_TYPE_UINT16:
+    case COPPICE_TYPE_INT16:
+    case COPPICE_TYPE_UINT32:
+    case COPPICE_TYPE_INT32:
+    case COPPICE_TYPE_UINT64:
+    case COPPICE_TYPE_INT64:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static float half_to_float(uint16_t half) {
+    int exponent = half >> 10 & 31;
+    int mantissa = half & 1023;
+    float magnitude;
+    if (exponent == 31)
+        magnitude = mantissa ? NAN : INFINITY;
+    else if (exponent == 0)
+        magnitude = ldexpf((float)mantissa, -24);
+    else
+        magnitude = ldexpf((float)(mantissa + 1024), exponent - 25);
+    return half & 0x8000 ? -magnitude : magnitude;
+}
+
+/* From double, so that a value is rounded once. */
+static uint16_t half_from_double(double value) {
+    uint16_t sign = signbit(value) ? 0x8000 : 0;
+    double magnitude = fabs(value);
+    if (isnan(value))
+        return sign | 0x7e00;
+    if (magnitude >= 65520) /* the midpoint between 65504 and the next step, which ties to even */
+        return sign | 0x7c00;
+    if (magnitude < 0x1p-14) /* subnormal; 1024 steps carry over into the first normal number */
+        return sign | (uint16_t)nearbyint(magnitude * 0x1p24);
+    int exponent;
+    double fraction = frexp(magnitude, &exponent); /* 0.5 <= fraction < 1 */
+    int steps = (int)nearbyint(fraction * 2048); /* 1024 .. 2048; 2048 carries into the exponent */
+    return sign | (uint16_t)((exponent + 13) * 1024 + steps);
+}
+
+static const void *element(coppice_type type, const void *data, int64_t index) {
+    return (const unsigned char *)data + (size_t)index * (coppice_type_bits(type) / 8);
+}
+
+double cop_load_float(coppice_type type, const void *data, int64_t index) {
+    const void *at = element(type, data, index);
+    if (type == COPPICE_TYPE_FLOAT) {
+        float value;
+        memcpy(&value, at, sizeof value);
+        return value;
+    }
+    if (type == COPPICE_TYPE_DOUBLE) {
+        double value;
+        memcpy(&value, at, sizeof value);
+        return value;
+    }
+    uint16_t half;
+    memcpy(&half, at, sizeof half);
+    return half_to_float(half);
+}
+
+static void store_float(coppice_type type, void *out, int64_t index, double value) {
+    unsigned char *at = (unsigned char *)out + (size_t)index * (coppice_type_bits(type) / 8);
+    if (type == COPPICE_TYPE_FLOAT) {
+        float narrow = (float)value;
+        memcpy(at, &narrow, sizeof narrow);
+    } else if (type == COPPICE_TYPE_DOUBLE) {
+        memcpy(at, &value, sizeof value);
+    } else {
+        uint16_t half = half_from_double(value);
+        memcpy(at, &half, sizeof half);
+    }
+}
+
+/* X(type, C type, lowest, highest) of the integer types that int64_t holds; uint64 is apart. */
+#define INTEGER_LIST(X)                                                                            \
+    X(BOOL, uint8_t, 0, 1)                                                                         \
+    X(UINT8, uint8_t, 0, UINT8_MAX)                                                                \
+    X(INT8, int8_t, INT8_MIN, INT8_MAX)                                                            \
+    X(UINT16, uint16_t, 0, UINT16_MAX)                                                             \
+    X(INT16, int16_t, INT16_MIN, INT16_MAX)                                                        \
+    X(UINT32, uint32_t, 0, UINT32_MAX)                                                             \
+    X(INT32, int32_t, INT32_MIN, INT32_MAX)
+
+int64_t cop_load_integer(coppice_type type, const void *data, int64_t index, bool *fits) {
+    const void *at = element(type, data, index);
+    int64_t wide = -1;
+    bool holds = true;
+    switch (type) {
+#define LOAD_CASE(id, ctype, low, high)                                                            \
+    case COPPICE_TYPE_##id: {                                                                      \
+        ctype narrow;                                                                              \
+        memcpy(&narrow, at, sizeof narrow);                                                        \
+        wide = (int64_t)narrow;                                                                    \
+        break;                                                                                     \
+    }
+        INTEGER_LIST(LOAD_CASE)
+#undef LOAD_CASE
+    case COPPICE_TYPE_INT64:
+        memcpy(&wide, at, sizeof wide);
+        break;
+    case COPPICE_TYPE_UINT64:
+        memcpy(&wide, at, sizeof wide);
+        holds = wide >= 0; /* the top bit is the sign's */
+        break;
+    default:
+        holds = false;
+        break;
+    }
+    if (fits)
+        *fits = holds;
+    return holds ? wide : -1;
+}
+
+static bool store_integer(coppice_type type, void *out, int64_t index, int64_t value) {
+    unsigned char *at = (unsigned char *)out + (size_t)index * (coppice_type_bits(type) / 8);
+    switch (type) {
+#define STORE_CASE(id, ctype, low, high)                                                           \
+    case COPPICE_TYPE_##id: {                                                                      \
+        ctype narrow = (ctype)value;                                                               \
+        if (value < (low) || value > (high))                                                       \
+            return false;                                                                          \
+        memcpy(at, &narrow, sizeof narrow);                                                        \
+        return true;                                                                               \
+    }
+        INTEGER_LIST(STORE_CASE)
+#undef STORE_CASE
+    case COPPICE_TYPE_UINT64:
+    case COPPICE_TYPE_INT64:
+        if (type == COPPICE_TYPE_UINT64 && value < 0)
+            return false;
+        memcpy(at, &value, sizeof value);
+        return true;
+    default:
+        return false;
+    }
+}
+
+void cop_store_floats(coppice_type type, const float *values, int64_t count, void *out) {
+    if (type == COPPICE_TYPE_FLOAT) {
+        memcpy(out, values, (size_t)count * sizeof *values);
+        return;
+    }
+    for (int64_t i = 0; i < count; i++) {
+        if (type == COPPICE_TYPE_UINT8)
+            ((uint8_t *)out)[i] = (uint8_t)nearbyintf(fminf(fmaxf(values[i], 0), 255));
+        else
+            store_float(type, out, i, values[i]);
+    }
+}
+
+bool cop_can_convert(coppice_type from, coppice_type to) {
+    return from == to || (cop_type_is_float(from) && cop_type_is_float(to)) ||
+           (cop_type_is_integer(from) && cop_type_is_integer(to));
+}
+
+int64_t cop_convert(coppice_type from, const void *data, coppice_type to, void *out,
+                    int64_t count) {
+    if (from == to) {
+        if (count > 0)
+            memcpy(out, data, (size_t)count * (coppice_type_bits(from) / 8));
+        return -1;
+    }
+    for (int64_t i = 0; i < count; i++) {
+        if (cop_type_is_float(from)) {
+            store_float(to, out, i, cop_load_float(from, data, i));
+            continue;
+        }
+        bool fits;
+        int64_t value = cop_load_integer(from, data, i, &fits);
+        if (!fits || !store_integer(to, out, i, value))
+            return i;
+    }
+    return -1;
+}
+
+void cop_swap_bytes(void *data, size_t count, size_t bytes) {
+    unsigned char *at = data;
+    for (size_t i = 0; i < count; i++, at += bytes) {
+        for (size_t low = 0, high = bytes - 1; low < high; low++, high--) {
+            unsigned char kept = at[low];
+            at[low] = at[high];
+            at[high] = kept;
+        }
+    }
+}
+
+void cop_widen_bfloat16(const void *data, int64_t count, float *out) {
+    for (int64_t i = 0; i < count; i++) {
+        uint16_t high;
+        memcpy(&high, (const unsigned char *)data + 2 * i, sizeof high);
+        uint32_t bits = (uint32_t)high << 16;
+        memcpy(out + i, &bits, sizeof bits);
+    }
+}
