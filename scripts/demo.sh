@@ -66,17 +66,21 @@ awk -F '\t' '
 
 scripts/demo_plot.sh "$work" "$caption"
 
-for file in "$work"/digits_*.onnx "$work"/digits_*.json "$work"/demo.{tsv,txt,svg,png,html}; do
-    mv -f "$file" "$out/"
-done
-
 echo
-cat "$out/demo.txt"
+cat "$work/demo.txt"
 echo
 echo "$caption"
 echo "One-shot magnitude pruning, no training afterwards; the first convolution and the classifier stay dense."
 echo "Zeros are kept in the file, so its size stays; gzip shows what they are worth."
 echo
+
+# One run at a time, so that the files in place are all of one run.
+(
+    flock 9
+    for file in "$work"/digits_*.onnx "$work"/digits_*.json "$work"/demo.{tsv,txt,svg,png,html}; do
+        mv -f "$file" "$out/"
+    done
+) 9<"$out"
 for file in demo.html demo.svg demo.png demo.tsv; do
     echo "$root/$out/$file"
 done

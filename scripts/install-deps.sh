@@ -34,8 +34,9 @@ is_installed() {
     [ "$(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
 }
 
-command -v dpkg-query >/dev/null && command -v apt-get >/dev/null ||
+if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
     fail "this is not a Debian system. Install the equivalents of: ${packages[*]}"
+fi
 
 missing=()
 for package in "${packages[@]}" "$@"; do
@@ -43,6 +44,7 @@ for package in "${packages[@]}" "$@"; do
 done
 [ ${#missing[@]} -gt 0 ] || exit 0
 
+# shellcheck disable=SC1091 # the system's file
 system=$(. /etc/os-release && echo "${ID:-unknown} ${VERSION_ID:-unknown}")
 case $system in
 "debian 12" | "debian 13") ;;
