@@ -12,6 +12,13 @@ set terminal $1
 set output "$2"
 ink = "$3"
 set datafile separator "\t"
+
+# About four round steps up to the largest time.
+stats "demo.tsv" using (\$6 > \$7 ? \$6 : \$7) nooutput
+raw = STATS_max / 4.0
+unit = 10 ** floor(log10(raw))
+step = unit * (raw / unit < 1.5 ? 1 : raw / unit < 3.5 ? 2 : raw / unit < 7.5 ? 5 : 10)
+
 set multiplot layout 2,1
 set xrange [-2:100]
 set xtics 0,20,100 format "%g %%" textcolor rgb ink
@@ -33,7 +40,7 @@ plot "demo.tsv" using (\$1*100):(\$2*100) with linespoints linewidth 2.5 pointty
 
 set title "Milliseconds per image" textcolor rgb ink offset 0,-0.5
 set yrange [0:*]
-set ytics autofreq format "%g"
+set ytics step format "%g"
 set xlabel "share of zeros in the pruned layers" textcolor rgb ink offset 0,0.3
 set bmargin 4
 plot "demo.tsv" using (\$1*100):6 with linespoints linewidth 1.5 dashtype 2 pointtype 6 pointsize 0.7 linecolor rgb "#888888" title "dense model", \\
@@ -46,7 +53,7 @@ plot 'pngcairo size 960,1120 font "sans,20" background rgb "white" linewidth 2' 
 plot 'svg size 480,560 dynamic font "sans-serif,14" name "demo"' plain.svg '#010203'
 
 # The ink becomes the page's text colour, so that one drawing serves light and dark.
-style='<style>svg { color: #222 } @media (prefers-color-scheme: dark) { svg { color: #ddd } }</style>'
+style='<style>svg { color: #222; background: #fff } @media (prefers-color-scheme: dark) { svg { color: #ddd; background: #16181b } }</style>'
 sed -E 's/rgb\( *1, *2, *3\)|#010203/currentColor/g; s/ color="(black|gray|white)"//g; s/(stroke|fill)="black"/\1="currentColor"/g' plain.svg >ink.svg
 awk -v style="$style" '{ print } />$/ && !done && seen { print style; done = 1 } /<svg/ { seen = 1; if (/>$/) { print style; done = 1 } }' \
     ink.svg >demo.svg
@@ -63,11 +70,13 @@ escaped=$(printf '%s' "$caption" | sed 's/&/\&amp;/g; s/</\&lt;/g; s/>/\&gt;/g')
 :root { color-scheme: light dark; --text: #222; --page: #fff; --line: #ccc }
 @media (prefers-color-scheme: dark) { :root { --text: #ddd; --page: #16181b; --line: #444 } }
 @media print { :root { --text: #000; --page: #fff; --line: #999 } figure, table { break-inside: avoid } }
-body { font: 1rem/1.5 system-ui, sans-serif; color: var(--text); background: var(--page); max-width: 46rem; margin: 0 auto; padding: 1rem }
+body { font: 1rem/1.5 system-ui, sans-serif; color: var(--text); background: var(--page); max-width: 50rem; margin: 0 auto; padding: 1rem }
 h1 { font-size: 1.4rem; line-height: 1.25 }
 .scroll { overflow-x: auto }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .9rem; width: 100% }
-th, td { text-align: right; padding: .3rem .5rem; border-bottom: 1px solid var(--line); white-space: nowrap }
+th, td { text-align: right; padding: .3rem .5rem; border-bottom: 1px solid var(--line) }
+td { white-space: nowrap }
+@media (max-width: 34rem) { table { font-size: .68rem } th, td { padding: .3rem .12rem } }
 figure { margin: 1rem 0 }
 figure svg { display: block; width: 100%; max-width: 34rem; height: auto; margin: 0 auto; color: var(--text) !important }
 small { display: block }
@@ -76,10 +85,10 @@ small { display: block }
 <p>A small convolutional network for handwritten digits, pruned by magnitude in one shot, without training afterwards, and compared with the dense network.</p>
 <div class="scroll">
 <table>
-<tr><th>sparsity<th>accuracy<th>agreement<th>file bytes<th>gzip bytes<th>ms dense<th>ms sparse<th>speed-up
+<tr><th>spar&shy;sity<th>accu&shy;racy<th>agree&shy;ment<th>file bytes<th>gzip bytes<th>ms dense<th>ms sparse<th>speed-up
 HTML
     awk -F '\t' '/^#/ { next }
-        { printf "<tr><td>%g %%<td>%.2f %%<td>%.2f %%<td>%d<td>%d<td>%.3f", $1 * 100, $2 * 100, $3 * 100, $4, $5, $6
+        { printf "<tr><td>%g %%<td>%.1f %%<td>%.1f %%<td>%d<td>%d<td>%.3f", $1 * 100, $2 * 100, $3 * 100, $4, $5, $6
           if ($1 == 0) print "<td>-<td>-"; else printf "<td>%.3f<td>%.2fx\n", $7, $6 / $7 }' demo.tsv
     printf '</table>\n</div>\n<figure>\n'
     # Without the style: there the page's own colours hold, in print too.
