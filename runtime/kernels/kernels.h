@@ -1,0 +1,66 @@
+/* The typed table of the inner loops that exist once per instruction set. `cop_kernels_init` fills
+ * every slot with plain C, then climbs the ladder of instruction sets with early returns: no slot
+ * is NULL and what comes later in its text wins. */
+#ifndef COP_RUNTIME_KERNELS_H
+#define COP_RUNTIME_KERNELS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <coppice/runtime.h>
+
+enum { COP_SPMM_MAX_VECTORS = 8, COP_SPMM_MAX_TILE = 128 };
+
+/* A kept weight and where its input lies: `offset` bytes behind args.input. */
+typedef struct cop_spmm_entry {
+    float value;
+    uint32_t offset;
+} cop_spmm_entry;
+
+/* `rows` output rows in a row that each have `entries` weights: the inner loop's trip count is
+ * constant over a run, so that the branch predictor can learn it. */
+typedef struct cop_spmm_run {
+    uint32_t rows, entries;
+} cop_spmm_run;
+
+/* For each row r listed in `rows`, run by run, over a tile of T pixels (T is fixed by the kernel):
+ *     acc[0..T) = bias ? bias[r] : output[r * output_stride + 0..T)
+ *     for each entry of the row: acc[0..T) += value * input[offset .. offset + T floats)
+ *     output[r * output_stride + 0..T) = min(max(acc, args.min), args.max)
+ * Nothing needs an alignment beyond that of float. */
+typedef struct cop_spmm_args {
+    const char *input;
+    const cop_spmm_entry *entries;
+    const uint32_t *rows;
+    const cop_spmm_run *runs;
+    size_t run_count;
+    const float *bias; /* indexed by row; NULL: add to what is in `output` */
+    float *output;
+    size_t output_stride; /* floats */
+    float min, max;       /* -INFINITY and INFINITY: no clamp. A NaN stays NaN */
+} cop_spmm_args;
+
+typedef void cop_spmm_f32_fn(const cop_spmm_args *args);
+
+typedef struct cop_kernels {
+    /* Sparse rows times a tile; spmm_f32[V] has tiles of V vectors of `lanes` floats, for V from 1
+     * to `max_vectors`. */
+    cop_spmm_f32_fn *spmm_f32[COP_SPMM_MAX_VECTORS + 1];
+    size_t lanes, max_vectors;
+    /* The same for a single pixel: rows of weights times a vector. */
+    cop_spmm_f32_fn *spmv_f32;
+} cop_kernels;
+
+/* The kernels for `isa`, which the CPU has. */
+void cop_kernels_init(cop_kernels *kernels, coppice_isa isa);
+
+/* Fill the slots that a file of kernels has. */
+void cop_spmm_f32_c_fill(cop_kernels *kernels);
+void cop_spmv_f32_c_fill(cop_kernels *kernels);
+#if defined(__x86_64__)
+void cop_spmm_f32_avx2_fill(cop_kernels *kernels);
+void cop_spmm_f32_avx512_fill(cop_kernels *kernels);
+#endif
+
+#endif

@@ -1,0 +1,20 @@
+/* Our own convolutions: the functions behind their rows of the kernel table. */
+#ifndef COP_RUNTIME_KERNELS_NATIVE_H
+#define COP_RUNTIME_KERNELS_NATIVE_H
+
+#include "runtime/conv.h"
+
+/* True when the sizes make sense and nothing computed from them overflows. */
+bool cop_native_supports_sizes(const cop_conv *conv);
+
+/* Sparse weights, any convolution, channels first. */
+bool cop_native_conv_supports(const cop_conv *conv);
+coppice_status cop_native_conv_create(const cop_conv *conv, coppice_isa isa,
+                                      const coppice_threadpool *pool, void **state,
+                                      coppice_error *err);
+size_t cop_native_conv_scratch(const void *state);
+coppice_status cop_native_conv_run(void *state, const float *input, float *output, void *scratch,
+                                   const coppice_threadpool *pool, coppice_error *err);
+void cop_native_conv_destroy(void *state);
+
+#endif
