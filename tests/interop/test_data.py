@@ -1,31 +1,24 @@
-#!/usr/bin/env python3
-"""Compares coppice's array files, images and metrics with NumPy and Pillow. Usage: test_data.py DATA_PROBE"""
+"""Array files, images and metrics of the library, against NumPy and Pillow."""
+import functools
 import os
 import subprocess
-import sys
-import tempfile
 
 import numpy as np
 from PIL import Image
 
-PROBE = sys.argv[1]
+import harness
+
 FLOAT, UINT8, FLOAT16, DOUBLE = 1, 2, 10, 11
-SHARED = os.environ.get('COPPICE_SHARED', os.path.join(os.path.dirname(os.path.abspath(__file__)), '../../../shared'))
 random = np.random.default_rng(7)
-failures = []
-checks = 0
+probe_program = None
 
 
 def check(what, ok):
-    global checks
-    checks += 1
-    if not ok:
-        failures.append(what)
-        print('FAILED:', what)
+    assert ok, what
 
 
 def probe(*args):
-    return subprocess.run([PROBE, *map(str, args)], capture_output=True, text=True)
+    return subprocess.run([probe_program, *map(str, args)], capture_output=True, text=True)
 
 
 def batches(folder, shape, path, type_=FLOAT, batch=4, **options):
@@ -173,11 +166,8 @@ def test_arrays(folder):
     check(f'float resize {np.abs(got - want).max()}', np.abs(got - want).max() < 1e-5)
 
 
-def test_shared(folder):
-    data = os.path.join(SHARED, 'data')
-    if not os.path.isdir(data):
-        print('shared test data not found: its tests are skipped')
-        return
+def test_shared(folder, context):
+    data = str(context.data('.'))
     got, labels = batches(folder, (-1, 3, 224, 224), data + '/imagenet/val1300', batch=16, crop=224, limit=32,
                           labels=data + '/imagenet/labels.txt')
     want = np.load(data + '/imagenet/first32_224.npy').transpose(0, 3, 1, 2)
@@ -220,8 +210,13 @@ def test_metrics(folder):
         check(f'metrics {case}: {got} {want}', np.allclose(got, want, rtol=1e-9))
 
 
-for test in (test_npy, test_npz, test_folder, test_arrays, test_shared, test_metrics):
-    with tempfile.TemporaryDirectory() as folder:
-        test(folder)
-print(f'{checks} checks, {len(failures)} failed')
-sys.exit(1 if failures else 0)
+def run(test, context):
+    global probe_program
+    probe_program = context.program.parent / 'tests' / 'interop' / 'data_probe'
+    test(str(context.folder), *([context] if test is test_shared else []))
+
+
+def tests():
+    for what, test in (('.npy files are read as NumPy and Pillow do', test_npy), ('.npz files are read as NumPy and Pillow do', test_npz), ('image folders are read as NumPy and Pillow do', test_folder),
+                       ('image arrays are read as NumPy and Pillow do', test_arrays), ('shared images are read as NumPy and Pillow do', test_shared), ('metrics are what NumPy computes', test_metrics)):
+        yield what, functools.partial(run, test)
