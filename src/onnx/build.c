@@ -385,8 +385,6 @@ static coppice_status list_infos(builder *b, coppice_model *model) {
 coppice_status cop_model_build(coppice_model *model, coppice_error *err) {
     builder b = {.model = model, .err = err};
     Onnx__ModelProto *proto = model->proto;
-    if (!proto->graph)
-        return cop_fail(err, COPPICE_BAD_MODEL, "not an ONNX model: it has no graph");
     if (proto->ir_version > COP_ONNX_NEWEST_IR)
         COP_TRY(cop_model_add_note(model, err,
                                    "IR version %lld is newer than %d, the newest that is known: "

@@ -92,8 +92,8 @@ static coppice_status resolve(const char *model_path, const char *location, char
 }
 
 /* Maps the file, or finds it among those that are mapped. Takes `path` over on success. */
-static coppice_status map_file(coppice_model *model, char *path, const cop_mapping **out,
-                               coppice_error *err) {
+static coppice_status map_file(coppice_model *model, char *path, const char *location,
+                               const cop_mapping **out, coppice_error *err) {
     for (size_t i = 0; i < model->data_file_count; i++) {
         if (strcmp(model->data_files[i].path, path) == 0) {
             *out = &model->data_files[i].mapping;
@@ -107,9 +107,27 @@ static coppice_status map_file(coppice_model *model, char *path, const cop_mappi
     cop_data_file *file = &model->data_files[model->data_file_count];
     COP_TRY(cop_mapping_open(path, &file->mapping, err));
     file->path = path;
+    file->location = location;
     model->data_file_count++;
     *out = &file->mapping;
     return COPPICE_OK;
+}
+
+static coppice_status open_location(coppice_model *model, const char *location,
+                                    const cop_mapping **out, coppice_error *err) {
+    for (size_t i = 0; i < model->data_file_count; i++) {
+        if (strcmp(model->data_files[i].location, location) == 0) {
+            *out = &model->data_files[i].mapping;
+            return COPPICE_OK;
+        }
+    }
+    char *path = NULL;
+    coppice_status status = resolve(model->path, location, &path, err);
+    if (status == COPPICE_OK)
+        status = map_file(model, path, location, out, err);
+    if (status != COPPICE_OK)
+        free(path);
+    return status;
 }
 
 coppice_status cop_external_load(coppice_model *model, const Onnx__TensorProto *tensor,
@@ -122,15 +140,8 @@ coppice_status cop_external_load(coppice_model *model, const Onnx__TensorProto *
         return cop_fail(err, COPPICE_BAD_MODEL,
                         "external data '%s': a model from memory has no folder to read it from",
                         place.location);
-    char *path = NULL;
     const cop_mapping *file = NULL;
-    coppice_status status = resolve(model->path, place.location, &path, err);
-    if (status == COPPICE_OK)
-        status = map_file(model, path, &file, err);
-    if (status != COPPICE_OK) {
-        free(path);
-        return status;
-    }
+    COP_TRY(open_location(model, place.location, &file, err));
     uint64_t offset = place.offset, size = file->bytes;
     uint64_t length = place.has_length ? place.length : offset <= size ? size - offset : 0;
     if (offset > size || length > size - offset)

@@ -15,7 +15,8 @@
 
 /* An external data file, mapped once however many tensors lie in it. */
 typedef struct cop_data_file {
-    char *path; /* resolved */
+    char *path;           /* resolved */
+    const char *location; /* as the first tensor says it; in the message */
     cop_mapping mapping;
 } cop_data_file;
 
@@ -46,6 +47,8 @@ struct coppice_model {
     cop_origin *constants;
     cop_data_file *data_files;
     size_t data_file_count, data_file_capacity;
+    Onnx__TensorProto **external; /* every tensor whose data lie elsewhere */
+    size_t external_count, external_capacity;
     char **notes;
     size_t note_count, note_capacity;
     coppice_value_info *inputs, *outputs;
@@ -59,7 +62,14 @@ coppice_status cop_model_add_note(coppice_model *model, coppice_error *err, cons
 /* Builds model->graph from model->proto. */
 coppice_status cop_model_build(coppice_model *model, coppice_error *err);
 
+/* Calls `visitor` for every TensorProto of the message; stops at the first failure. */
+typedef coppice_status (*cop_tensor_visitor)(Onnx__TensorProto *tensor, void *context);
+coppice_status cop_visit_tensors(Onnx__ModelProto *model, cop_tensor_visitor visitor,
+                                 void *context);
+
 /* ---- tensors ---- */
+
+bool cop_tensor_is_external(const Onnx__TensorProto *tensor);
 
 /* The name in a message, "" when it has none. */
 const char *cop_text(const char *text);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "onnx/internal.h"
+#include "onnx/scan.h"
 
 /* protobuf-c allocates from the model's arena; its frees wait until the model goes. */
 static void *arena_alloc(void *arena, size_t bytes) {
@@ -16,11 +17,46 @@ static void arena_free(void *arena, void *pointer) {
     (void)pointer;
 }
 
-static coppice_status unpack(coppice_model *model, const unsigned char *data, coppice_error *err) {
+/* Where the unpacked message gets the weights from, and what to remember of its tensors. */
+typedef struct attachment {
+    coppice_model *model;
+    unsigned char *data; /* the file */
+    coppice_error *err;
+} attachment;
+
+/* Lets raw_data point into the file again, and lists tensors with external data. */
+static coppice_status attach(Onnx__TensorProto *tensor, void *context) {
+    attachment *a = context;
+    coppice_model *model = a->model;
+    if (tensor->has_raw_data && tensor->raw_data.len == COP_SCAN_SPAN_BYTES) {
+        cop_span span;
+        memcpy(&span, tensor->raw_data.data, sizeof span);
+        tensor->raw_data.data = a->data + span.offset;
+        tensor->raw_data.len = span.bytes;
+    }
+    if (!cop_tensor_is_external(tensor))
+        return COPPICE_OK;
+    if (cop_grow(&model->external, model->external_count, &model->external_capacity,
+                 sizeof(Onnx__TensorProto *)) != 0)
+        return cop_fail_memory(a->err, sizeof(Onnx__TensorProto *));
+    model->external[model->external_count++] = tensor;
+    return COPPICE_OK;
+}
+
+static coppice_status unpack(coppice_model *model, unsigned char *data, coppice_error *err) {
     ProtobufCAllocator allocator = {arena_alloc, arena_free, &model->arena};
-    model->proto = onnx__model_proto__unpack(&allocator, model->bytes, data);
-    if (!model->proto)
-        return cop_fail(err, COPPICE_BAD_MODEL, "not an ONNX model");
+    cop_compact compact = {0};
+    coppice_status status = cop_scan_model(data, model->bytes, &compact, err);
+    if (status == COPPICE_OK) {
+        model->proto = onnx__model_proto__unpack(&allocator, compact.bytes, compact.data);
+        if (!model->proto) /* the scan lets no malformed bytes through: memory is short */
+            status = cop_fail_memory(err, compact.bytes);
+    }
+    cop_compact_free(&compact);
+    if (status != COPPICE_OK)
+        return status;
+    attachment a = {model, data, err};
+    COP_TRY(cop_visit_tensors(model->proto, attach, &a));
     return cop_model_build(model, err);
 }
 

@@ -18,6 +18,7 @@ void coppice_model_free(coppice_model *model) {
         cop_mapping_close(&model->data_files[i].mapping);
     }
     free(model->data_files);
+    free(model->external);
     free(model->notes);
     cop_arena_free(&model->arena);
     cop_mapping_close(&model->file);

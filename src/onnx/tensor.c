@@ -149,13 +149,13 @@ static coppice_status load_typed(coppice_model *model, Onnx__TensorProto *t, siz
     return COPPICE_OK;
 }
 
-static bool is_external(const Onnx__TensorProto *t) {
+bool cop_tensor_is_external(const Onnx__TensorProto *t) {
     return t->has_data_location && t->data_location == ONNX__TENSOR_PROTO__DATA_LOCATION__EXTERNAL;
 }
 
 static coppice_status load_data(coppice_model *model, Onnx__TensorProto *t, size_t bytes,
                                 unsigned char **data, coppice_error *err) {
-    bool external = is_external(t);
+    bool external = cop_tensor_is_external(t);
     bool raw = t->has_raw_data && t->raw_data.len > 0;
     COP_TRY(check_fields(t, (coppice_type)t->data_type, raw || external, err));
     if (external)
@@ -195,6 +195,6 @@ coppice_status cop_tensor_load(coppice_model *model, Onnx__TensorProto *t, Onnx_
     *out = cop_constant_new(model, origin, tensor, bytes);
     if (!*out)
         return cop_fail_memory(err, sizeof(cop_constant));
-    (*out)->external = is_external(t);
+    (*out)->external = cop_tensor_is_external(t);
     return COPPICE_OK;
 }
