@@ -6,6 +6,7 @@ A module test_*.py of this folder has tests(), which yields (name, function of a
 import argparse
 import fnmatch
 import importlib
+import os
 import pathlib
 import sys
 import tempfile
@@ -19,8 +20,8 @@ import harness  # noqa: E402
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--coppice", type=pathlib.Path, default=harness.ROOT / "build" / "coppice")
-    parser.add_argument("--shared", type=pathlib.Path, default=harness.ROOT.parent / "shared",
-                        help="folder with the shared test data (default: beside the tree)")
+    parser.add_argument("--shared", type=pathlib.Path, default=os.environ.get("COPPICE_SHARED", harness.ROOT.parent / "shared"),
+                        help="folder with the shared test data (default: $COPPICE_SHARED or beside the tree)")
     parser.add_argument("--only", default="*", help="run the tests whose name matches this pattern")
     options = parser.parse_args()
     shared = options.shared.resolve() if (options.shared / "data").is_dir() else None

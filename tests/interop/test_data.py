@@ -216,7 +216,16 @@ def run(test, context):
     test(str(context.folder), *([context] if test is test_shared else []))
 
 
+TESTS = {
+    '.npy files are read as NumPy does': test_npy,
+    '.npz files are read as NumPy does': test_npz,
+    'image folders are read as Pillow does': test_folder,
+    'image arrays are prepared as NumPy and Pillow do': test_arrays,
+    'shared images are read as NumPy and Pillow do': test_shared,
+    'metrics are what NumPy computes': test_metrics,
+}
+
+
 def tests():
-    for what, test in (('.npy files are read as NumPy and Pillow do', test_npy), ('.npz files are read as NumPy and Pillow do', test_npz), ('image folders are read as NumPy and Pillow do', test_folder),
-                       ('image arrays are read as NumPy and Pillow do', test_arrays), ('shared images are read as NumPy and Pillow do', test_shared), ('metrics are what NumPy computes', test_metrics)):
+    for what, test in TESTS.items():
         yield what, functools.partial(run, test)
