@@ -1,0 +1,183 @@
+/* Chooses the weights that become zero, layer by layer or over all layers, and writes the zeros. */
+#include "prune/prune.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/size.h"
+#include "prune/rules.h"
+#include "prune/select.h"
+
+void coppice_prune_options_init(coppice_prune_options *options) {
+    *options =
+        (coppice_prune_options){.keep_first = true, .keep_last = true, .keep_depthwise = true};
+}
+
+/* The row of one weight, without what pruning decides. */
+static void describe(const cop_weights *weights, size_t index, coppice_prune_layer *layer) {
+    const cop_weight *weight = &weights->items[index];
+    const cop_weight_use *use = &weights->uses[weight->first_use];
+    const cop_node *node = &use->graph->nodes[use->node];
+    const coppice_tensor *tensor = &weight->constant->tensor;
+    *layer = (coppice_prune_layer){.initializer = weight->key,
+                                   .node = cop_node_label(use->graph, node),
+                                   .op = node->op,
+                                   .rank = tensor->rank,
+                                   .weights = coppice_tensor_count(tensor),
+                                   .macs = -1};
+    memcpy(layer->dims, tensor->dims, tensor->rank * sizeof *layer->dims);
+}
+
+/* Elements that are +0.0 or -0.0 (or 0, in a tensor of integers). */
+static int64_t count_zeros(const coppice_tensor *tensor, int64_t count) {
+    int64_t zeros = 0;
+    if (tensor->type == COPPICE_TYPE_FLOAT && tensor->data) {
+        for (int64_t i = 0; i < count; i++) {
+            uint32_t bits;
+            memcpy(&bits, (const unsigned char *)tensor->data + 4 * i, sizeof bits);
+            zeros += (bits & 0x7fffffffu) == 0;
+        }
+        return zeros;
+    }
+    for (int64_t i = 0; tensor->data && i < count; i++)
+        zeros += cop_tensor_get(tensor, i) == 0;
+    return zeros;
+}
+
+static coppice_status allocate_masks(cop_prune_plan *plan, const cop_decision *decisions,
+                                     coppice_error *err) {
+    size_t total = 0;
+    for (size_t i = 0; i < plan->report.layer_count; i++)
+        if (!decisions[i].kept_dense &&
+            !cop_size_add(total, (size_t)plan->report.layers[i].weights, &total))
+            return cop_fail_memory(err, SIZE_MAX);
+    plan->masks = malloc(total ? total : 1);
+    if (!plan->masks)
+        return cop_fail_memory(err, total);
+    uint8_t *next = plan->masks;
+    for (size_t i = 0; i < plan->report.layer_count; i++) {
+        coppice_prune_layer *layer = &plan->report.layers[i];
+        layer->kept_dense = decisions[i].kept_dense;
+        if (layer->kept_dense)
+            continue;
+        layer->mask = next;
+        next += layer->weights;
+    }
+    return COPPICE_OK;
+}
+
+/* The pool of every selected weight that has no target of its own, and a pool for each other one.
+ */
+typedef struct pools {
+    cop_pool_item *items; /* one per layer */
+    size_t *layer;        /* whose item it is */
+    size_t count;
+} pools;
+
+static void add_item(pools *p, const cop_prune_plan *plan, size_t i) {
+    const coppice_prune_layer *layer = &plan->report.layers[i];
+    p->layer[p->count] = i;
+    p->items[p->count++] = (cop_pool_item){.constant = plan->weights.items[i].constant,
+                                           .key = layer->initializer,
+                                           .count = layer->weights,
+                                           .mask = plan->masks + (layer->mask - plan->masks)};
+}
+
+/* Selects in one pool: items `from` to the last. */
+static coppice_status select_pool(pools *p, size_t from, double sparsity,
+                                  coppice_prune_layer *layers, coppice_error *err) {
+    int64_t total = 0;
+    for (size_t i = from; i < p->count; i++)
+        if (!cop_i64_add(total, p->items[i].count, &total))
+            return cop_fail_memory(err, SIZE_MAX);
+    if (from == p->count)
+        return COPPICE_OK;
+    COP_TRY(cop_select_smallest(p->items + from, p->count - from, cop_zeros_wanted(sparsity, total),
+                                err));
+    for (size_t i = from; i < p->count; i++)
+        layers[p->layer[i]].zeros = p->items[i].zeros;
+    return COPPICE_OK;
+}
+
+static coppice_status select_all(cop_prune_plan *plan, const coppice_prune_options *options,
+                                 const cop_decision *decisions, coppice_error *err) {
+    size_t count = plan->report.layer_count;
+    cop_arena *arena = &plan->weights.arena;
+    pools p = {.items = cop_arena_array(arena, count, sizeof *p.items),
+               .layer = cop_arena_array(arena, count, sizeof *p.layer)};
+    if (!p.items || !p.layer)
+        return cop_fail_memory(err, count * sizeof *p.items);
+    bool global = options->scope == COPPICE_SCOPE_GLOBAL;
+    for (size_t i = 0; i < count; i++) {
+        if (decisions[i].kept_dense || (global && !decisions[i].own_target))
+            continue;
+        add_item(&p, plan, i);
+        COP_TRY(select_pool(&p, p.count - 1, decisions[i].sparsity, plan->report.layers, err));
+    }
+    size_t from = p.count;
+    for (size_t i = 0; global && i < count; i++)
+        if (!decisions[i].kept_dense && !decisions[i].own_target)
+            add_item(&p, plan, i);
+    return select_pool(&p, from, options->sparsity, plan->report.layers, err);
+}
+
+static void total_up(cop_prune_plan *plan) {
+    coppice_prune_report *report = &plan->report;
+    for (size_t i = 0; i < report->layer_count; i++) {
+        coppice_prune_layer *layer = &report->layers[i];
+        if (layer->kept_dense) {
+            layer->zeros = count_zeros(&plan->weights.items[i].constant->tensor, layer->weights);
+            continue;
+        }
+        report->weights += layer->weights;
+        report->zeros += layer->zeros;
+    }
+}
+
+coppice_status cop_prune_choose(const cop_graph *graph, const coppice_prune_options *options,
+                                cop_prune_plan **out, coppice_error *err) {
+    *out = NULL;
+    cop_prune_plan *plan = calloc(1, sizeof *plan);
+    if (!plan)
+        return cop_fail_memory(err, sizeof *plan);
+    coppice_status status;
+    cop_decision *decisions;
+    coppice_prune_report *report = &plan->report;
+    COP_TRY_OR_FAIL(cop_weights_collect(graph, &plan->weights, err));
+    COP_TRY_OR_FAIL(cop_prune_decide(&plan->weights, options, &decisions, err));
+    report->layers =
+        cop_arena_array(&plan->weights.arena, plan->weights.count, sizeof *report->layers);
+    if (!report->layers) {
+        status = cop_fail_memory(err, plan->weights.count * sizeof *report->layers);
+        goto fail;
+    }
+    report->layer_count = plan->weights.count;
+    for (size_t i = 0; i < report->layer_count; i++)
+        describe(&plan->weights, i, &report->layers[i]);
+    COP_TRY_OR_FAIL(allocate_masks(plan, decisions, err));
+    COP_TRY_OR_FAIL(select_all(plan, options, decisions, err));
+    total_up(plan);
+    *out = plan;
+    return COPPICE_OK;
+fail:
+    coppice_prune_report_free(report);
+    return status;
+}
+
+void cop_prune_apply(cop_prune_plan *plan) {
+    for (size_t i = 0; i < plan->report.layer_count; i++) {
+        const coppice_prune_layer *layer = &plan->report.layers[i];
+        if (layer->mask)
+            cop_apply_mask(plan->weights.items[i].constant, layer->mask, layer->weights);
+    }
+}
+
+void coppice_prune_report_free(coppice_prune_report *report) {
+    if (!report)
+        return;
+    cop_prune_plan *plan = (cop_prune_plan *)report; /* its first member */
+    cop_weights_free(&plan->weights);
+    free(plan->masks);
+    free(plan);
+}

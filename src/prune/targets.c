@@ -1,0 +1,350 @@
+/* Finds the prunable weights of a model and the nodes that use them. */
+#include "prune/targets.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "graph/subgraph.h"
+
+static const char *const weight_ops[] = {"Conv", "ConvTranspose", "Gemm", "MatMul"};
+
+/* A walk over the graphs of a model. */
+typedef struct walk {
+    cop_weights *out;
+    cop_map keys;     /* keys of weights that are taken */
+    cop_map pointers; /* constant: 1 + its weight's index; node: 1 + its use's index; graph: what
+                         mark_last_inside found, plus 1 */
+    coppice_error *err;
+} walk;
+
+/* A pointer as the key of a map. */
+typedef struct pointer_key {
+    char text[24];
+} pointer_key;
+
+static pointer_key key_of(const void *pointer) {
+    pointer_key key;
+    snprintf(key.text, sizeof key.text, "%p", pointer);
+    return key;
+}
+
+static int64_t recall(const walk *w, const void *pointer) {
+    return cop_map_get(&w->pointers, key_of(pointer).text, 0) - 1;
+}
+
+static bool note(walk *w, const void *pointer, int64_t value) {
+    char *key = cop_arena_strdup(&w->out->arena, key_of(pointer).text);
+    return key && cop_map_set(&w->pointers, key, value + 1);
+}
+
+static bool has_weight(const cop_node *node) {
+    if (node->domain[0])
+        return false;
+    for (size_t i = 0; i < sizeof weight_ops / sizeof *weight_ops; i++)
+        if (strcmp(node->op, weight_ops[i]) == 0)
+            return true;
+    return false;
+}
+
+static bool is_float_type(coppice_type type) {
+    return type == COPPICE_TYPE_FLOAT || type == COPPICE_TYPE_FLOAT16 ||
+           type == COPPICE_TYPE_BFLOAT16 || type == COPPICE_TYPE_DOUBLE;
+}
+
+/* The input of the node that is its weight, or -1: input 1, for products also input 0. */
+static int weight_input(const cop_graph *graph, const cop_node *node, const cop_graph **owner,
+                        int *source, cop_constant **constant) {
+    bool product = strcmp(node->op, "Gemm") == 0 || strcmp(node->op, "MatMul") == 0;
+    for (int input = 1; input >= (product ? 0 : 1); input--) {
+        if (input >= node->input_count || node->inputs[input] < 0)
+            continue;
+        *constant = cop_graph_constant(graph, node->inputs[input], owner, source);
+        if (*constant && (*constant)->tensor.rank > 0)
+            return input;
+    }
+    return -1;
+}
+
+static bool is_depthwise(const cop_node *node, const coppice_tensor *weight) {
+    const cop_attr *group = cop_node_attr(node, "group");
+    if (!group || group->kind != COP_ATTR_INT || group->i <= 1 || weight->rank < 2)
+        return false;
+    bool transposed = strcmp(node->op, "ConvTranspose") == 0;
+    return transposed ? weight->dims[0] == group->i
+                      : strcmp(node->op, "Conv") == 0 && weight->dims[1] == 1;
+}
+
+/* "name", in sub-graphs "graph/name", with "#2" and so on where that is taken. */
+static const char *make_key(walk *w, const cop_graph *owner, const char *name) {
+    cop_arena *arena = &w->out->arena;
+    const char *key = name;
+    for (; key && owner->parent; owner = owner->parent)
+        key = cop_arena_printf(arena, "%s/%s", owner->name, key);
+    const char *base = key;
+    for (int n = 2; key && cop_map_get(&w->keys, key, 0); n++)
+        key = cop_arena_printf(arena, "%s#%d", base, n);
+    return key && cop_map_set(&w->keys, key, 1) ? key : NULL;
+}
+
+/* Index of the weight that is `constant`, added when new; false: no memory. */
+static bool weight_index(walk *w, cop_constant *constant, const cop_graph *owner, int source,
+                         size_t *index) {
+    cop_weights *out = w->out;
+    int64_t known = recall(w, constant);
+    *index = known < 0 ? out->count : (size_t)known;
+    if (known >= 0)
+        return true;
+    if (cop_grow(&out->items, out->count, &out->capacity, sizeof *out->items) != 0)
+        return false;
+    const char *key = make_key(w, owner, owner->values[source].name);
+    if (!key || !note(w, constant, (int64_t)out->count))
+        return false;
+    out->items[out->count++] = (cop_weight){.constant = constant,
+                                            .key = key,
+                                            .first_use = out->use_count,
+                                            .is_float = is_float_type(constant->tensor.type)};
+    return true;
+}
+
+static coppice_status add_use(walk *w, const cop_graph *graph, size_t n) {
+    const cop_node *node = &graph->nodes[n];
+    const cop_graph *owner = graph;
+    int source = -1;
+    cop_constant *constant = NULL;
+    int input = weight_input(graph, node, &owner, &source, &constant);
+    if (input < 0)
+        return COPPICE_OK;
+    cop_weights *out = w->out;
+    size_t weight;
+    if (cop_grow(&out->uses, out->use_count, &out->use_capacity, sizeof *out->uses) != 0 ||
+        !weight_index(w, constant, owner, source, &weight) ||
+        !note(w, node, (int64_t)out->use_count))
+        return cop_fail_memory(w->err, sizeof(cop_weight));
+    out->uses[out->use_count++] =
+        (cop_weight_use){.graph = graph,
+                         .node = n,
+                         .input = input,
+                         .weight = weight,
+                         .depthwise = is_depthwise(node, &constant->tensor)};
+    return COPPICE_OK;
+}
+
+/* Recursion is bounded by COP_MAX_GRAPH_DEPTH, which the loader enforces. */
+static coppice_status collect(walk *w, const cop_graph *graph) {
+    for (size_t n = 0; n < graph->node_count; n++) {
+        const cop_node *node = &graph->nodes[n];
+        if (has_weight(node))
+            COP_TRY(add_use(w, graph, n));
+        for (size_t a = 0; a < node->attr_count; a++)
+            if (node->attrs[a].kind == COP_ATTR_GRAPH)
+                COP_TRY(collect(w, node->attrs[a].graph));
+    }
+    return COPPICE_OK;
+}
+
+/* ---- who else reads a weight ---- */
+
+static int by_constant(const void *a, const void *b) {
+    uintptr_t x = (uintptr_t)(*(cop_weight *const *)a)->constant;
+    uintptr_t y = (uintptr_t)(*(cop_weight *const *)b)->constant;
+    return (x > y) - (x < y);
+}
+
+/* Is input `i` of the node the one by which the node counts as a user of a weight? */
+static bool is_weight_input(const cop_graph *graph, const cop_node *node, int i) {
+    if (!has_weight(node))
+        return false;
+    const cop_graph *owner;
+    int source;
+    cop_constant *constant;
+    return weight_input(graph, node, &owner, &source, &constant) == i;
+}
+
+static void mark_other_uses(const cop_graph *graph, cop_weight **sorted, size_t count) {
+    for (size_t n = 0; n < graph->node_count; n++) {
+        const cop_node *node = &graph->nodes[n];
+        bool identity = strcmp(node->op, "Identity") == 0 && !node->domain[0];
+        for (int i = 0; !identity && i < node->input_count; i++) {
+            cop_weight key = {.constant = cop_graph_constant(graph, node->inputs[i], NULL, NULL)};
+            cop_weight *wanted = &key;
+            cop_weight **found =
+                !key.constant ? NULL : bsearch(&wanted, sorted, count, sizeof *sorted, by_constant);
+            if (found && !is_weight_input(graph, node, i))
+                (*found)->other_use = node->op;
+        }
+        for (size_t a = 0; a < node->attr_count; a++)
+            if (node->attrs[a].kind == COP_ATTR_GRAPH)
+                mark_other_uses(node->attrs[a].graph, sorted, count);
+    }
+}
+
+static coppice_status find_other_uses(walk *w, const cop_graph *graph) {
+    cop_weights *out = w->out;
+    cop_weight **sorted = cop_arena_array(&out->arena, out->count, sizeof *sorted);
+    if (!sorted)
+        return cop_fail_memory(w->err, out->count * sizeof *sorted);
+    for (size_t i = 0; i < out->count; i++)
+        sorted[i] = &out->items[i];
+    qsort(sorted, out->count, sizeof *sorted, by_constant);
+    mark_other_uses(graph, sorted, out->count);
+    return COPPICE_OK;
+}
+
+/* ---- first and last ---- */
+
+static const cop_node *use_node(const cop_weight_use *use) {
+    return &use->graph->nodes[use->node];
+}
+
+static void mark_first(cop_weights *weights) {
+    for (size_t i = 0; i < weights->use_count; i++)
+        if (strcmp(use_node(&weights->uses[i])->op, "Conv") == 0) {
+            weights->items[weights->uses[i].weight].is_first = true;
+            return;
+        }
+}
+
+/* The weight that a node uses, if it is one that could be pruned. */
+static cop_weight *weight_of_node(const walk *w, const cop_node *node) {
+    int64_t use = recall(w, node);
+    cop_weight *weight = use < 0 ? NULL : &w->out->items[w->out->uses[use].weight];
+    return weight && weight->is_float ? weight : NULL;
+}
+
+static bool mark_last_before(walk *w, const cop_graph *graph, int output, bool *no_memory);
+
+/* The last weights inside the sub-graphs of a node; false when there are none. */
+static bool mark_last_inside(walk *w, const cop_node *node, bool *no_memory) {
+    bool found = false;
+    for (size_t a = 0; a < node->attr_count; a++) {
+        if (node->attrs[a].kind != COP_ATTR_GRAPH)
+            continue;
+        const cop_graph *inner = node->attrs[a].graph;
+        int64_t known = recall(w, inner);
+        bool inside = known > 0;
+        for (size_t i = 0; known < 0 && i < inner->output_count; i++)
+            inside |= mark_last_before(w, inner, inner->outputs[i], no_memory);
+        *no_memory |= !note(w, inner, inside);
+        found |= inside;
+    }
+    return found;
+}
+
+/* Nodes are in topological order, so the first weight met from behind is the last before the
+ * output. */
+static bool mark_last_before(walk *w, const cop_graph *graph, int output, bool *no_memory) {
+    int producer = output < 0 ? -1 : graph->values[output].producer;
+    if (producer < 0)
+        return false;
+    bool *reaches = calloc((size_t)producer + 1, sizeof *reaches);
+    if (!reaches) {
+        *no_memory = true;
+        return false;
+    }
+    reaches[producer] = true;
+    bool found = false;
+    for (size_t n = (size_t)producer + 1; n-- > 0 && !found;) {
+        if (!reaches[n])
+            continue;
+        const cop_node *node = &graph->nodes[n];
+        cop_weight *weight = weight_of_node(w, node);
+        found = weight || mark_last_inside(w, node, no_memory);
+        if (weight)
+            weight->is_last = true;
+        cop_uses uses;
+        if (!cop_node_uses(graph, node, &w->out->arena, &uses)) {
+            *no_memory = true;
+            break;
+        }
+        for (size_t i = 0; i < uses.count; i++) {
+            int from = graph->values[uses.values[i]].producer;
+            if (from >= 0 && (size_t)from < n)
+                reaches[from] = true;
+        }
+    }
+    free(reaches);
+    return found;
+}
+
+static coppice_status mark_last(walk *w, const cop_graph *graph) {
+    bool no_memory = false;
+    for (size_t i = 0; i < graph->output_count; i++)
+        mark_last_before(w, graph, graph->outputs[i], &no_memory);
+    return no_memory ? cop_fail_memory(w->err, graph->node_count) : COPPICE_OK;
+}
+
+coppice_status cop_weights_collect(const cop_graph *graph, cop_weights *out, coppice_error *err) {
+    walk w = {.out = out, .err = err};
+    coppice_status status = collect(&w, graph);
+    if (status == COPPICE_OK)
+        status = find_other_uses(&w, graph);
+    if (status == COPPICE_OK)
+        status = mark_last(&w, graph);
+    if (status == COPPICE_OK)
+        mark_first(out);
+    cop_map_free(&w.keys);
+    cop_map_free(&w.pointers);
+    return status;
+}
+
+void cop_weights_free(cop_weights *weights) {
+    free(weights->items);
+    free(weights->uses);
+    cop_arena_free(&weights->arena);
+    *weights = (cop_weights){0};
+}
+
+/* ---- views ---- */
+
+static int64_t product(const int64_t *dims, uint32_t from, uint32_t to) {
+    int64_t result = 1;
+    for (uint32_t i = from; i < to; i++)
+        result *= dims[i];
+    return result;
+}
+
+/* Conv: [out][in / group][taps]; ConvTranspose: [in][out / group][taps]. */
+static bool view_of_conv(bool transposed, const coppice_tensor *t, cop_weight_view *out) {
+    if (t->rank < 3)
+        return false;
+    int64_t taps = product(t->dims, 2, t->rank), inner = t->dims[1] * taps;
+    *out = (cop_weight_view){.groups = 1, .taps = taps, .group_stride = 0};
+    out->rows = t->dims[transposed ? 1 : 0];
+    out->columns = t->dims[transposed ? 0 : 1];
+    out->row_stride = transposed ? taps : inner;
+    out->column_stride = transposed ? inner : taps;
+    return true;
+}
+
+/* A matrix product: the reduction axis is the last of the left operand and the last but one of the
+ * right one, the other way round when transposed. */
+static bool view_of_product(const coppice_tensor *t, bool right, bool transposed,
+                            cop_weight_view *out) {
+    int64_t outer = t->rank < 2 ? 1 : t->dims[t->rank - 2], inner = t->dims[t->rank - 1];
+    bool reduce_inner = t->rank < 2 || right == transposed;
+    *out = (cop_weight_view){.taps = 1,
+                             .groups = t->rank < 3 ? 1 : product(t->dims, 0, t->rank - 2),
+                             .group_stride = outer * inner,
+                             .rows = reduce_inner ? outer : inner,
+                             .columns = reduce_inner ? inner : outer,
+                             .row_stride = reduce_inner ? inner : 1,
+                             .column_stride = reduce_inner ? 1 : inner};
+    return true;
+}
+
+bool cop_weight_view_of(const cop_weight_use *use, const coppice_tensor *tensor,
+                        cop_weight_view *out) {
+    const cop_node *node = use_node(use);
+    bool right = use->input == 1;
+    if (tensor->rank < 1 || coppice_tensor_count(tensor) < 1)
+        return false;
+    if (strcmp(node->op, "MatMul") == 0)
+        return view_of_product(tensor, right, false, out);
+    if (strcmp(node->op, "Gemm") != 0)
+        return view_of_conv(strcmp(node->op, "ConvTranspose") == 0, tensor, out);
+    const cop_attr *attr = cop_node_attr(node, right ? "transB" : "transA");
+    bool transposed = attr && attr->kind == COP_ATTR_INT && attr->i != 0;
+    return view_of_product(tensor, right, transposed, out);
+}
