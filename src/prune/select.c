@@ -147,6 +147,7 @@ static coppice_status find_threshold(const cop_pool_item *items, size_t count, i
                                      const key_range *range, uint64_t *threshold, uint64_t *ties,
                                      coppice_error *err) {
     int64_t total = 0;
+    *threshold = *ties = 0;
     for (size_t i = 0; i < count; i++)
         total += items[i].count;
     unsigned width = total < SMALL_POOL ? NARROW : WIDE;
