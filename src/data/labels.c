@@ -105,6 +105,8 @@ static coppice_status parse_line(text_labels *text, const char *path, size_t num
 
 static coppice_status parse_text(text_labels *text, const char *path, const cop_mapping *file,
                                  coppice_error *err) {
+    if (file->bytes == 0)
+        return COPPICE_OK;
     const char *at = (const char *)file->data, *end = at + file->bytes;
     for (size_t number = 1; at < end; number++) {
         const char *stop = memchr(at, '\n', (size_t)(end - at));
