@@ -180,19 +180,29 @@ static int publish(const cop_writer *writer) {
     return unlink(writer->temporary);
 }
 
-coppice_status cop_writer_commit(cop_writer *writer, coppice_error *err) {
+/* Reports the first error, if there was one, and closes the writer then. */
+static coppice_status check(cop_writer *writer, coppice_error *err) {
+    if (!writer->error)
+        return COPPICE_OK;
+    errno = writer->error;
+    coppice_status status = cop_fail_errno(err, "%s: cannot write", writer->target);
+    cop_error_locate(err, writer->target, NULL, -1);
+    cop_writer_abort(writer);
+    return status;
+}
+
+coppice_status cop_writer_sync(cop_writer *writer, coppice_error *err) {
     flush(writer);
     if (!writer->error && fsync(writer->fd) != 0)
         writer->error = errno;
-    if (!writer->error && publish(writer) != 0)
+    return check(writer, err);
+}
+
+coppice_status cop_writer_commit(cop_writer *writer, coppice_error *err) {
+    COP_TRY(cop_writer_sync(writer, err));
+    if (publish(writer) != 0)
         writer->error = errno;
-    if (writer->error) {
-        errno = writer->error;
-        coppice_status status = cop_fail_errno(err, "%s: cannot write", writer->target);
-        cop_error_locate(err, writer->target, NULL, -1);
-        cop_writer_abort(writer);
-        return status;
-    }
+    COP_TRY(check(writer, err));
     sync_folder(writer->target);
     release(writer);
     return COPPICE_OK;

@@ -39,6 +39,10 @@ coppice_status cop_writer_open(cop_writer *writer, const char *target, bool over
 /* Appends; a failure is remembered and reported by cop_writer_commit. */
 void cop_writer_write(cop_writer *writer, const void *data, size_t bytes);
 
+/* Writes and syncs everything, so that of the commit only the rename is left: for two files that
+ * belong together. On failure the temporary file is gone and the writer closed. */
+coppice_status cop_writer_sync(cop_writer *writer, coppice_error *err);
+
 /* Syncs, renames, syncs the folder. On failure the target is as it was and the temporary file is
  * gone. Closes the writer either way. */
 coppice_status cop_writer_commit(cop_writer *writer, coppice_error *err);

@@ -32,8 +32,9 @@ typedef struct cop_origin {
     Onnx__TensorProto *tensor;       /* the values of a sparse tensor */
     Onnx__SparseTensorProto *sparse; /* NULL unless sparse */
     Onnx__GraphProto *graph;         /* holds the initializer; NULL for attributes */
+    Onnx__TensorProto *as_dense;     /* while a sparse initializer is saved as a dense one */
     cop_constant *constant;
-    struct cop_origin *next; /* all constants of the model, newest first */
+    struct cop_origin *next; /* all constants of the model, in the order of the file */
 } cop_origin;
 
 struct coppice_model {
@@ -44,7 +45,7 @@ struct coppice_model {
     cop_arena arena;     /* the unpacked message, the graph, everything small */
     Onnx__ModelProto *proto;
     cop_graph *graph;
-    cop_origin *constants;
+    cop_origin *constants, **constants_end;
     cop_data_file *data_files;
     size_t data_file_count, data_file_capacity;
     Onnx__TensorProto **external; /* every tensor whose data lie elsewhere */
@@ -89,6 +90,13 @@ coppice_status cop_tensor_view(coppice_model *model, Onnx__TensorProto *tensor, 
 coppice_status cop_tensor_shape(int32_t data_type, size_t rank, const int64_t *dims,
                                 coppice_tensor *out, int64_t *count, bool *ranked,
                                 coppice_error *err);
+
+/* Writes the elements of a changed constant back to its message, where they were decoded from. */
+void cop_tensor_store(const cop_constant *constant, Onnx__TensorProto *tensor);
+
+/* Takes all data out of a message; the same, then lets it have `data` (borrowed) as raw_data. */
+void cop_tensor_clear(Onnx__TensorProto *tensor);
+void cop_tensor_set_raw(Onnx__TensorProto *tensor, unsigned char *data, size_t bytes);
 
 /* Adds a constant whose data are known to the model's list. NULL: no memory. */
 cop_constant *cop_constant_new(coppice_model *model, cop_origin origin, coppice_tensor tensor,

@@ -46,8 +46,8 @@ cop_constant *cop_constant_new(coppice_model *model, cop_origin origin, coppice_
                                .sparse = origin.kind == COP_ORIGIN_SPARSE,
                                .origin = kept};
     kept->constant = constant;
-    kept->next = model->constants;
-    model->constants = kept;
+    *(model->constants_end ? model->constants_end : &model->constants) = kept;
+    model->constants_end = &kept->next;
     return constant;
 }
 
@@ -197,4 +197,34 @@ coppice_status cop_tensor_load(coppice_model *model, Onnx__TensorProto *t, Onnx_
         return cop_fail_memory(err, sizeof(cop_constant));
     (*out)->external = cop_tensor_is_external(t);
     return COPPICE_OK;
+}
+
+void cop_tensor_store(const cop_constant *constant, Onnx__TensorProto *t) {
+    coppice_type type = constant->tensor.type;
+    typed_field field = get_field(t, field_of_type(type));
+    bool raw = t->has_raw_data && t->raw_data.len > 0;
+    if (raw || cop_tensor_is_external(t) || !constant->tensor.data ||
+        constant->tensor.data == field.items)
+        return; /* the edits are in the message already */
+    size_t width = stored_width(type, &field);
+    bool is_signed = type == COPPICE_TYPE_INT8 || type == COPPICE_TYPE_INT16;
+    for (size_t i = 0; i < field.count; i++) {
+        const unsigned char *from = (const unsigned char *)constant->tensor.data + i * width;
+        unsigned char *to = (unsigned char *)field.items + i * field.width;
+        memset(to, is_signed && from[width - 1] & 0x80 ? 0xff : 0, field.width);
+        memcpy(to, from, width);
+    }
+}
+
+void cop_tensor_clear(Onnx__TensorProto *t) {
+    t->n_float_data = t->n_int32_data = t->n_int64_data = 0;
+    t->n_double_data = t->n_uint64_data = t->n_external_data = 0;
+    t->has_data_location = t->has_raw_data = 0;
+    t->raw_data = (ProtobufCBinaryData){0};
+}
+
+void cop_tensor_set_raw(Onnx__TensorProto *t, unsigned char *data, size_t bytes) {
+    cop_tensor_clear(t);
+    t->has_raw_data = 1;
+    t->raw_data = (ProtobufCBinaryData){.len = bytes, .data = data};
 }
