@@ -30,8 +30,8 @@ typedef struct cop_conv_params {
     float activation_min, activation_max; /* put there by fusion; else -INFINITY, INFINITY */
 } cop_conv_params;
 
-/* The same with everything resolved for one input. Entries beyond `spatial` are those of a dimension
- * of size 1 with a window of 1. */
+/* The same with everything resolved for one input. Entries beyond `spatial` are those of a
+ * dimension of size 1 with a window of 1. */
 typedef struct cop_window {
     uint32_t spatial; /* 1 .. 3 */
     int64_t in[COP_MAX_SPATIAL], out[COP_MAX_SPATIAL];
@@ -45,8 +45,8 @@ typedef struct cop_window {
 coppice_status cop_window_resolve(const cop_window_params *params, const coppice_tensor *input,
                                   const int64_t *kernel, cop_window *out, coppice_error *err);
 
-/* What Gemm's and MatMul's `parse` fills (MatMul: alpha 1, nothing transposed). A third input is the
- * bias, also for a MatMul that a pass gave one. */
+/* What Gemm's and MatMul's `parse` fills (MatMul: alpha 1, nothing transposed). A third input is
+ * the bias, also for a MatMul that a pass gave one. */
 typedef struct cop_gemm_params {
     float alpha, beta;
     bool transpose_a, transpose_b;

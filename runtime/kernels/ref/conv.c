@@ -45,7 +45,8 @@ static void planes_row(const cop_conv *c, const float *weights, const float *in,
     size_t plane = c->in_h * c->in_w;
     for (size_t ic = 0; ic < c->in_channels / c->groups; ic++) {
         for (size_t r = 0; r < c->kernel_h; r++) {
-            ptrdiff_t row = (ptrdiff_t)(y * c->stride_h + r * c->dilation_h) - (ptrdiff_t)c->pad_top;
+            ptrdiff_t row =
+                (ptrdiff_t)(y * c->stride_h + r * c->dilation_h) - (ptrdiff_t)c->pad_top;
             for (size_t s = 0; s < c->kernel_w; s++) {
                 float weight = *weights++;
                 if (weight != 0 && row >= 0 && row < (ptrdiff_t)c->in_h)
@@ -63,8 +64,7 @@ static void planes(void *context, size_t begin, size_t end) {
     for (size_t item = begin; item < end; item++) {
         size_t n = item / c->out_channels, oc = item % c->out_channels;
         size_t group = oc / (c->out_channels / c->groups);
-        const float *in =
-            j->input + (n * c->in_channels + group * per_group) * c->in_h * c->in_w;
+        const float *in = j->input + (n * c->in_channels + group * per_group) * c->in_h * c->in_w;
         float *out = j->output + item * c->out_h * c->out_w;
         for (size_t y = 0; y < c->out_h; y++, out += c->out_w) {
             for (size_t x = 0; x < c->out_w; x++)

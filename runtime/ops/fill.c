@@ -1,0 +1,275 @@
+/* Operators that make or convert elements: ConstantOfShape, Range, Cast, Pad. */
+#include <math.h>
+#include <string.h>
+
+#include "runtime/ops/ops.h"
+#include "runtime/ops/util.h"
+
+/* Writes the element at `from` everywhere. */
+static void fill(const coppice_tensor *out, const void *from, const coppice_threadpool *pool) {
+    size_t bytes = cop_type_bytes(out->type);
+    cop_walk walk = {.rank = (int)out->rank, .inputs = 1, .out = out->data, .in = {from}};
+    memcpy(walk.dims, out->dims, out->rank * sizeof *walk.dims);
+    cop_plain_strides(out->rank, out->dims, walk.strides[0]);
+    walk.element[0] = walk.element[1] = bytes;
+    cop_walk_copy(&walk, pool);
+}
+
+/* ---- ConstantOfShape ---- */
+
+/* The value, 0 as float32 when the node does not say. */
+static coppice_status filler(const cop_call *call, coppice_tensor *out) {
+    static const float zero = 0;
+    const cop_attr *attr = cop_node_attr(call->node, "value");
+    *out = (coppice_tensor){.type = COPPICE_TYPE_FLOAT, .data = (void *)&zero};
+    if (!attr)
+        return COPPICE_OK;
+    if (attr->kind != COP_ATTR_TENSOR || coppice_tensor_count(&attr->tensor->tensor) != 1 ||
+        !attr->tensor->tensor.data || cop_type_bytes(attr->tensor->tensor.type) == 0)
+        return cop_fail(call->err, COPPICE_BAD_MODEL,
+                        "attribute 'value' is no tensor of one number");
+    *out = attr->tensor->tensor;
+    return COPPICE_OK;
+}
+
+coppice_status cop_constantofshape_infer(cop_call *call) {
+    int64_t dims[COPPICE_MAX_RANK];
+    int count;
+    coppice_tensor value;
+    COP_TRY(filler(call, &value));
+    COP_TRY(cop_input_ints(call, 0, dims, COPPICE_MAX_RANK, &count));
+    for (int i = 0; i < count; i++) {
+        if (dims[i] < 0)
+            return cop_fail(call->err, COPPICE_BAD_MODEL, "the wanted shape is %s",
+                            cop_dims_text((uint32_t)count, dims).s);
+    }
+    cop_set_out(call, 0, value.type, (uint32_t)count, dims);
+    return COPPICE_OK;
+}
+
+coppice_status cop_constantofshape_run(const cop_call *call) {
+    coppice_tensor value;
+    _Alignas(16) unsigned char element[16];
+    COP_TRY(filler(call, &value));
+    memcpy(element, value.data, cop_type_bytes(value.type));
+    fill(cop_out(call, 0), element, call->pool);
+    return COPPICE_OK;
+}
+
+/* ---- Range ---- */
+
+typedef struct range_plan {
+    bool integers;
+    int64_t start_int, delta_int, count;
+    double start, delta;
+} range_plan;
+
+static coppice_status plan_range(const cop_call *call, range_plan *plan) {
+    double limit;
+    bool present;
+    coppice_type type = cop_in(call, 0)->type;
+    for (int i = 1; i < 3; i++) {
+        if (cop_in(call, i)->type != type)
+            return cop_fail(call->err, COPPICE_BAD_MODEL, "inputs have different types");
+    }
+    COP_TRY(cop_input_number(call, 0, &plan->start, &present));
+    COP_TRY(cop_input_number(call, 1, &limit, &present));
+    COP_TRY(cop_input_number(call, 2, &plan->delta, &present));
+    plan->integers = cop_is_integer_type(type);
+    plan->start_int = cop_tensor_get_int(cop_in(call, 0), 0);
+    plan->delta_int = cop_tensor_get_int(cop_in(call, 2), 0);
+    if (plan->delta == 0 || !isfinite(plan->start) || !isfinite(limit) || !isfinite(plan->delta))
+        return cop_fail(call->err, COPPICE_BAD_MODEL, "a range from %g to %g by %g", plan->start,
+                        limit, plan->delta);
+    double count = ceil((limit - plan->start) / plan->delta);
+    if (count > 1e15)
+        return cop_fail(call->err, COPPICE_LIMIT, "a range of %g elements", count);
+    plan->count = count > 0 ? (int64_t)count : 0;
+    return COPPICE_OK;
+}
+
+coppice_status cop_range_infer(cop_call *call) {
+    range_plan plan;
+    COP_TRY(plan_range(call, &plan));
+    cop_set_out(call, 0, cop_in(call, 0)->type, 1, &plan.count);
+    return COPPICE_OK;
+}
+
+coppice_status cop_range_run(const cop_call *call) {
+    const coppice_tensor *out = cop_out(call, 0);
+    range_plan plan;
+    COP_TRY(plan_range(call, &plan));
+    for (int64_t i = 0; i < plan.count; i++) {
+        uint64_t whole = (uint64_t)plan.start_int + (uint64_t)i * (uint64_t)plan.delta_int;
+        double real = plan.start + (double)i * plan.delta;
+        if (out->type == COPPICE_TYPE_INT64)
+            ((int64_t *)out->data)[i] = (int64_t)whole;
+        else if (out->type == COPPICE_TYPE_INT32)
+            ((int32_t *)out->data)[i] = (int32_t)whole;
+        else if (out->type == COPPICE_TYPE_INT16)
+            ((int16_t *)out->data)[i] = (int16_t)whole;
+        else if (out->type == COPPICE_TYPE_DOUBLE)
+            ((double *)out->data)[i] = real;
+        else
+            ((float *)out->data)[i] = (float)real;
+    }
+    return COPPICE_OK;
+}
+
+/* ---- Pad ---- */
+
+typedef enum pad_mode { PAD_CONSTANT, PAD_REFLECT, PAD_EDGE } pad_mode;
+
+typedef struct pad_plan {
+    pad_mode mode;
+    int64_t begin[COPPICE_MAX_RANK], end[COPPICE_MAX_RANK]; /* may be negative: cut */
+} pad_plan;
+
+coppice_status cop_pad_parse(const cop_call *call, void *params) {
+    static const char *const names[] = {"constant", "reflect", "edge"};
+    cop_ints_params *p = params;
+    const char *mode;
+    COP_TRY(cop_node_string(call->node, "mode", "constant", &mode, call->err));
+    for (p->axis = 0; p->axis < 3; p->axis++) {
+        if (!strcmp(mode, names[p->axis]))
+            return COPPICE_OK;
+    }
+    return cop_fail(call->err, COPPICE_UNSUPPORTED,
+                    "mode '%s'; constant, reflect and edge are supported", mode);
+}
+
+/* The 2 * rank numbers: attribute `pads` (`paddings` of opset 1) before opset 11, input 1 since,
+ * for the axes of input 3 from opset 18 on. */
+static coppice_status plan_pad(const cop_call *call, pad_plan *plan) {
+    const cop_ints_params *p = call->params;
+    uint32_t rank = cop_in(call, 0)->rank;
+    int64_t pads[2 * COPPICE_MAX_RANK], axes[COPPICE_MAX_RANK];
+    bool on[COPPICE_MAX_RANK];
+    int count, axis_count = -1, axis;
+    const char *name = call->opset < 2 ? "paddings" : "pads";
+    *plan = (pad_plan){.mode = (pad_mode)p->axis};
+    if (call->opset < 11)
+        COP_TRY(cop_attr_ints(call, name, pads, 2 * COPPICE_MAX_RANK, &count));
+    else
+        COP_TRY(cop_input_ints(call, 1, pads, 2 * COPPICE_MAX_RANK, &count));
+    if (call->opset >= 18)
+        COP_TRY(cop_input_ints(call, 3, axes, COPPICE_MAX_RANK, &axis_count));
+    int padded = axis_count < 0 ? (int)rank : axis_count;
+    if (count != 2 * padded)
+        return cop_fail(call->err, COPPICE_BAD_MODEL, "%d pads for %d dimensions", count, padded);
+    if (axis_count >= 0)
+        COP_TRY(cop_axis_set(call, axes, axis_count, rank, on));
+    for (int i = 0; i < padded; i++) {
+        COP_TRY(cop_axis(call, axis_count < 0 ? i : axes[i], rank, &axis));
+        plan->begin[axis] = pads[i];
+        plan->end[axis] = pads[i + padded];
+    }
+    return COPPICE_OK;
+}
+
+coppice_status cop_pad_infer(cop_call *call) {
+    const coppice_tensor *in = cop_in(call, 0), *value = cop_in(call, 2);
+    pad_plan plan;
+    int64_t dims[COPPICE_MAX_RANK];
+    if (cop_type_bytes(in->type) == 0)
+        return cop_need_type(call, 0, 0);
+    COP_TRY(plan_pad(call, &plan));
+    for (uint32_t d = 0; d < in->rank; d++) {
+        int64_t begin = plan.begin[d], end = plan.end[d], dim = in->dims[d];
+        bool fits = cop_i64_add(dim, begin, &dims[d]) && cop_i64_add(dims[d], end, &dims[d]) &&
+                    dims[d] >= 0;
+        if (plan.mode == PAD_REFLECT)
+            fits = fits && begin < dim && end < dim;
+        if (plan.mode == PAD_EDGE)
+            fits = fits && (dim > 0 || dims[d] == 0);
+        if (!fits || begin < -dim || end < -dim)
+            return cop_fail(call->err, COPPICE_BAD_MODEL,
+                            "pads of %lld and %lld on dimension %u of %s", (long long)begin,
+                            (long long)end, d, cop_shape_text(in).s);
+    }
+    if (call->opset >= 11 && value && (value->type != in->type || coppice_tensor_count(value) != 1))
+        return cop_fail(call->err, COPPICE_BAD_MODEL, "the padding value '%s' is %s %s",
+                        cop_in_name(call, 2), coppice_type_name(value->type),
+                        cop_shape_text(value).s);
+    cop_set_out(call, 0, in->type, in->rank, dims);
+    return COPPICE_OK;
+}
+
+/* Where position `at` of the padded tensor comes from; -1: from nowhere. */
+static int64_t pad_source(pad_mode mode, int64_t at, int64_t dim) {
+    if (at >= 0 && at < dim)
+        return at;
+    if (mode == PAD_CONSTANT)
+        return -1;
+    if (mode == PAD_EDGE)
+        return at < 0 ? 0 : dim - 1;
+    at = at < 0 ? -at : 2 * (dim - 1) - at;
+    return at < 0 ? 0 : at >= dim ? dim - 1 : at; /* twice outside only where both ends are cut */
+}
+
+/* The part that lies inside the input in one strided copy. */
+static void copy_inside(const coppice_tensor *in, const coppice_tensor *out, const pad_plan *plan,
+                        const coppice_threadpool *pool) {
+    cop_walk walk = {.rank = (int)out->rank, .inputs = 1};
+    int64_t to = 0, from = 0;
+    cop_plain_strides(out->rank, out->dims, walk.strides[0]);
+    cop_plain_strides(in->rank, in->dims, walk.strides[1]);
+    for (uint32_t d = 0; d < in->rank; d++) {
+        int64_t first = plan->begin[d] < 0 ? -plan->begin[d] : 0;
+        int64_t last = in->dims[d] + (plan->end[d] < 0 ? plan->end[d] : 0);
+        if (last <= first)
+            return;
+        walk.dims[d] = last - first;
+        from += first * walk.strides[1][d];
+        to += (first + plan->begin[d]) * walk.strides[0][d];
+    }
+    size_t bytes = cop_type_bytes(in->type);
+    walk.element[0] = walk.element[1] = bytes;
+    walk.out = (char *)out->data + (size_t)to * bytes;
+    walk.in[0] = (const char *)in->data + (size_t)from * bytes;
+    cop_walk_copy(&walk, pool);
+}
+
+/* Element by element, for the modes that repeat elements. */
+static void copy_repeated(const coppice_tensor *in, const coppice_tensor *out,
+                          const pad_plan *plan) {
+    size_t bytes = cop_type_bytes(in->type);
+    int64_t count = coppice_tensor_count(out), strides[COPPICE_MAX_RANK];
+    cop_plain_strides(in->rank, in->dims, strides);
+    for (int64_t i = 0; i < count; i++) {
+        int64_t rest = i, from = 0;
+        for (uint32_t d = out->rank; d-- > 0;) {
+            int64_t at = rest % out->dims[d] - plan->begin[d];
+            rest /= out->dims[d];
+            from += pad_source(plan->mode, at, in->dims[d]) * strides[d];
+        }
+        memcpy((char *)out->data + (size_t)i * bytes, (const char *)in->data + (size_t)from * bytes,
+               bytes);
+    }
+}
+
+coppice_status cop_pad_run(const cop_call *call) {
+    const coppice_tensor *in = cop_in(call, 0), *out = cop_out(call, 0), *value = cop_in(call, 2);
+    pad_plan plan;
+    _Alignas(16) unsigned char element[16] = {0};
+    float attribute = 0;
+    if (coppice_tensor_count(out) == 0)
+        return COPPICE_OK;
+    COP_TRY(plan_pad(call, &plan));
+    if (plan.mode != PAD_CONSTANT) {
+        copy_repeated(in, out, &plan);
+        return COPPICE_OK;
+    }
+    if (call->opset >= 11 && value)
+        memcpy(element, value->data, cop_type_bytes(value->type));
+    if (call->opset < 11)
+        COP_TRY(cop_node_float(call->node, "value", 0, &attribute, call->err));
+    double wide = attribute;
+    if (in->type == COPPICE_TYPE_FLOAT && call->opset < 11)
+        memcpy(element, &attribute, sizeof attribute);
+    if (in->type == COPPICE_TYPE_DOUBLE && call->opset < 11)
+        memcpy(element, &wide, sizeof wide);
+    fill(out, element, call->pool);
+    copy_inside(in, out, &plan, call->pool);
+    return COPPICE_OK;
+}

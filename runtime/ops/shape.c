@@ -1,0 +1,231 @@
+/* Operators about shapes: views of the same bytes (Reshape, Flatten, Squeeze, Unsqueeze, Identity,
+ * Dropout) and what tells a shape (Shape, Size). */
+#include <string.h>
+
+#include "runtime/ops/ops.h"
+#include "runtime/ops/util.h"
+
+/* Output 0 has the bytes of input 0; nothing to do where the planner gave both one buffer. */
+coppice_status cop_view_run(const cop_call *call) {
+    const coppice_tensor *in = cop_in(call, 0), *out = cop_out(call, 0);
+    int64_t bytes = coppice_tensor_bytes(in);
+    if (bytes > 0 && out->data && out->data != in->data)
+        memcpy(out->data, in->data, (size_t)bytes);
+    return COPPICE_OK;
+}
+
+/* ---- Reshape ---- */
+
+/* The attribute that became an input: read here, or later by read_ints. */
+static coppice_status parse_ints(const cop_call *call, const char *name, cop_ints_params *p) {
+    return cop_attr_ints(call, name, p->values, COPPICE_MAX_RANK, &p->count);
+}
+
+/* The numbers of attribute or input 1. *count is -1 when neither is there. */
+static coppice_status read_ints(const cop_call *call, int64_t *values, int *count) {
+    const cop_ints_params *p = call->params;
+    if (cop_in(call, 1))
+        return cop_input_ints(call, 1, values, COPPICE_MAX_RANK, count);
+    memcpy(values, p->values, sizeof p->values);
+    *count = p->count;
+    return COPPICE_OK;
+}
+
+coppice_status cop_reshape_parse(const cop_call *call, void *params) {
+    cop_ints_params *p = params;
+    COP_TRY(cop_attr_bool(call, "allowzero", false, &p->flag));
+    return parse_ints(call, "shape", p);
+}
+
+static coppice_status refuse_reshape(const cop_call *call, const int64_t *dims, int count) {
+    return cop_fail(call->err, COPPICE_BAD_MODEL, "%s cannot be reshaped to %s",
+                    cop_shape_text(cop_in(call, 0)).s, cop_dims_text((uint32_t)count, dims).s);
+}
+
+coppice_status cop_reshape_infer(cop_call *call) {
+    const cop_ints_params *p = call->params;
+    const coppice_tensor *in = cop_in(call, 0);
+    int64_t wanted[COPPICE_MAX_RANK], dims[COPPICE_MAX_RANK], known = 1;
+    int count, unknown = -1;
+    COP_TRY(read_ints(call, wanted, &count));
+    if (count < 0)
+        return cop_fail(call->err, COPPICE_BAD_MODEL, "the wanted shape is missing");
+    for (int i = 0; i < count; i++) {
+        dims[i] = wanted[i];
+        if (wanted[i] == 0 && !p->flag) {
+            if (i >= (int)in->rank)
+                return refuse_reshape(call, wanted, count);
+            dims[i] = in->dims[i];
+        }
+        if (dims[i] == -1 && unknown < 0) {
+            unknown = i;
+            dims[i] = 1;
+        }
+        if (dims[i] < 0 || !cop_i64_mul(known, dims[i], &known))
+            return refuse_reshape(call, wanted, count);
+    }
+    int64_t elements = coppice_tensor_count(in);
+    if (unknown >= 0) {
+        if (known == 0 || elements % known)
+            return refuse_reshape(call, wanted, count);
+        dims[unknown] = elements / known;
+    } else if (known != elements) {
+        return refuse_reshape(call, wanted, count);
+    }
+    cop_set_out(call, 0, in->type, (uint32_t)count, dims);
+    return COPPICE_OK;
+}
+
+/* ---- Flatten ---- */
+
+coppice_status cop_flatten_parse(const cop_call *call, void *params) {
+    cop_ints_params *p = params;
+    return cop_node_int(call->node, "axis", 1, &p->axis, call->err);
+}
+
+coppice_status cop_flatten_infer(cop_call *call) {
+    const cop_ints_params *p = call->params;
+    const coppice_tensor *in = cop_in(call, 0);
+    int axis = (int)in->rank;
+    if (p->axis != in->rank) /* behind the last dim is allowed too */
+        COP_TRY(cop_axis(call, p->axis, in->rank, &axis));
+    int64_t dims[] = {1, 1};
+    for (int i = 0; i < (int)in->rank; i++) { /* no overflow: the element count has none */
+        int64_t *side = &dims[i >= axis];
+        if (!cop_i64_mul(*side, in->dims[i], side))
+            return cop_fail(call->err, COPPICE_LIMIT, "the sizes of %s overflow",
+                            cop_shape_text(in).s);
+    }
+    cop_set_out(call, 0, in->type, 2, dims);
+    return COPPICE_OK;
+}
+
+/* ---- Squeeze, Unsqueeze ---- */
+
+coppice_status cop_squeeze_parse(const cop_call *call, void *params) {
+    return parse_ints(call, "axes", params);
+}
+
+coppice_status cop_squeeze_infer(cop_call *call) {
+    const coppice_tensor *in = cop_in(call, 0);
+    int64_t axes[COPPICE_MAX_RANK], dims[COPPICE_MAX_RANK];
+    bool drop[COPPICE_MAX_RANK] = {0};
+    int count;
+    COP_TRY(read_ints(call, axes, &count));
+    COP_TRY(cop_axis_set(call, axes, count, in->rank, drop));
+    uint32_t rank = 0;
+    for (uint32_t i = 0; i < in->rank; i++) {
+        if (drop[i] && in->dims[i] != 1)
+            return cop_fail(call->err, COPPICE_BAD_MODEL, "dimension %u of %s is not 1", i,
+                            cop_shape_text(in).s);
+        if (!drop[i] && !(count < 0 && in->dims[i] == 1))
+            dims[rank++] = in->dims[i];
+    }
+    cop_set_out(call, 0, in->type, rank, dims);
+    return COPPICE_OK;
+}
+
+coppice_status cop_unsqueeze_parse(const cop_call *call, void *params) {
+    return parse_ints(call, "axes", params);
+}
+
+coppice_status cop_unsqueeze_infer(cop_call *call) {
+    const coppice_tensor *in = cop_in(call, 0);
+    int64_t axes[COPPICE_MAX_RANK], dims[COPPICE_MAX_RANK];
+    bool added[COPPICE_MAX_RANK];
+    int count;
+    COP_TRY(read_ints(call, axes, &count));
+    if (count < 0)
+        return cop_fail(call->err, COPPICE_BAD_MODEL, "'axes' is missing");
+    uint32_t rank = in->rank + (uint32_t)count;
+    if (rank > COPPICE_MAX_RANK)
+        return cop_fail(call->err, COPPICE_LIMIT, "%u dimensions; at most %d are supported", rank,
+                        COPPICE_MAX_RANK);
+    COP_TRY(cop_axis_set(call, axes, count, rank, added));
+    for (uint32_t i = 0, from = 0; i < rank; i++)
+        dims[i] = added[i] ? 1 : in->dims[from++];
+    cop_set_out(call, 0, in->type, rank, dims);
+    return COPPICE_OK;
+}
+
+/* ---- Identity, Dropout ---- */
+
+coppice_status cop_identity_infer(cop_call *call) {
+    return cop_infer_same(call);
+}
+
+/* Opsets before 7 said with `is_test` whether it is training; a session never is. */
+coppice_status cop_dropout_infer(cop_call *call) {
+    const coppice_tensor *in = cop_in(call, 0), *training = cop_in(call, 2);
+    if (training && !training->data)
+        return cop_fail(call->err, COPPICE_UNSUPPORTED, "input 'training_mode' must be constant");
+    if (training && coppice_tensor_count(training) > 0 && cop_tensor_get_int(training, 0))
+        return cop_fail(call->err, COPPICE_UNSUPPORTED, "training is not supported");
+    bool float_mask = call->opset < 10;
+    cop_set_out(call, 1, float_mask ? in->type : COPPICE_TYPE_BOOL, in->rank, in->dims);
+    return cop_infer_same(call);
+}
+
+/* Nothing is dropped: the mask is all ones. */
+coppice_status cop_dropout_run(const cop_call *call) {
+    const coppice_tensor *mask = cop_out(call, 1);
+    int64_t count = mask && mask->data ? coppice_tensor_count(mask) : 0;
+    for (int64_t i = 0; i < count; i++) {
+        if (mask->type == COPPICE_TYPE_BOOL)
+            ((uint8_t *)mask->data)[i] = 1;
+        else if (mask->type == COPPICE_TYPE_FLOAT)
+            ((float *)mask->data)[i] = 1;
+        else
+            return cop_fail(call->err, COPPICE_UNSUPPORTED, "a mask of type %s",
+                            coppice_type_name(mask->type));
+    }
+    return cop_view_run(call);
+}
+
+/* ---- Shape, Size ---- */
+
+coppice_status cop_shape_parse(const cop_call *call, void *params) {
+    cop_ints_params *p = params;
+    p->count = cop_node_attr(call->node, "end") ? 1 : 0;
+    COP_TRY(cop_node_int(call->node, "start", 0, &p->axis, call->err));
+    return cop_node_int(call->node, "end", 0, &p->values[0], call->err);
+}
+
+static int64_t clamp_axis(int64_t axis, int64_t rank) {
+    axis = axis < 0 ? (axis < -rank ? 0 : axis + rank) : axis;
+    return axis > rank ? rank : axis;
+}
+
+/* The dims that are asked for: first <= i < last. */
+static void shape_range(const cop_call *call, int64_t *first, int64_t *last) {
+    const cop_ints_params *p = call->params;
+    int64_t rank = cop_in(call, 0)->rank;
+    *first = clamp_axis(p->axis, rank);
+    *last = p->count ? clamp_axis(p->values[0], rank) : rank;
+    *last = *last < *first ? *first : *last;
+}
+
+coppice_status cop_shape_infer(cop_call *call) {
+    int64_t first, last;
+    shape_range(call, &first, &last);
+    cop_set_out(call, 0, COPPICE_TYPE_INT64, 1, (int64_t[]){last - first});
+    return COPPICE_OK;
+}
+
+coppice_status cop_shape_run(const cop_call *call) {
+    int64_t first, last, *out = cop_out(call, 0)->data;
+    shape_range(call, &first, &last);
+    for (int64_t i = first; i < last; i++)
+        out[i - first] = cop_in(call, 0)->dims[i];
+    return COPPICE_OK;
+}
+
+coppice_status cop_size_infer(cop_call *call) {
+    cop_set_out(call, 0, COPPICE_TYPE_INT64, 0, NULL);
+    return COPPICE_OK;
+}
+
+coppice_status cop_size_run(const cop_call *call) {
+    *(int64_t *)cop_out(call, 0)->data = coppice_tensor_count(cop_in(call, 0));
+    return COPPICE_OK;
+}

@@ -1,0 +1,230 @@
+/* What operators share: operands, constant inputs, axes, broadcast shapes, layouts. */
+#include "runtime/ops/util.h"
+
+#include <stdio.h>
+#include <string.h>
+
+const coppice_tensor *cop_in(const cop_call *call, int i) {
+    return i < call->node->input_count && call->in[i] ? &call->in[i]->t : NULL;
+}
+
+coppice_tensor *cop_out(const cop_call *call, int i) {
+    return i < call->node->output_count ? &call->out[i].t : NULL;
+}
+
+const char *cop_in_name(const cop_call *call, int i) {
+    int value = i < call->node->input_count ? call->node->inputs[i] : -1;
+    return value < 0 ? "" : call->graph->values[value].name;
+}
+
+cop_text cop_dims_text(uint32_t rank, const int64_t *dims) {
+    cop_text text = {"["};
+    size_t used = 1;
+    for (uint32_t i = 0; i < rank && i < COPPICE_MAX_RANK; i++)
+        used += (size_t)snprintf(text.s + used, sizeof text.s - used, "%s%lld", i ? "," : "",
+                                 (long long)dims[i]);
+    snprintf(text.s + used, sizeof text.s - used, "]");
+    return text;
+}
+
+cop_text cop_shape_text(const coppice_tensor *tensor) {
+    return cop_dims_text(tensor->rank, tensor->dims);
+}
+
+void cop_set_out(cop_call *call, int i, coppice_type type, uint32_t rank, const int64_t *dims) {
+    coppice_tensor *out = cop_out(call, i);
+    if (!out)
+        return;
+    out->type = type;
+    out->rank = rank;
+    for (uint32_t d = 0; d < rank; d++)
+        out->dims[d] = dims[d];
+}
+
+coppice_status cop_infer_same(cop_call *call) {
+    const coppice_tensor *in = cop_in(call, 0);
+    cop_set_out(call, 0, in->type, in->rank, in->dims);
+    return COPPICE_OK;
+}
+
+coppice_status cop_need_type(const cop_call *call, int i, uint32_t types) {
+    const coppice_tensor *in = cop_in(call, i);
+    if (in && (unsigned)in->type < 32 && (types >> in->type & 1))
+        return COPPICE_OK;
+    return cop_fail(call->err, COPPICE_BAD_MODEL, "input %d ('%s') has type %s, which does not fit",
+                    i, cop_in_name(call, i), in ? coppice_type_name(in->type) : "none");
+}
+
+coppice_status cop_need_rank(const cop_call *call, int i, uint32_t rank) {
+    const coppice_tensor *in = cop_in(call, i);
+    if (in && in->rank == rank)
+        return COPPICE_OK;
+    return cop_fail(call->err, COPPICE_BAD_MODEL, "input %d ('%s') is %s, expected %u dimensions",
+                    i, cop_in_name(call, i), in ? cop_shape_text(in).s : "left out", rank);
+}
+
+size_t cop_type_bytes(coppice_type type) {
+    unsigned bits = coppice_type_bits(type);
+    return bits % 8 ? 0 : bits / 8;
+}
+
+bool cop_is_float_type(coppice_type type) {
+    return type == COPPICE_TYPE_FLOAT || type == COPPICE_TYPE_DOUBLE ||
+           type == COPPICE_TYPE_FLOAT16 || type == COPPICE_TYPE_BFLOAT16;
+}
+
+bool cop_is_integer_type(coppice_type type) {
+    const uint32_t integers = COP_TYPE_BIT(INT8) | COP_TYPE_BIT(INT16) | COP_TYPE_BIT(INT32) |
+                              COP_TYPE_BIT(INT64) | COP_TYPE_BIT(UINT8) | COP_TYPE_BIT(UINT16) |
+                              COP_TYPE_BIT(UINT32) | COP_TYPE_BIT(UINT64);
+    return (unsigned)type < 32 && (integers >> type & 1);
+}
+
+/* ---- numbers from attributes and constant inputs ---- */
+
+static coppice_status need_constant(const cop_call *call, int i) {
+    const coppice_tensor *in = cop_in(call, i);
+    if (in->data || coppice_tensor_count(in) == 0)
+        return COPPICE_OK;
+    return cop_fail(call->err, COPPICE_UNSUPPORTED,
+                    "input %d ('%s') depends on data; it must be constant", i,
+                    cop_in_name(call, i));
+}
+
+coppice_status cop_input_ints(const cop_call *call, int i, int64_t *out, int max, int *count) {
+    const coppice_tensor *in = cop_in(call, i);
+    *count = -1;
+    if (!in)
+        return COPPICE_OK;
+    COP_TRY(need_constant(call, i));
+    int64_t n = coppice_tensor_count(in);
+    if (!cop_is_integer_type(in->type) || in->rank > 1 || n < 0 || n > max)
+        return cop_fail(
+            call->err, COPPICE_BAD_MODEL, "input %d ('%s') is %s %s, expected at most %d integers",
+            i, cop_in_name(call, i), coppice_type_name(in->type), cop_shape_text(in).s, max);
+    for (int64_t j = 0; j < n; j++)
+        out[j] = cop_tensor_get_int(in, j);
+    *count = (int)n;
+    return COPPICE_OK;
+}
+
+coppice_status cop_attr_ints(const cop_call *call, const char *name, int64_t *out, int max,
+                             int *count) {
+    const int64_t *ints;
+    size_t n;
+    *count = -1;
+    COP_TRY(cop_node_ints(call->node, name, &ints, &n, call->err));
+    if (!cop_node_attr(call->node, name))
+        return COPPICE_OK;
+    if (n > (size_t)max)
+        return cop_fail(call->err, COPPICE_BAD_MODEL,
+                        "attribute '%s' has %zu values, expected at most %d", name, n, max);
+    if (n)
+        memcpy(out, ints, n * sizeof *out);
+    *count = (int)n;
+    return COPPICE_OK;
+}
+
+coppice_status cop_attr_bool(const cop_call *call, const char *name, bool absent, bool *out) {
+    int64_t value;
+    COP_TRY(cop_node_int(call->node, name, absent, &value, call->err));
+    if (value != 0 && value != 1)
+        return cop_fail(call->err, COPPICE_BAD_MODEL, "attribute '%s' is %lld, expected 0 or 1",
+                        name, (long long)value);
+    *out = value != 0;
+    return COPPICE_OK;
+}
+
+coppice_status cop_input_number(const cop_call *call, int i, double *out, bool *present) {
+    const coppice_tensor *in = cop_in(call, i);
+    *present = in != NULL;
+    if (!in)
+        return COPPICE_OK;
+    COP_TRY(need_constant(call, i));
+    if (coppice_tensor_count(in) != 1)
+        return cop_fail(call->err, COPPICE_BAD_MODEL, "input %d ('%s') is %s, expected a scalar", i,
+                        cop_in_name(call, i), cop_shape_text(in).s);
+    *out = cop_tensor_get(in, 0);
+    return COPPICE_OK;
+}
+
+/* ---- axes ---- */
+
+coppice_status cop_axis(const cop_call *call, int64_t axis, int64_t rank, int *out) {
+    if (axis < -rank || axis >= rank)
+        return cop_fail(call->err, COPPICE_BAD_MODEL, "axis %lld is not within %lld dimensions",
+                        (long long)axis, (long long)rank);
+    *out = (int)(axis < 0 ? axis + rank : axis);
+    return COPPICE_OK;
+}
+
+coppice_status cop_axis_set(const cop_call *call, const int64_t *axes, int count, int64_t rank,
+                            bool *on) {
+    memset(on, 0, (size_t)rank * sizeof *on);
+    for (int i = 0; i < count; i++) {
+        int axis = 0;
+        COP_TRY(cop_axis(call, axes[i], rank, &axis));
+        if (on[axis])
+            return cop_fail(call->err, COPPICE_BAD_MODEL, "axis %lld is given twice",
+                            (long long)axes[i]);
+        on[axis] = true;
+    }
+    return COPPICE_OK;
+}
+
+/* ---- broadcasting ---- */
+
+coppice_status cop_broadcast(const cop_call *call, coppice_tensor *shape,
+                             const coppice_tensor *other) {
+    uint32_t rank = shape->rank > other->rank ? shape->rank : other->rank;
+    int64_t dims[COPPICE_MAX_RANK];
+    for (uint32_t i = 1; i <= rank; i++) { /* counted from the last */
+        int64_t a = i <= shape->rank ? shape->dims[shape->rank - i] : 1;
+        int64_t b = i <= other->rank ? other->dims[other->rank - i] : 1;
+        if (a != b && a != 1 && b != 1)
+            return cop_fail(call->err, COPPICE_BAD_MODEL, "shapes %s and %s do not broadcast",
+                            cop_shape_text(shape).s, cop_shape_text(other).s);
+        dims[rank - i] = a == 1 ? b : a;
+    }
+    shape->rank = rank;
+    memcpy(shape->dims, dims, rank * sizeof *dims);
+    return COPPICE_OK;
+}
+
+unsigned cop_elementwise_layouts(const cop_call *call) {
+    unsigned layouts = 1u << COP_LAYOUT_PLAIN;
+    uint32_t rank = call->out[0].t.rank;
+    if (rank == 4)
+        layouts |= 1u << COP_LAYOUT_NHWC;
+    if (rank >= 2)
+        layouts |= 1u << COP_LAYOUT_CHANNELS_FIRST;
+    return layouts;
+}
+
+/* ---- strides ---- */
+
+void cop_plain_strides(uint32_t rank, const int64_t *dims, int64_t *strides) {
+    int64_t stride = 1;
+    for (uint32_t i = rank; i-- > 0;) {
+        strides[i] = stride;
+        stride *= dims[i] ? dims[i] : 1;
+    }
+}
+
+void cop_operand_strides(const cop_operand *operand, int64_t *strides) {
+    const coppice_tensor *t = &operand->t;
+    const int64_t *dims = t->dims;
+    if (operand->layout == COP_LAYOUT_NHWC && t->rank == 4) {
+        strides[1] = 1;
+        strides[3] = dims[1];
+        strides[2] = dims[1] * dims[3];
+        strides[0] = dims[1] * dims[3] * dims[2];
+        return;
+    }
+    if (operand->layout == COP_LAYOUT_CHANNELS_FIRST && t->rank >= 2) {
+        cop_plain_strides(t->rank - 1, dims, strides);
+        strides[t->rank - 1] = strides[0] * dims[0];
+        return;
+    }
+    cop_plain_strides(t->rank, dims, strides);
+}

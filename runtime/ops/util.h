@@ -1,0 +1,118 @@
+/* What operators share: operands and their shapes, constant inputs, axes, broadcasting, and walking
+ * over strided tensors. All errors go to call->err. */
+#ifndef COP_OPS_UTIL_H
+#define COP_OPS_UTIL_H
+
+#include "base/error.h"
+#include "base/size.h"
+#include "runtime/op.h"
+
+/* ---- operands ---- */
+
+/* Input `i` of a call, NULL when it is left out. */
+const coppice_tensor *cop_in(const cop_call *call, int i);
+
+/* Output `i`, NULL when the node has fewer outputs. Its data is NULL when nothing reads it. */
+coppice_tensor *cop_out(const cop_call *call, int i);
+
+/* Name of the value at input `i`, for messages. */
+const char *cop_in_name(const cop_call *call, int i);
+
+/* "[1,3,32,32]" as .s of a temporary: cop_shape_text(t).s inside the argument list. */
+typedef struct cop_text {
+    char s[COPPICE_MAX_RANK * 21 + 3];
+} cop_text;
+cop_text cop_shape_text(const coppice_tensor *tensor);
+cop_text cop_dims_text(uint32_t rank, const int64_t *dims);
+
+/* Sets type, rank and dims of output `i`; nothing when the node has no such output. */
+void cop_set_out(cop_call *call, int i, coppice_type type, uint32_t rank, const int64_t *dims);
+
+/* Output 0 gets type and shape of input 0. */
+coppice_status cop_infer_same(cop_call *call);
+
+/* BAD_MODEL unless input `i` has one of the types in `types`. */
+coppice_status cop_need_type(const cop_call *call, int i, uint32_t types);
+
+/* BAD_MODEL unless input `i` has exactly this rank. */
+coppice_status cop_need_rank(const cop_call *call, int i, uint32_t rank);
+
+/* Bytes of one element; 0 for types without whole bytes. */
+size_t cop_type_bytes(coppice_type type);
+
+bool cop_is_float_type(coppice_type type);
+bool cop_is_integer_type(coppice_type type);
+
+/* ---- numbers from attributes and constant inputs ---- */
+
+/* The integers of constant input `i`, at most `max`. *count is -1 when the input is left out.
+ * UNSUPPORTED when it is not constant, BAD_MODEL when it is no integer tensor of rank 0 or 1. */
+coppice_status cop_input_ints(const cop_call *call, int i, int64_t *out, int max, int *count);
+
+/* The integers of an attribute, at most `max`; *count is -1 when the node does not have it. */
+coppice_status cop_attr_ints(const cop_call *call, const char *name, int64_t *out, int max,
+                             int *count);
+
+/* A single integer attribute that must be 0 or 1. */
+coppice_status cop_attr_bool(const cop_call *call, const char *name, bool absent, bool *out);
+
+/* Element 0 of constant input `i` as a number; *present false when it is left out. */
+coppice_status cop_input_number(const cop_call *call, int i, double *out, bool *present);
+
+/* ---- axes ---- */
+
+/* `axis` counted from the front: -rank .. rank-1 is allowed. */
+coppice_status cop_axis(const cop_call *call, int64_t axis, int64_t rank, int *out);
+
+/* A set of distinct axes as flags: on[rank]. */
+coppice_status cop_axis_set(const cop_call *call, const int64_t *axes, int count, int64_t rank,
+                            bool *on);
+
+/* ---- broadcasting ---- */
+
+/* Grows *shape (rank, dims) by numpy's rules so that it also covers `other`. */
+coppice_status cop_broadcast(const cop_call *call, coppice_tensor *shape,
+                             const coppice_tensor *other);
+
+/* Layouts of operators that treat each element alone. */
+unsigned cop_elementwise_layouts(const cop_call *call);
+
+/* ---- walking over strided tensors ---- */
+
+enum { COP_WALK_INPUTS = 3 };
+
+/* Rows of elements: out[j * stride[0]] from in[k][j * stride[k + 1]], for j below n. Pointers are
+ * to elements of whatever type the function knows; strides count elements. */
+typedef void (*cop_walk_fn)(const void *context, size_t n, void *out, const void *const *in,
+                            const ptrdiff_t *strides);
+
+/* A loop nest over one output and up to COP_WALK_INPUTS inputs. */
+typedef struct cop_walk {
+    int rank, inputs;
+    int64_t dims[COPPICE_MAX_RANK];
+    int64_t strides[COP_WALK_INPUTS + 1][COPPICE_MAX_RANK]; /* [0]: the output's; may be 0 or < 0 */
+    size_t element[COP_WALK_INPUTS + 1];                    /* bytes */
+    void *out;
+    const void *in[COP_WALK_INPUTS];
+} cop_walk;
+
+/* Runs over all elements, in rows as long as the strides allow. The order of dims is free: it is
+ * sorted by the output's strides. */
+void cop_walk_run(const cop_walk *walk, cop_walk_fn fn, const void *context,
+                  const coppice_threadpool *pool);
+
+/* Runs `fn` over the output with inputs broadcast to its shape, in any layout. When the output is
+ * dense, as here, rows have stride[0] == 1. */
+void cop_walk_broadcast(const cop_operand *out, const cop_operand *const *in, int inputs,
+                        cop_walk_fn fn, const void *context, const coppice_threadpool *pool);
+
+/* Copies elements along the strides of a walk with one input. */
+void cop_walk_copy(const cop_walk *walk, const coppice_threadpool *pool);
+
+/* Row-major strides in elements. */
+void cop_plain_strides(uint32_t rank, const int64_t *dims, int64_t *strides);
+
+/* How many items of `each` elements make a task that is worth a thread. */
+size_t cop_grain(size_t each);
+
+#endif
