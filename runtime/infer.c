@@ -1,0 +1,385 @@
+/* Shape inference of a whole graph, with everything that is constant computed on the way. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/size.h"
+#include "runtime/op.h"
+#include "runtime/ops/util.h"
+
+/* Constants that folding makes may take this much, and as much again as the model's own, times 2:
+ * what only rearranges weights fits, what a hostile shape asks for does not. */
+#define FOLD_BYTES ((int64_t)256 << 20)
+
+typedef struct inference {
+    const cop_graph *graph;
+    const cop_infer_options *options;
+    cop_shapes *shapes;
+    coppice_error *err;
+    int64_t fold_left;
+    const cop_operand **in; /* as many as the widest node has */
+    cop_operand *out;
+} inference;
+
+/* ---- constants and inputs ---- */
+
+static void take_constant(inference *inf, size_t value) {
+    const cop_constant *constant = inf->graph->values[value].constant;
+    inf->shapes->values[value].t = constant->tensor;
+    inf->shapes->known[value] = true;
+    if (constant->bytes < (size_t)INT64_MAX / 4 && inf->fold_left < INT64_MAX / 4)
+        inf->fold_left += 2 * (int64_t)constant->bytes;
+}
+
+/* What the model wants of an input, as "[N,3,224,224]". */
+static cop_text declared_text(const cop_value *value) {
+    cop_text text = {"["};
+    size_t used = 1, room = sizeof text.s;
+    for (int d = 0; d < value->rank && used < room - 1; d++) {
+        const cop_dim *dim = &value->dims[d];
+        int n = dim->size >= 0 ? snprintf(text.s + used, room - used, "%s%lld", d ? "," : "",
+                                          (long long)dim->size)
+                               : snprintf(text.s + used, room - used, "%s%.16s", d ? "," : "",
+                                          dim->symbol ? dim->symbol : "?");
+        used += n > 0 ? (size_t)n : 0;
+        used = used < room - 1 ? used : room - 1;
+    }
+    snprintf(text.s + used, room - used, "]");
+    return text;
+}
+
+static coppice_status check_given(const inference *inf, const cop_value *value,
+                                  const coppice_tensor *given) {
+    if (value->type != COPPICE_TYPE_UNDEFINED && given->type != value->type)
+        return cop_fail(inf->err, COPPICE_INVALID_ARGUMENT,
+                        "input '%s' has type %s, the model wants %s", value->name,
+                        coppice_type_name(given->type), coppice_type_name(value->type));
+    bool fits = given->rank <= COPPICE_MAX_RANK && coppice_tensor_count(given) >= 0 &&
+                (value->rank < 0 || (int)given->rank == value->rank);
+    for (int d = 0; fits && d < value->rank; d++)
+        fits = value->dims[d].size < 0 || value->dims[d].size == given->dims[d];
+    if (fits)
+        return COPPICE_OK;
+    return cop_fail(inf->err, COPPICE_INVALID_ARGUMENT,
+                    "input '%s' has shape %s, the model wants %s", value->name,
+                    cop_shape_text(given).s, value->rank < 0 ? "another" : declared_text(value).s);
+}
+
+/* The shape as declared, free dims 1. */
+static coppice_status take_declared(inference *inf, const cop_value *value, coppice_tensor *out) {
+    if (value->type == COPPICE_TYPE_UNDEFINED || value->rank < 0 || value->rank > COPPICE_MAX_RANK)
+        return cop_fail(inf->err, COPPICE_UNSUPPORTED,
+                        "input '%s' is declared as no tensor of a known rank up to %d: give its "
+                        "shape (--shape %s:1x3x224x224)",
+                        value->name, COPPICE_MAX_RANK, value->name);
+    *out = (coppice_tensor){.type = value->type, .rank = (uint32_t)value->rank};
+    for (int d = 0; d < value->rank; d++)
+        out->dims[d] = value->dims[d].size < 0 ? 1 : value->dims[d].size;
+    if (coppice_tensor_count(out) < 0)
+        return cop_fail(inf->err, COPPICE_BAD_MODEL, "the declared shape of input '%s' overflows",
+                        value->name);
+    return COPPICE_OK;
+}
+
+static coppice_status take_inputs(inference *inf) {
+    const cop_graph *graph = inf->graph;
+    const cop_infer_options *options = inf->options;
+    size_t wanted = 0;
+    for (size_t i = 0; i < graph->input_count; i++)
+        wanted += graph->values[graph->inputs[i]].constant == NULL;
+    if (options->inputs && options->input_count != wanted)
+        return cop_fail(inf->err, COPPICE_INVALID_ARGUMENT,
+                        "the model has %zu inputs, %zu were given", wanted, options->input_count);
+    for (size_t i = 0, next = 0; i < graph->input_count; i++) {
+        size_t value = (size_t)graph->inputs[i];
+        cop_operand *operand = &inf->shapes->values[value];
+        if (graph->values[value].constant)
+            continue;
+        coppice_status status;
+        if (options->inputs) {
+            operand->t = options->inputs[next++];
+            operand->t.data = NULL;
+            status = check_given(inf, &graph->values[value], &operand->t);
+        } else {
+            status = take_declared(inf, &graph->values[value], &operand->t);
+        }
+        inf->shapes->known[value] = status == COPPICE_OK;
+        if (status && !options->best_effort)
+            return status;
+    }
+    return COPPICE_OK;
+}
+
+/* ---- one node ---- */
+
+static coppice_status check_counts(const inference *inf, const cop_op *op, const cop_node *node) {
+    if (node->input_count < op->min_inputs ||
+        (op->max_inputs >= 0 && node->input_count > op->max_inputs))
+        return cop_fail(inf->err, COPPICE_BAD_MODEL, "%d inputs, expected %d to %d",
+                        node->input_count, op->min_inputs, op->max_inputs);
+    if (node->output_count < 1 || (op->max_outputs >= 0 && node->output_count > op->max_outputs))
+        return cop_fail(inf->err, COPPICE_BAD_MODEL, "%d outputs, expected 1 to %d",
+                        node->output_count, op->max_outputs);
+    return COPPICE_OK;
+}
+
+/* Points inf->in at the operands. Fails when one is unknown or a needed one is left out. */
+static coppice_status gather_operands(inference *inf, const cop_op *op, const cop_node *node) {
+    for (int i = 0; i < node->input_count; i++) {
+        int value = node->inputs[i];
+        inf->in[i] = value < 0 ? NULL : &inf->shapes->values[value];
+        if (value < 0 && i < op->min_inputs)
+            return cop_fail(inf->err, COPPICE_BAD_MODEL, "input %d is missing", i);
+        if (value < 0)
+            continue;
+        if (!inf->shapes->known[value])
+            return cop_fail(inf->err, COPPICE_UNSUPPORTED, "the shape of input '%s' is not known",
+                            inf->graph->values[value].name);
+        if (inf->in[i]->t.rank > COPPICE_MAX_RANK)
+            return cop_fail(inf->err, COPPICE_LIMIT,
+                            "input '%s' has %u dimensions; at most %d are supported",
+                            inf->graph->values[value].name, inf->in[i]->t.rank, COPPICE_MAX_RANK);
+    }
+    coppice_type type = inf->in[0] ? inf->in[0]->t.type : COPPICE_TYPE_UNDEFINED;
+    if (op->types && node->input_count > 0 && ((unsigned)type >= 32 || !(op->types >> type & 1)))
+        return cop_fail(inf->err, COPPICE_UNSUPPORTED, "type %s of input '%s' is not supported",
+                        coppice_type_name(type), inf->graph->values[node->inputs[0]].name);
+    return COPPICE_OK;
+}
+
+static bool has_data(const coppice_tensor *t) {
+    return t->data || coppice_tensor_count(t) == 0;
+}
+
+static bool can_fold(const cop_op *op, const cop_call *call) {
+    if (op->flags & COP_OP_RANDOM || !op->run)
+        return false;
+    if (op->flags & COP_OP_SHAPE_ONLY)
+        return true;
+    for (int i = 0; i < call->node->input_count; i++) {
+        if (call->in[i] && !has_data(&call->in[i]->t))
+            return false;
+    }
+    return true;
+}
+
+/* Kernels read elements through typed pointers: constants that are not aligned are copied. */
+static coppice_status align_operands(inference *inf, const cop_node *node, cop_operand *copies) {
+    for (int i = 0; i < node->input_count; i++) {
+        const cop_operand *in = inf->in[i];
+        size_t each = in ? cop_type_bytes(in->t.type) : 0;
+        if (!in || !in->t.data || each < 2 || (uintptr_t)in->t.data % each == 0)
+            continue;
+        size_t bytes = (size_t)coppice_tensor_bytes(&in->t);
+        copies[i] = *in;
+        copies[i].t.data = malloc(bytes ? bytes : 1);
+        if (!copies[i].t.data)
+            return cop_fail_memory(inf->err, bytes);
+        memcpy(copies[i].t.data, in->t.data, bytes);
+        inf->in[i] = &copies[i];
+    }
+    return COPPICE_OK;
+}
+
+static coppice_status make_room(inference *inf, cop_operand *out) {
+    int64_t bytes = coppice_tensor_bytes(&out->t);
+    if (bytes > inf->fold_left)
+        return cop_fail(inf->err, COPPICE_LIMIT,
+                        "a constant of %lld bytes, %s %s, is more than the %lld that may still be "
+                        "computed ahead of time",
+                        (long long)bytes, coppice_type_name(out->t.type), cop_shape_text(&out->t).s,
+                        (long long)inf->fold_left);
+    inf->fold_left -= bytes;
+    out->t.data = cop_arena_alloc(&inf->shapes->arena, (size_t)bytes);
+    return out->t.data ? COPPICE_OK : cop_fail_memory(inf->err, (size_t)bytes);
+}
+
+static coppice_status run_folded(inference *inf, const cop_op *op, cop_call *call) {
+    const cop_node *node = call->node;
+    void *scratch = NULL;
+    cop_operand *copies = calloc((size_t)node->input_count + 1, sizeof *copies);
+    coppice_status status = copies ? COPPICE_OK : cop_fail_memory(inf->err, sizeof *copies);
+    for (int i = 0; !status && i < node->output_count; i++)
+        status = make_room(inf, &call->out[i]);
+    if (!status)
+        status = align_operands(inf, node, copies);
+    size_t scratch_bytes = !status && op->scratch ? op->scratch(call) : 0;
+    if (!status && scratch_bytes) {
+        scratch = aligned_alloc(64, cop_round_up(scratch_bytes, 64));
+        if (!scratch)
+            status = cop_fail_memory(inf->err, scratch_bytes);
+    }
+    call->scratch = scratch;
+    if (!status)
+        status = op->run(call);
+    for (int i = 0; copies && i < node->input_count; i++)
+        free(copies[i].t.data);
+    free(copies);
+    free(scratch);
+    return status;
+}
+
+/* Computes the outputs when everything they depend on is constant. */
+static coppice_status fold(inference *inf, const cop_op *op, cop_call *call) {
+    if (!can_fold(op, call))
+        return COPPICE_OK;
+    if (op->flags & COP_OP_VIEW && call->node->output_count == 1) {
+        call->out[0].t.data = call->in[0]->t.data;
+        return COPPICE_OK;
+    }
+    return run_folded(inf, op, call);
+}
+
+static coppice_status infer_node(inference *inf, size_t index) {
+    const cop_graph *graph = inf->graph;
+    const cop_node *node = &graph->nodes[index];
+    cop_shapes *shapes = inf->shapes;
+    const cop_op *op;
+    COP_TRY(cop_op_of_node(graph, node, &op, inf->err));
+    COP_TRY(check_counts(inf, op, node));
+    COP_TRY(gather_operands(inf, op, node));
+    cop_call call = {.graph = graph,
+                     .node = node,
+                     .opset = cop_graph_opset(graph, node->domain),
+                     .in = inf->in,
+                     .out = inf->out,
+                     .err = inf->err};
+    memset(inf->out, 0, (size_t)node->output_count * sizeof *inf->out);
+    if (op->parse) {
+        void *params = cop_arena_alloc(&shapes->arena, op->params_size);
+        if (!params)
+            return cop_fail_memory(inf->err, op->params_size);
+        COP_TRY(op->parse(&call, params));
+        call.params = shapes->params[index] = params;
+    }
+    COP_TRY(op->infer(&call));
+    for (int i = 0; i < node->output_count; i++) {
+        if (coppice_tensor_bytes(&call.out[i].t) < 0)
+            return cop_fail(inf->err, COPPICE_LIMIT, "the output %s has too many elements",
+                            cop_shape_text(&call.out[i].t).s);
+    }
+    shapes->ops[index] = op;
+    coppice_status status = fold(inf, op, &call);
+    for (int i = 0; i < node->output_count; i++) {
+        int value = node->outputs[i];
+        if (value < 0)
+            continue;
+        shapes->values[value] = call.out[i];
+        shapes->known[value] = true;
+        if (status)
+            shapes->values[value].t.data = NULL;
+    }
+    return status;
+}
+
+/* Where inference failed: what value_info and outputs declare, as far as it says everything. */
+static void use_declared(inference *inf, const cop_node *node) {
+    for (int i = 0; i < node->output_count; i++) {
+        int v = node->outputs[i];
+        if (v < 0 || inf->shapes->known[v])
+            continue;
+        inf->shapes->known[v] =
+            take_declared(inf, &inf->graph->values[v], &inf->shapes->values[v].t) == COPPICE_OK;
+    }
+}
+
+/* ---- the graph ---- */
+
+static coppice_status make_tables(inference *inf) {
+    const cop_graph *graph = inf->graph;
+    cop_shapes *s = inf->shapes;
+    size_t inputs = 1, outputs = 1;
+    for (size_t i = 0; i < graph->node_count; i++) {
+        const cop_node *node = &graph->nodes[i];
+        inputs = (size_t)node->input_count > inputs ? (size_t)node->input_count : inputs;
+        outputs = (size_t)node->output_count > outputs ? (size_t)node->output_count : outputs;
+    }
+    s->values = cop_arena_array(&s->arena, graph->value_count, sizeof *s->values);
+    s->known = cop_arena_array(&s->arena, graph->value_count, sizeof *s->known);
+    s->ops = cop_arena_array(&s->arena, graph->node_count, sizeof *s->ops);
+    s->params = cop_arena_array(&s->arena, graph->node_count, sizeof *s->params);
+    inf->in = cop_arena_array(&s->arena, inputs, sizeof *inf->in);
+    inf->out = cop_arena_array(&s->arena, outputs, sizeof *inf->out);
+    if (s->values && s->known && s->ops && s->params && inf->in && inf->out)
+        return COPPICE_OK;
+    return cop_fail_memory(inf->err, graph->value_count * sizeof *s->values);
+}
+
+coppice_status cop_infer(const cop_graph *graph, const cop_infer_options *options,
+                         cop_shapes *shapes, coppice_error *err) {
+    static const cop_infer_options defaults = {0};
+    coppice_error ignored;
+    inference inf = {.graph = graph,
+                     .options = options ? options : &defaults,
+                     .shapes = shapes,
+                     .err = err ? err : &ignored,
+                     .fold_left = FOLD_BYTES};
+    COP_TRY(make_tables(&inf));
+    for (size_t i = 0; i < graph->value_count; i++) {
+        if (graph->values[i].constant)
+            take_constant(&inf, i);
+    }
+    COP_TRY(take_inputs(&inf));
+    for (size_t i = 0; i < graph->node_count; i++) {
+        coppice_status status = infer_node(&inf, i);
+        if (!status)
+            continue;
+        if (!inf.options->best_effort || status == COPPICE_OUT_OF_MEMORY) {
+            cop_error_at_node(err, graph, &graph->nodes[i]);
+            return status;
+        }
+        use_declared(&inf, &graph->nodes[i]);
+    }
+    return COPPICE_OK;
+}
+
+void cop_shapes_free(cop_shapes *shapes) {
+    if (!shapes)
+        return;
+    cop_arena_free(&shapes->arena);
+    *shapes = (cop_shapes){0};
+}
+
+/* ---- work ---- */
+
+/* Product of dims from `first` on. */
+static int64_t product_from(const coppice_tensor *t, uint32_t first) {
+    int64_t product = 1;
+    for (uint32_t d = first; d < t->rank; d++) {
+        if (!cop_i64_mul(product, t->dims[d], &product))
+            return -1;
+    }
+    return product;
+}
+
+int64_t cop_node_macs(const cop_graph *graph, size_t index, const cop_shapes *shapes) {
+    const cop_node *node = &graph->nodes[index];
+    int64_t per_element = -1, elements = -1, macs;
+    if (node->domain[0] || node->input_count < 2 || node->output_count < 1 || node->inputs[0] < 0 ||
+        node->inputs[1] < 0 || node->outputs[0] < 0 || !shapes->known[node->inputs[0]] ||
+        !shapes->known[node->inputs[1]] || !shapes->known[node->outputs[0]])
+        return -1;
+    const coppice_tensor *x = &shapes->values[node->inputs[0]].t;
+    const coppice_tensor *w = &shapes->values[node->inputs[1]].t;
+    const coppice_tensor *y = &shapes->values[node->outputs[0]].t;
+    if (!strcmp(node->op, "Conv")) { /* weight [out, in / group, kernel...] */
+        per_element = product_from(w, 1);
+        elements = coppice_tensor_count(y);
+    } else if (!strcmp(node->op, "ConvTranspose")) { /* weight [in, out / group, kernel...] */
+        per_element = product_from(w, 1);
+        elements = coppice_tensor_count(x);
+    } else if (!strcmp(node->op, "MatMul") && x->rank > 0) {
+        per_element = x->dims[x->rank - 1];
+        elements = coppice_tensor_count(y);
+    } else if (!strcmp(node->op, "Gemm") && w->rank == 2) {
+        int64_t transposed = 0;
+        if (cop_node_int(node, "transB", 0, &transposed, NULL))
+            return -1;
+        per_element = w->dims[transposed ? 1 : 0];
+        elements = coppice_tensor_count(y);
+    }
+    if (per_element < 0 || elements < 0 || !cop_i64_mul(per_element, elements, &macs))
+        return -1;
+    return macs;
+}
