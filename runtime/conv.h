@@ -33,6 +33,7 @@ typedef struct cop_conv {
  * [batch][h][w][channels], else [batch][channels][h][w]; input and output alike. Buffers have 64
  * readable bytes behind them, do not overlap, and are 64-byte aligned. */
 typedef struct cop_conv_kernel {
+    const char *family;      /* rows of one differ in instruction set alone; NULL: none */
     const char *name;        /* as in --profile: its full address, "xnn_conv2d_nhwc_f32" */
     coppice_backend backend; /* NATIVE, XNNPACK or REFERENCE */
     coppice_isa isa;         /* needed; SCALAR: none in particular */

@@ -236,12 +236,10 @@ static coppice_status infer_node(inference *inf, size_t index) {
     const cop_node *node = &graph->nodes[index];
     cop_shapes *shapes = inf->shapes;
     const cop_op *op;
+    if (cop_node_is_constant(graph, node))
+        return COPPICE_OK;
     COP_TRY(cop_op_of_node(graph, node, &op, inf->err));
     COP_TRY(check_counts(inf, op, node));
-    if (node->outputs[0] >= 0 && graph->values[node->outputs[0]].constant) {
-        shapes->ops[index] = op; /* a Constant node: take_constant has its value */
-        return COPPICE_OK;
-    }
     COP_TRY(gather_operands(inf, op, node));
     cop_call call = {.graph = graph,
                      .node = node,

@@ -10,6 +10,7 @@
         return cop_native_conv_create(conv, COPPICE_ISA_##row_isa, pool, state, err);              \
     }                                                                                              \
     static const cop_conv_kernel row = {                                                           \
+        .family = "cop_spmm_f32",                                                                  \
         .name = full_name,                                                                         \
         .backend = COPPICE_BACKEND_NATIVE,                                                         \
         .isa = COPPICE_ISA_##row_isa,                                                              \

@@ -321,7 +321,7 @@ coppice_status cop_npy_make_header(const coppice_tensor *tensor, const char *wha
 coppice_status coppice_npy_write(const char *path, const coppice_tensor *tensor, bool overwrite,
                                  coppice_error *error) {
     unsigned char header[COP_NPY_HEADER_MAX];
-    size_t length, bytes;
+    size_t length, bytes = 0;
     coppice_tensor shape = *tensor;
     float *widened = NULL;
     COP_TRY(cop_npy_check(tensor, path, &bytes, error));

@@ -107,6 +107,11 @@ const char *cop_node_label(const cop_graph *graph, const cop_node *node) {
     return "?";
 }
 
+bool cop_node_is_constant(const cop_graph *graph, const cop_node *node) {
+    return node->output_count > 0 && node->outputs[0] >= 0 &&
+           graph->values[node->outputs[0]].constant;
+}
+
 void cop_error_at_node(coppice_error *err, const cop_graph *graph, const cop_node *node) {
     const char *label = cop_node_label(graph, node);
     int64_t opset = cop_graph_opset(graph, node->domain);

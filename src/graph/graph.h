@@ -27,14 +27,14 @@ typedef struct cop_graph cop_graph;
  * (or copy the tensor) unless `aligned` is true. It may be written in place; whoever writes sets
  * `dirty`, so that saving knows. */
 typedef struct cop_constant {
-    coppice_tensor tensor; /* data NULL only when the tensor has no elements, or cannot be had */
-    size_t bytes;          /* of tensor.data */
-    bool aligned;          /* to the element size */
-    bool dirty;            /* written since loading */
-    bool sparse;           /* stored as sparse_initializer; `tensor` is the dense form */
-    bool external;         /* stored in an external data file */
+    coppice_tensor tensor;  /* data NULL only when the tensor has no elements, or cannot be had */
+    size_t bytes;           /* of tensor.data */
+    bool aligned;           /* to the element size */
+    bool dirty;             /* written since loading */
+    bool sparse;            /* stored as sparse_initializer; `tensor` is the dense form */
+    bool external;          /* stored in an external data file */
     bool repeated_as_input; /* also a graph input (keep_initializers_as_inputs) */
-    void *origin;          /* the message it came from; known to src/onnx only */
+    void *origin;           /* the message it came from; known to src/onnx only */
 } cop_constant;
 
 /* One dimension of a declared shape: a size, or a symbol, or neither. */
@@ -49,7 +49,7 @@ typedef struct cop_value {
     int producer;           /* index of the node, -1 for inputs, initializers and outer values */
     bool is_input;          /* a graph input (also when it has an initializer as default) */
     bool is_initializer;
-    bool outer;             /* named in a sub-graph, defined in an enclosing graph */
+    bool outer; /* named in a sub-graph, defined in an enclosing graph */
 
     /* As declared by inputs, outputs and value_info; type UNDEFINED when nothing was declared or
      * the value is no tensor. rank is -1 when the shape is unknown. */
@@ -92,9 +92,9 @@ typedef struct cop_attr {
 } cop_attr;
 
 typedef struct cop_node {
-    const char *name;   /* may be "": use cop_node_label for messages */
-    const char *op;     /* "Conv" */
-    const char *domain; /* "" for the default domain, also where the file says "ai.onnx" */
+    const char *name;      /* may be "": use cop_node_label for messages */
+    const char *op;        /* "Conv" */
+    const char *domain;    /* "" for the default domain, also where the file says "ai.onnx" */
     int *inputs, *outputs; /* value indices, -1: left out */
     int input_count, output_count;
     cop_attr *attrs;
@@ -140,7 +140,8 @@ cop_node *cop_graph_add_node(cop_graph *graph, const char *op, int inputs, int o
 
 /* Sets `producer` of every value and checks: a value has one producer; every input of a node is
  * defined by the graph, an enclosing one, or an earlier node; names of nodes' outputs do not clash
- * with inputs. Reorders `nodes` topologically when they are not. Errors: BAD_MODEL with the node. */
+ * with inputs. Reorders `nodes` topologically when they are not. Errors: BAD_MODEL with the node.
+ */
 coppice_status cop_graph_connect(cop_graph *graph, coppice_error *err);
 
 /* Version of the operator set of `domain` that the model imports; 0 when it imports none. */
@@ -148,6 +149,9 @@ int64_t cop_graph_opset(const cop_graph *graph, const char *domain);
 
 /* For error messages: the node's name, or that of its first output, or "?". */
 const char *cop_node_label(const cop_graph *graph, const cop_node *node);
+
+/* True for a Constant node whose value the loader could read: its output is a constant. */
+bool cop_node_is_constant(const cop_graph *graph, const cop_node *node);
 
 /* Puts "node 'LABEL' (Op, opset V): " before the message and remembers the node in `err`. */
 void cop_error_at_node(coppice_error *err, const cop_graph *graph, const cop_node *node);

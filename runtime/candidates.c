@@ -1,0 +1,359 @@
+/* The kernels that could compute each node, and how long each takes on this machine. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/interrupt.h"
+#include "runtime/memory.h"
+#include "runtime/plan.h"
+
+/* Relative speeds for --tune none: giga multiply-accumulates per second that a kind of kernel
+ * reaches on one core, in round figures; only their order matters. */
+static const double DENSE_RATE = 40, NATIVE_SPARSE_RATE = 20, XNNPACK_SPARSE_RATE = 8,
+                    REFERENCE_RATE = 0.5;
+
+/* A weight with fewer zeros is not worth timing sparse kernels for: a dense kernel does it at once.
+ */
+static const double LEAST_SPARSITY_TO_TRY = 0.2;
+
+static const struct {
+    unsigned runs;
+    double budget_ms; /* per candidate, after the first run */
+} efforts[] = {[COPPICE_TUNE_FAST] = {5, 30}, [COPPICE_TUNE_FULL] = {25, 300}};
+
+/* One timed kernel on one geometry: layers that repeat are timed once. */
+typedef struct timing {
+    cop_conv conv; /* pointers are NULL */
+    const cop_conv_kernel *kernel;
+    double ms;
+} timing;
+
+typedef struct tuner {
+    const cop_graph *graph;
+    const cop_shapes *shapes;
+    const cop_settings *settings;
+    timing *timings;
+    size_t timing_count, timing_capacity;
+    coppice_error *err;
+} tuner;
+
+static size_t conv_weights(const cop_conv *c) {
+    return c->out_channels * (c->in_channels / c->groups) * c->kernel_h * c->kernel_w;
+}
+
+static double conv_sparsity(const cop_conv *c) {
+    return 1 - (double)c->nonzeros / (double)conv_weights(c);
+}
+
+/* ---- which kernels may be used ---- */
+
+static bool same_family(const cop_conv_kernel *a, const cop_conv_kernel *b) {
+    return a->family && b->family && strcmp(a->family, b->family) == 0;
+}
+
+static bool usable(const cop_settings *s, const cop_conv *c, const cop_conv_kernel *k) {
+    bool has_zeros = c->nonzeros < conv_weights(c);
+    if (!cop_isa_allows(s->isa, k->isa) || !k->supports(c))
+        return false;
+    return !k->sparse || (has_zeros && s->sparse != COPPICE_SPARSE_NEVER);
+}
+
+/* Adds the usable kernels of one backend. Of a family only the widest instruction set. */
+static void add_backend(const cop_settings *s, const cop_conv *c, coppice_backend backend,
+                        cop_node_choices *out) {
+    const cop_conv_kernel *previous = NULL;
+    for (const cop_conv_kernel *const *row = cop_conv_kernels; *row; row++) {
+        const cop_conv_kernel *k = *row;
+        if (k->backend != backend || !usable(s, c, k) || (previous && same_family(previous, k)))
+            continue;
+        cop_layout first = c->tokens ? COP_LAYOUT_CHANNELS_FIRST : COP_LAYOUT_PLAIN;
+        cop_layout last = c->tokens ? COP_LAYOUT_PLAIN : COP_LAYOUT_NHWC;
+        if (out->count < COP_MAX_CHOICES)
+            out->list[out->count++] =
+                (cop_choice){.kernel = k, .layout = k->channels_last ? last : first};
+        previous = k;
+    }
+}
+
+static void keep_only(cop_node_choices *c, bool sparse) {
+    int kept = 0;
+    for (int i = 0; i < c->count; i++) {
+        if (c->list[i].kernel->sparse == sparse)
+            c->list[kept++] = c->list[i];
+    }
+    c->count = kept;
+}
+
+static bool has_sparse(const cop_node_choices *c) {
+    for (int i = 0; i < c->count; i++) {
+        if (c->list[i].kernel->sparse)
+            return true;
+    }
+    return false;
+}
+
+/* The backends to ask in turn, by the one that was asked for: a backend without a kernel falls back
+ * node by node. AUTO stands for native and xnnpack together. */
+static const coppice_backend fallbacks[][3] = {
+    [COPPICE_BACKEND_AUTO] = {COPPICE_BACKEND_AUTO, COPPICE_BACKEND_REFERENCE,
+                              COPPICE_BACKEND_REFERENCE},
+    [COPPICE_BACKEND_NATIVE] = {COPPICE_BACKEND_NATIVE, COPPICE_BACKEND_XNNPACK,
+                                COPPICE_BACKEND_REFERENCE},
+    [COPPICE_BACKEND_XNNPACK] = {COPPICE_BACKEND_XNNPACK, COPPICE_BACKEND_NATIVE,
+                                 COPPICE_BACKEND_REFERENCE},
+    [COPPICE_BACKEND_REFERENCE] = {COPPICE_BACKEND_REFERENCE, COPPICE_BACKEND_REFERENCE,
+                                   COPPICE_BACKEND_REFERENCE},
+};
+
+/* With --sparse always a backend that has no sparse kernel for a weight with zeros gives way to the
+ * next one that has. */
+static void list_kernels(const cop_settings *s, const cop_conv *c, cop_node_choices *out) {
+    bool want_sparse = s->sparse == COPPICE_SPARSE_ALWAYS && c->nonzeros < conv_weights(c);
+    for (int pass = want_sparse ? 0 : 1; pass < 2; pass++) {
+        for (int i = 0; i < 3; i++) {
+            coppice_backend backend = fallbacks[s->backend][i];
+            out->count = 0;
+            if (backend == COPPICE_BACKEND_AUTO) {
+                add_backend(s, c, COPPICE_BACKEND_NATIVE, out);
+                add_backend(s, c, COPPICE_BACKEND_XNNPACK, out);
+            } else {
+                add_backend(s, c, backend, out);
+            }
+            if (pass == 0)
+                keep_only(out, true);
+            if (out->count)
+                return;
+        }
+    }
+}
+
+/* ---- how fast they are ---- */
+
+static double estimate_ms(const cop_conv *c, const cop_conv_kernel *k) {
+    double pixels = (double)(c->batch * c->out_h * c->out_w);
+    double rate = k->backend == COPPICE_BACKEND_REFERENCE ? REFERENCE_RATE
+                  : !k->sparse                            ? DENSE_RATE
+                  : k->backend == COPPICE_BACKEND_NATIVE  ? NATIVE_SPARSE_RATE
+                                                          : XNNPACK_SPARSE_RATE;
+    double weights = (double)(k->sparse ? c->nonzeros : conv_weights(c));
+    return weights * pixels / rate * 1e-6;
+}
+
+static cop_conv geometry_of(const cop_conv *c) {
+    cop_conv g = *c;
+    g.weights = g.bias = NULL;
+    return g;
+}
+
+/* Field by field: structures have padding, and counts of non-zeros may differ a little. */
+static bool same_geometry(const cop_conv *a, const cop_conv *b) {
+    const size_t x[] = {a->batch,    a->groups,   a->in_channels, a->out_channels,
+                        a->in_h,     a->in_w,     a->kernel_h,    a->kernel_w,
+                        a->stride_h, a->stride_w, a->dilation_h,  a->dilation_w,
+                        a->pad_top,  a->pad_left, a->pad_bottom,  a->pad_right};
+    const size_t y[] = {b->batch,    b->groups,   b->in_channels, b->out_channels,
+                        b->in_h,     b->in_w,     b->kernel_h,    b->kernel_w,
+                        b->stride_h, b->stride_w, b->dilation_h,  b->dilation_w,
+                        b->pad_top,  b->pad_left, b->pad_bottom,  b->pad_right};
+    double difference = fabs((double)a->nonzeros - (double)b->nonzeros);
+    return memcmp(x, y, sizeof x) == 0 && difference <= 0.02 * (double)a->nonzeros;
+}
+
+static const timing *find_timing(const tuner *t, const cop_conv *c, const cop_conv_kernel *k) {
+    for (size_t i = 0; i < t->timing_count; i++) {
+        if (t->timings[i].kernel == k && same_geometry(&t->timings[i].conv, c))
+            return &t->timings[i];
+    }
+    return NULL;
+}
+
+static void *padded_alloc(size_t bytes) {
+    size_t size = (bytes + COP_MEMORY_SLACK + 63) / 64 * 64;
+    void *p = aligned_alloc(64, size);
+    return p ? memset(p, 0, size) : NULL;
+}
+
+/* Numbers between -1 and 1 that are neither all the same nor denormal. */
+static void fill_activations(float *x, size_t count) {
+    uint32_t state = 1;
+    for (size_t i = 0; i < count; i++) {
+        state = state * 1664525u + 1013904223u;
+        x[i] = (float)(int32_t)state * 0x1p-31f;
+    }
+}
+
+static coppice_status measure(const tuner *t, const cop_conv *c, const cop_conv_kernel *k,
+                              void *state, double *ms) {
+    size_t in = c->batch * c->in_channels * c->in_h * c->in_w;
+    size_t out = c->batch * c->out_channels * c->out_h * c->out_w;
+    size_t scratch_bytes = k->scratch ? k->scratch(state) : 0;
+    float *x = padded_alloc(in * sizeof *x), *y = padded_alloc(out * sizeof *y);
+    void *scratch = padded_alloc(scratch_bytes);
+    coppice_status status = COPPICE_OK;
+    if (!x || !y || !scratch)
+        status = cop_fail_memory(t->err, (in + out) * sizeof *x + scratch_bytes);
+    else
+        fill_activations(x, in);
+    double best = INFINITY, spent = 0;
+    unsigned runs = efforts[t->settings->tune].runs;
+    for (unsigned i = 0; !status && i <= runs && spent < efforts[t->settings->tune].budget_ms;
+         i++) {
+        double begin = cop_now_ms();
+        status = k->run(state, x, y, scratch, t->settings->pool, t->err);
+        double taken = cop_now_ms() - begin;
+        if (i == 0 && runs > 0) /* the first run warms caches and indirection tables */
+            continue;
+        best = taken < best ? taken : best;
+        spent += taken;
+    }
+    *ms = best;
+    free(x);
+    free(y);
+    free(scratch);
+    return status;
+}
+
+/* Sets choice->ms; drops the kernel (ms stays negative) when it does not run on this machine. */
+static coppice_status time_choice(tuner *t, const cop_conv *c, cop_choice *choice) {
+    const timing *known = find_timing(t, c, choice->kernel);
+    choice->ms = known ? known->ms : -1;
+    choice->measured = true;
+    if (known)
+        return COPPICE_OK;
+    if (cop_interrupted())
+        return cop_fail(t->err, COPPICE_INTERRUPTED, "interrupted");
+    void *state = NULL;
+    coppice_status status = choice->kernel->create(c, t->settings->pool, &state, t->err);
+    if (status == COPPICE_UNSUPPORTED)
+        return COPPICE_OK;
+    if (!status)
+        status = measure(t, c, choice->kernel, state, &choice->ms);
+    if (state)
+        choice->kernel->destroy(state);
+    if (!status &&
+        cop_grow(&t->timings, t->timing_count, &t->timing_capacity, sizeof *t->timings) == 0)
+        t->timings[t->timing_count++] =
+            (timing){.conv = geometry_of(c), .kernel = choice->kernel, .ms = choice->ms};
+    return status;
+}
+
+static void drop_failed(cop_node_choices *c) {
+    int kept = 0;
+    for (int i = 0; i < c->count; i++) {
+        if (c->list[i].ms >= 0)
+            c->list[kept++] = c->list[i];
+    }
+    c->count = kept;
+}
+
+static void note_best(cop_node_choices *c) {
+    c->dense_ms = c->sparse_ms = -1;
+    for (int i = 0; i < c->count; i++) {
+        double *best = c->list[i].kernel->sparse ? &c->sparse_ms : &c->dense_ms;
+        if (c->list[i].measured && (*best < 0 || c->list[i].ms < *best))
+            *best = c->list[i].ms;
+    }
+}
+
+static coppice_status choose_conv(tuner *t, const cop_conv *c, cop_node_choices *out) {
+    const cop_settings *s = t->settings;
+    list_kernels(s, c, out);
+    bool try_sparse = conv_sparsity(c) >= LEAST_SPARSITY_TO_TRY;
+    if (s->sparse == COPPICE_SPARSE_AUTO && !try_sparse && out->count > 1) {
+        cop_node_choices all = *out;
+        keep_only(out, false);
+        if (!out->count)
+            *out = all;
+    }
+    out->weights = conv_weights(c);
+    out->nonzeros = c->nonzeros;
+    bool timed = s->tune != COPPICE_TUNE_NONE && out->count > 1;
+    for (int i = 0; i < out->count; i++) {
+        out->list[i].ms = estimate_ms(c, out->list[i].kernel);
+        if (timed)
+            COP_TRY(time_choice(t, c, &out->list[i]));
+    }
+    drop_failed(out);
+    if (!out->count)
+        return cop_fail(t->err, COPPICE_INTERNAL, "no kernel runs on this machine");
+    note_best(out);
+    bool forced = s->sparse == COPPICE_SPARSE_ALWAYS && has_sparse(out);
+    out->why = forced            ? "--sparse always"
+               : out->count == 1 ? "only candidate"
+               : timed           ? "fastest measured"
+                                 : "estimated (--tune none)";
+    return COPPICE_OK;
+}
+
+/* ---- operators' own loops ---- */
+
+static coppice_status choose_op(tuner *t, size_t node, cop_node_choices *out) {
+    const cop_op *op = t->shapes->ops[node];
+    const cop_node *n = &t->graph->nodes[node];
+    unsigned mask = 1u << COP_LAYOUT_PLAIN;
+    if (op->layouts) {
+        const cop_operand **in = calloc((size_t)n->input_count + 1, sizeof *in);
+        cop_operand *results = calloc((size_t)n->output_count + 1, sizeof *results);
+        if (in && results) {
+            for (int i = 0; i < n->input_count; i++)
+                in[i] = n->inputs[i] < 0 ? NULL : &t->shapes->values[n->inputs[i]];
+            for (int i = 0; i < n->output_count; i++) {
+                if (n->outputs[i] >= 0)
+                    results[i] = t->shapes->values[n->outputs[i]];
+            }
+            cop_call call = {.graph = t->graph,
+                             .node = n,
+                             .params = t->shapes->params[node],
+                             .opset = cop_graph_opset(t->graph, n->domain),
+                             .in = in,
+                             .out = results};
+            mask |= op->layouts(&call);
+        }
+        free(in);
+        free(results);
+    }
+    for (int l = 0; l < COP_LAYOUT_COUNT; l++) {
+        if (mask >> l & 1u)
+            out->list[out->count++] = (cop_choice){.layout = (cop_layout)l};
+    }
+    out->why = "only candidate";
+    out->dense_ms = out->sparse_ms = -1;
+    return COPPICE_OK;
+}
+
+static bool needs_a_step(const tuner *t, const cop_node *n) {
+    for (int i = 0; i < n->output_count; i++) {
+        if (n->outputs[i] >= 0 && !t->shapes->values[n->outputs[i]].t.data)
+            return true;
+    }
+    return false;
+}
+
+static coppice_status choose_node(tuner *t, size_t node, cop_node_choices *out) {
+    cop_lowered lowered;
+    bool is_conv;
+    COP_TRY(cop_lower(t->graph, t->shapes, node, &is_conv, &lowered, t->err));
+    if (!is_conv)
+        return choose_op(t, node, out);
+    coppice_status status = choose_conv(t, &lowered.conv, out);
+    cop_lowered_free(&lowered);
+    return status;
+}
+
+coppice_status cop_list_choices(const cop_graph *graph, const cop_shapes *shapes,
+                                const cop_settings *settings, cop_node_choices *choices,
+                                coppice_error *err) {
+    tuner t = {.graph = graph, .shapes = shapes, .settings = settings, .err = err};
+    coppice_status status = COPPICE_OK;
+    for (size_t i = 0; i < graph->node_count && !status; i++) {
+        choices[i] = (cop_node_choices){.dense_ms = -1, .sparse_ms = -1};
+        if (!needs_a_step(&t, &graph->nodes[i]))
+            continue;
+        status = choose_node(&t, i, &choices[i]);
+        if (status)
+            cop_error_at_node(err, graph, &graph->nodes[i]);
+    }
+    free(t.timings);
+    return status;
+}

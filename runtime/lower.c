@@ -1,0 +1,212 @@
+/* Nodes with constant weights seen as convolutions: Conv, Gemm, MatMul. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/size.h"
+#include "runtime/ops/window.h"
+#include "runtime/plan.h"
+
+typedef struct lowering {
+    const cop_graph *graph;
+    const cop_shapes *shapes;
+    const cop_node *node;
+    const void *params;
+    cop_lowered *out;
+    coppice_error *err;
+} lowering;
+
+static const coppice_tensor *input(const lowering *l, int i) {
+    if (i >= l->node->input_count || l->node->inputs[i] < 0)
+        return NULL;
+    return &l->shapes->values[l->node->inputs[i]].t;
+}
+
+static bool is_constant_float(const coppice_tensor *t) {
+    return t && t->data && t->type == COPPICE_TYPE_FLOAT && coppice_tensor_count(t) > 0;
+}
+
+static size_t count_nonzeros(const float *weights, size_t count) {
+    size_t nonzeros = 0;
+    for (size_t i = 0; i < count; i++)
+        nonzeros += weights[i] != 0;
+    return nonzeros;
+}
+
+/* Constants of a model are aligned to nothing: floats that are not are copied. */
+static const float *aligned_floats(const coppice_tensor *t, void **owned) {
+    if ((uintptr_t)t->data % sizeof(float) == 0)
+        return t->data;
+    size_t bytes = (size_t)coppice_tensor_bytes(t);
+    *owned = malloc(bytes);
+    return *owned ? memcpy(*owned, t->data, bytes) : NULL;
+}
+
+/* ---- Conv ---- */
+
+static bool conv_fits(const lowering *l) {
+    const coppice_tensor *x = input(l, 0), *w = input(l, 1), *b = input(l, 2);
+    return x && x->type == COPPICE_TYPE_FLOAT && (x->rank == 3 || x->rank == 4) &&
+           coppice_tensor_count(x) > 0 && is_constant_float(w) && w->rank == x->rank &&
+           (!b || is_constant_float(b));
+}
+
+/* A one-dimensional convolution is a two-dimensional one of height 1. */
+static void fill_geometry(cop_conv *c, const cop_window *w) {
+    bool flat = w->spatial == 1;
+    int x = flat ? 0 : 1;
+    c->in_h = flat ? 1 : (size_t)w->in[0];
+    c->out_h = flat ? 1 : (size_t)w->out[0];
+    c->kernel_h = flat ? 1 : (size_t)w->kernel[0];
+    c->stride_h = flat ? 1 : (size_t)w->stride[0];
+    c->dilation_h = flat ? 1 : (size_t)w->dilation[0];
+    c->pad_top = flat ? 0 : (size_t)w->pad_begin[0];
+    c->pad_bottom = flat ? 0 : (size_t)w->pad_end[0];
+    c->in_w = (size_t)w->in[x];
+    c->out_w = (size_t)w->out[x];
+    c->kernel_w = (size_t)w->kernel[x];
+    c->stride_w = (size_t)w->stride[x];
+    c->dilation_w = (size_t)w->dilation[x];
+    c->pad_left = (size_t)w->pad_begin[x];
+    c->pad_right = (size_t)w->pad_end[x];
+}
+
+static coppice_status lower_conv(lowering *l, bool *is_conv) {
+    if (!conv_fits(l))
+        return COPPICE_OK;
+    const cop_conv_params *p = l->params;
+    const coppice_tensor *x = input(l, 0), *w = input(l, 1), *b = input(l, 2);
+    cop_window window;
+    COP_TRY(cop_window_resolve(&p->window, x, w->dims + 2, &window, l->err));
+    cop_conv *c = &l->out->conv;
+    *c = (cop_conv){.batch = (size_t)x->dims[0],
+                    .groups = (size_t)p->group,
+                    .in_channels = (size_t)x->dims[1],
+                    .out_channels = (size_t)w->dims[0],
+                    .min = p->activation_min,
+                    .max = p->activation_max};
+    fill_geometry(c, &window);
+    c->weights = aligned_floats(w, &l->out->owned_weights);
+    c->bias = b ? aligned_floats(b, &l->out->owned_bias) : NULL;
+    if (!c->weights || (b && !c->bias))
+        return cop_fail_memory(l->err, (size_t)coppice_tensor_bytes(w));
+    *is_conv = true;
+    return COPPICE_OK;
+}
+
+/* ---- Gemm, MatMul ---- */
+
+/* Weight is the second operand with two dimensions; the first is [..., K], not transposed. */
+static bool gemm_fits(const lowering *l, const cop_gemm_params *p) {
+    const coppice_tensor *x = input(l, 0), *w = input(l, 1), *b = input(l, 2);
+    if (!x || x->type != COPPICE_TYPE_FLOAT || x->rank < 2 || coppice_tensor_count(x) <= 0 ||
+        p->transpose_a || !is_constant_float(w) || w->rank != 2)
+        return false;
+    if (!b)
+        return true;
+    int64_t columns = w->dims[p->transpose_b ? 0 : 1];
+    int64_t count = coppice_tensor_count(b);
+    bool row = b->rank >= 1 && b->dims[b->rank - 1] == columns && count == columns;
+    return is_constant_float(b) && (row || count == 1);
+}
+
+/* The weight as [columns][reduction], times alpha. */
+static const float *reorder_weight(const cop_gemm_params *p, const coppice_tensor *w,
+                                   cop_lowered *out) {
+    const float *from = aligned_floats(w, &out->owned_weights);
+    if (!from || (p->transpose_b && p->alpha == 1))
+        return from;
+    size_t columns = out->conv.out_channels, reduction = out->conv.in_channels;
+    float *to = malloc(columns * reduction * sizeof *to);
+    if (!to)
+        return NULL;
+    size_t column_step = p->transpose_b ? reduction : 1, k_step = p->transpose_b ? 1 : columns;
+    for (size_t c = 0; c < columns; c++) {
+        for (size_t k = 0; k < reduction; k++)
+            to[c * reduction + k] = p->alpha * from[c * column_step + k * k_step];
+    }
+    free(out->owned_weights);
+    out->owned_weights = to;
+    return to;
+}
+
+/* The bias as one float per column, times beta. */
+static const float *spread_bias(const cop_gemm_params *p, const coppice_tensor *b,
+                                cop_lowered *out) {
+    size_t columns = out->conv.out_channels;
+    bool scalar = coppice_tensor_count(b) == 1;
+    float *to = malloc(columns * sizeof *to);
+    for (size_t c = 0; to && c < columns; c++)
+        to[c] = p->beta * (float)cop_tensor_get(b, scalar ? 0 : (int64_t)c);
+    out->owned_bias = to;
+    return to;
+}
+
+static coppice_status lower_gemm(lowering *l, bool *is_conv) {
+    const cop_gemm_params *p = l->params;
+    if (!gemm_fits(l, p))
+        return COPPICE_OK;
+    const coppice_tensor *x = input(l, 0), *w = input(l, 1), *b = input(l, 2);
+    cop_conv *c = &l->out->conv;
+    size_t reduction = (size_t)w->dims[p->transpose_b ? 1 : 0];
+    size_t tokens = (size_t)coppice_tensor_count(x) / reduction;
+    *c = (cop_conv){.batch = 1,
+                    .groups = 1,
+                    .in_channels = reduction,
+                    .out_channels = (size_t)w->dims[p->transpose_b ? 0 : 1],
+                    .in_h = 1,
+                    .in_w = tokens,
+                    .out_h = 1,
+                    .out_w = tokens,
+                    .kernel_h = 1,
+                    .kernel_w = 1,
+                    .stride_h = 1,
+                    .stride_w = 1,
+                    .dilation_h = 1,
+                    .dilation_w = 1,
+                    .tokens = true,
+                    .min = p->activation_min,
+                    .max = p->activation_max};
+    c->weights = reorder_weight(p, w, l->out);
+    c->bias = b && p->beta != 0 ? spread_bias(p, b, l->out) : NULL;
+    if (!c->weights || (b && p->beta != 0 && !c->bias))
+        return cop_fail_memory(l->err, (size_t)coppice_tensor_bytes(w));
+    *is_conv = true;
+    return COPPICE_OK;
+}
+
+static const struct {
+    const char *op;
+    coppice_status (*lower)(lowering *l, bool *is_conv);
+} lowerings[] = {{"Conv", lower_conv}, {"Gemm", lower_gemm}, {"MatMul", lower_gemm}};
+
+coppice_status cop_lower(const cop_graph *graph, const cop_shapes *shapes, size_t node,
+                         bool *is_conv, cop_lowered *out, coppice_error *err) {
+    *is_conv = false;
+    *out = (cop_lowered){.input = -1, .output = -1};
+    const cop_node *n = &graph->nodes[node];
+    lowering l = {graph, shapes, n, shapes->params[node], out, err};
+    for (size_t i = 0; i < sizeof lowerings / sizeof lowerings[0]; i++) {
+        if (n->domain[0] || strcmp(n->op, lowerings[i].op) != 0)
+            continue;
+        coppice_status status = lowerings[i].lower(&l, is_conv);
+        if (status || !*is_conv) {
+            cop_lowered_free(out);
+            return status;
+        }
+        cop_conv *c = &out->conv;
+        out->input = n->inputs[0];
+        out->output = n->outputs[0];
+        c->nonzeros = count_nonzeros(c->weights, c->out_channels * (c->in_channels / c->groups) *
+                                                     c->kernel_h * c->kernel_w);
+        return COPPICE_OK;
+    }
+    return COPPICE_OK;
+}
+
+void cop_lowered_free(cop_lowered *lowered) {
+    free(lowered->owned_weights);
+    free(lowered->owned_bias);
+    *lowered = (cop_lowered){0};
+}

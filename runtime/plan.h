@@ -1,0 +1,130 @@
+/* A plan: everything a session decided for one set of input shapes.
+ *
+ *     cop_infer       shapes of all values, constants folded        (infer.c)
+ *     cop_assign      a kernel and a layout for every node          (assign.c, candidates.c)
+ *     cop_plan_build  steps, changes of layout, memory, packed weights  (plan.c)
+ *     cop_plan_run    the steps, one after another                  (execute.c)
+ */
+#ifndef COP_RUNTIME_PLAN_H
+#define COP_RUNTIME_PLAN_H
+
+#include "runtime/conv.h"
+#include "runtime/layout.h"
+#include "runtime/op.h"
+
+/* What a session was asked for, with every default resolved. */
+typedef struct cop_settings {
+    coppice_backend backend;
+    coppice_sparse_use sparse;
+    coppice_tune tune;
+    coppice_isa isa; /* never BEST */
+    coppice_threadpool *pool;
+} cop_settings;
+
+/* ---- what a node can be computed with ---- */
+
+/* How one node is computed: by its operator's own loops (kernel NULL) or a convolution kernel. */
+typedef struct cop_choice {
+    const cop_conv_kernel *kernel;
+    cop_layout layout; /* of its operands and outputs */
+    double ms;         /* measured or estimated; 0 for operators' own loops */
+    bool measured;
+} cop_choice;
+
+enum { COP_MAX_CHOICES = 16 };
+
+typedef struct cop_node_choices {
+    cop_choice list[COP_MAX_CHOICES];
+    int count;
+    int taken;                  /* index into list */
+    const char *why;            /* static text */
+    double dense_ms, sparse_ms; /* the best measured of each kind, -1: none */
+    size_t weights, nonzeros;   /* of a node with a constant weight, else 0 */
+} cop_node_choices;
+
+/* A node with a constant float32 weight, seen as a convolution. Zero-initialise; free with
+ * cop_lowered_free. */
+typedef struct cop_lowered {
+    cop_conv conv;
+    int input, output;                /* values */
+    void *owned_weights, *owned_bias; /* malloc'd when they had to be reordered or scaled */
+} cop_lowered;
+
+/* Fills *out and returns true in *is_conv when `node` is a convolution or matrix product that the
+ * conv kernels can take: constant float32 weight and bias, 1 or 2 spatial dimensions. */
+coppice_status cop_lower(const cop_graph *graph, const cop_shapes *shapes, size_t node,
+                         bool *is_conv, cop_lowered *out, coppice_error *err);
+void cop_lowered_free(cop_lowered *lowered);
+
+/* Lists the choices of every node that needs a step, timing them where the settings ask for it.
+ * choices[node].count is 0 for nodes whose outputs are all constant. */
+coppice_status cop_list_choices(const cop_graph *graph, const cop_shapes *shapes,
+                                const cop_settings *settings, cop_node_choices *choices,
+                                coppice_error *err);
+
+/* Picks `taken` for all nodes together: the least sum of kernel times and changes of layout. */
+void cop_assign(const cop_graph *graph, const cop_shapes *shapes, cop_node_choices *choices);
+
+/* ---- the plan ---- */
+
+/* A value in one layout: where its bytes are. */
+typedef struct cop_slot {
+    int value;
+    cop_layout layout;
+    int root;        /* the slot whose memory it shares; itself if none */
+    int first, last; /* steps between which the root's memory is in use */
+    bool constant;
+    cop_operand operand; /* data set once memory is planned; constants at once */
+} cop_slot;
+
+enum { COP_STEP_LAYOUT = -1 };
+
+typedef struct cop_step {
+    int node; /* index in the graph, or COP_STEP_LAYOUT */
+    const cop_op *op;
+    const cop_conv_kernel *kernel; /* NULL: op->run, or a change of layout */
+    void *state;                   /* of the kernel */
+    int *in, *out;                 /* slots; -1: left out. A kernel's are input and output only */
+    int in_count, out_count;
+    const cop_operand **operands; /* for op->run: pointers to the slots' operands */
+    cop_operand *results;
+    size_t scratch; /* bytes */
+    int64_t macs;   /* with kept weights */
+    double sparsity, dense_ms, sparse_ms;
+    const char *why;
+} cop_step;
+
+typedef struct cop_plan {
+    const cop_graph *graph; /* borrowed */
+    cop_shapes shapes;
+    cop_arena arena;
+    cop_step *steps;
+    size_t step_count, step_capacity;
+    cop_slot *slots;
+    size_t slot_count, slot_capacity;
+    int (*slot_of)[COP_LAYOUT_COUNT]; /* by value; -1: none. While the plan is built */
+    int *input_slots, *output_slots;  /* of the model's inputs (without initializers) and outputs */
+    size_t input_count, output_count;
+    coppice_tensor *outputs; /* what run returns */
+    unsigned char *memory;   /* all slots, then scratch */
+    size_t memory_bytes, scratch_offset;
+} cop_plan;
+
+/* Builds the plan for these input shapes (NULL: declared, free dimensions 1). *plan is zeroed; free
+ * it also on failure. */
+coppice_status cop_plan_build(const cop_graph *graph, const coppice_tensor *inputs, size_t count,
+                              const cop_settings *settings, cop_plan *plan, coppice_error *err);
+void cop_plan_free(cop_plan *plan);
+
+/* True when the plan was made for inputs of these shapes. */
+bool cop_plan_fits(const cop_plan *plan, const coppice_tensor *inputs, size_t count);
+
+/* Copies the inputs, runs every step; plan->outputs hold the results. `step_ms`, when not NULL,
+ * gets the time of each step. */
+coppice_status cop_plan_run(cop_plan *plan, const coppice_tensor *inputs,
+                            const coppice_threadpool *pool, double *step_ms, coppice_error *err);
+
+/* Monotonic time in milliseconds. */
+double cop_now_ms(void);
+
+#endif

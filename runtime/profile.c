@@ -1,0 +1,122 @@
+/* Timing each step of a plan. */
+#include "runtime/profile.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+
+static int ascending(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return x < y ? -1 : x > y;
+}
+
+/* Box-Muller over a linear congruential generator: always the same numbers. */
+static void fill_normal(float *x, size_t count) {
+    uint64_t state = 1;
+    for (size_t i = 0; i < count; i++) {
+        double u[2];
+        for (int k = 0; k < 2; k++) {
+            state = state * 6364136223846793005u + 1442695040888963407u;
+            u[k] = ((double)(state >> 11) + 0.5) * 0x1p-53;
+        }
+        x[i] = (float)(sqrt(-2 * log(u[0])) * cos(2 * M_PI * u[1]));
+    }
+}
+
+static void free_inputs(coppice_tensor *inputs, size_t count) {
+    for (size_t i = 0; inputs && i < count; i++)
+        free(inputs[i].data);
+    free(inputs);
+}
+
+static coppice_tensor *make_inputs(const cop_plan *plan) {
+    coppice_tensor *inputs = calloc(plan->input_count + 1, sizeof *inputs);
+    for (size_t i = 0; inputs && i < plan->input_count; i++) {
+        inputs[i] = plan->slots[plan->input_slots[i]].operand.t;
+        inputs[i].data = calloc(1, (size_t)coppice_tensor_bytes(&inputs[i]) + 1);
+        if (!inputs[i].data) {
+            free_inputs(inputs, i);
+            return NULL;
+        }
+        if (inputs[i].type == COPPICE_TYPE_FLOAT)
+            fill_normal(inputs[i].data, (size_t)coppice_tensor_count(&inputs[i]));
+    }
+    return inputs;
+}
+
+static const char *layout_text(const cop_operand *operand) {
+    if (operand->layout == COP_LAYOUT_PLAIN && operand->t.rank == 4)
+        return "nchw";
+    return cop_layout_name(operand->layout);
+}
+
+static coppice_profile_row describe(const cop_plan *plan, const cop_step *step) {
+    const cop_operand *out = &step->results[0];
+    bool layout = step->node == COP_STEP_LAYOUT;
+    const cop_node *node = layout ? NULL : &plan->graph->nodes[step->node];
+    coppice_profile_row row = {
+        .node = layout ? "" : cop_node_label(plan->graph, node),
+        .op = layout ? "Layout" : node->op,
+        .kernel = layout         ? "layout"
+                  : step->kernel ? step->kernel->name
+                                 : "reference",
+        .layout = layout_text(out),
+        .rank = out->t.rank,
+        .sparsity = step->sparsity,
+        .sparse = step->kernel && step->kernel->sparse,
+        .macs = step->macs,
+        .dense_ms = step->dense_ms,
+        .sparse_ms = step->sparse_ms,
+        .why = layout ? "the next step wants another layout" : step->why,
+    };
+    memcpy(row.dims, out->t.dims, sizeof row.dims);
+    return row;
+}
+
+static double median(double *sorted, size_t count) {
+    qsort(sorted, count, sizeof *sorted, ascending);
+    return (sorted[(count - 1) / 2] + sorted[count / 2]) / 2;
+}
+
+/* times: [runs][step_count] */
+static void fill_rows(const cop_plan *plan, const double *times, unsigned runs, double *column,
+                      coppice_profile_row *rows) {
+    for (size_t i = 0; i < plan->step_count; i++) {
+        for (unsigned r = 0; r < runs; r++)
+            column[r] = times[r * plan->step_count + i];
+        rows[i] = describe(plan, &plan->steps[i]);
+        rows[i].ms = median(column, runs);
+    }
+}
+
+coppice_status cop_profile_run(cop_plan *plan, const coppice_tensor *inputs,
+                               const coppice_threadpool *pool, unsigned runs, cop_profile *profile,
+                               coppice_error *err) {
+    cop_profile_free(profile);
+    runs = runs ? runs : 1;
+    double *times = calloc((plan->step_count + 1) * runs, sizeof *times);
+    double *column = calloc(runs, sizeof *column);
+    profile->rows = calloc(plan->step_count + 1, sizeof *profile->rows);
+    coppice_tensor *made = inputs ? NULL : make_inputs(plan);
+    coppice_status status = COPPICE_OK;
+    if (!times || !column || !profile->rows || (!inputs && !made))
+        status = cop_fail_memory(err, (plan->step_count + 1) * runs * sizeof *times);
+    if (!status)
+        status = cop_plan_run(plan, inputs ? inputs : made, pool, NULL, err);
+    for (unsigned r = 0; r < runs && !status; r++)
+        status =
+            cop_plan_run(plan, inputs ? inputs : made, pool, times + r * plan->step_count, err);
+    if (!status)
+        fill_rows(plan, times, runs, column, profile->rows);
+    free_inputs(made, plan->input_count);
+    free(times);
+    free(column);
+    return status;
+}
+
+void cop_profile_free(cop_profile *profile) {
+    free(profile->rows);
+    *profile = (cop_profile){0};
+}

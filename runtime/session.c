@@ -1,0 +1,250 @@
+/* Sessions: a model compiled for the shapes it is run with. */
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "graph/edit.h"
+#include "graph/model.h"
+#include "runtime/passes/passes.h"
+#include "runtime/plan.h"
+#include "runtime/profile.h"
+
+enum { KEPT_PLANS = 4 };
+
+struct coppice_session {
+    const coppice_model *model;
+    cop_arena arena;
+    cop_graph *graph; /* a copy of the model's, simplified */
+    cop_settings settings;
+    coppice_threadpool *own_pool;
+    cop_plan plans[KEPT_PLANS]; /* plans[0] was used last */
+    cop_profile profile;
+    atomic_flag busy;
+};
+
+void coppice_session_options_init(coppice_session_options *options) {
+    *options = (coppice_session_options){
+        .backend = COPPICE_BACKEND_AUTO,
+        .sparse = COPPICE_SPARSE_AUTO,
+        .tune = COPPICE_TUNE_FAST,
+        .isa = COPPICE_ISA_BEST,
+    };
+}
+
+/* Puts the model's path before the message. */
+static coppice_status in_file(const coppice_session *session, coppice_status status,
+                              coppice_error *err) {
+    if (status && status != COPPICE_BUSY && status != COPPICE_INTERRUPTED) {
+        cop_error_prefix(err, "%s", cop_model_path(session->model));
+        cop_error_locate(err, cop_model_path(session->model), NULL, -1);
+    }
+    return status;
+}
+
+static coppice_status settle(coppice_session *session, const coppice_session_options *options,
+                             coppice_error *err) {
+    session->settings = (cop_settings){.backend = options->backend,
+                                       .sparse = options->sparse,
+                                       .tune = options->tune,
+                                       .pool = options->pool};
+    COP_TRY(cop_isa_resolve(options->isa, &session->settings.isa, err));
+    if (options->pool)
+        return COPPICE_OK;
+    COP_TRY(coppice_threadpool_create(options->threads, &session->own_pool, err));
+    session->settings.pool = session->own_pool;
+    return COPPICE_OK;
+}
+
+/* ---- plans ---- */
+
+static void move_to_front(coppice_session *session, int index) {
+    cop_plan plan = session->plans[index];
+    memmove(session->plans + 1, session->plans, (size_t)index * sizeof plan);
+    session->plans[0] = plan;
+}
+
+/* Makes plans[0] the plan for these inputs, compiling it when there is none. */
+static coppice_status use_plan(coppice_session *session, const coppice_tensor *inputs, size_t count,
+                               coppice_error *err) {
+    for (int i = 0; inputs && i < KEPT_PLANS; i++) {
+        if (cop_plan_fits(&session->plans[i], inputs, count)) {
+            move_to_front(session, i);
+            return COPPICE_OK;
+        }
+    }
+    cop_plan plan = {0};
+    unsigned denormals = cop_denormals_off(); /* constants are folded as the kernels would */
+    coppice_status status =
+        cop_plan_build(session->graph, inputs, count, &session->settings, &plan, err);
+    cop_denormals_restore(denormals);
+    if (status) {
+        cop_plan_free(&plan);
+        return status;
+    }
+    cop_plan_free(&session->plans[KEPT_PLANS - 1]);
+    move_to_front(session, KEPT_PLANS - 1);
+    session->plans[0] = plan;
+    return COPPICE_OK;
+}
+
+/* ---- checking a model before it is run ---- */
+
+static bool has_free_dims(const coppice_model *model) {
+    for (size_t i = 0; i < coppice_model_input_count(model); i++) {
+        coppice_value_info info = coppice_model_input(model, i);
+        if (info.rank < 0)
+            return true;
+        for (int k = 0; k < info.rank; k++) {
+            if (info.dims[k] < 0)
+                return true;
+        }
+    }
+    return false;
+}
+
+/* Refuses what cannot run. Free dimensions of 1 may not suit the model; then only what does not
+ * depend on shapes is an error now. */
+static coppice_status check(coppice_session *session, coppice_error *err) {
+    const cop_graph *graph = session->graph;
+    for (size_t i = 0; i < graph->node_count; i++) {
+        const cop_node *node = &graph->nodes[i];
+        const cop_op *op;
+        if (cop_node_is_constant(graph, node))
+            continue;
+        coppice_status status = cop_op_of_node(graph, node, &op, err);
+        if (status) {
+            cop_error_at_node(err, graph, node);
+            return status;
+        }
+    }
+    cop_shapes shapes = {0};
+    cop_infer_options options = {0};
+    coppice_status status = cop_infer(graph, &options, &shapes, err);
+    cop_shapes_free(&shapes);
+    bool decided = status == COPPICE_UNSUPPORTED || status == COPPICE_OUT_OF_MEMORY ||
+                   status == COPPICE_LIMIT || !has_free_dims(session->model);
+    return decided ? status : COPPICE_OK;
+}
+
+static coppice_status compile(coppice_session *session, coppice_error *err) {
+    const cop_graph *source = cop_model_graph_const(session->model);
+    session->graph = cop_graph_copy(source, &session->arena, err);
+    if (!session->graph)
+        return COPPICE_OUT_OF_MEMORY;
+    COP_TRY(cop_passes_run(session->graph, err));
+    return check(session, err);
+}
+
+/* ---- the public functions ---- */
+
+coppice_status coppice_session_create(const coppice_model *model,
+                                      const coppice_session_options *options, coppice_session **out,
+                                      coppice_error *err) {
+    *out = NULL;
+    coppice_session_options defaults;
+    coppice_session_options_init(&defaults);
+    coppice_session *session = calloc(1, sizeof *session);
+    if (!session)
+        return cop_fail_memory(err, sizeof *session);
+    session->model = model;
+    coppice_status status = settle(session, options ? options : &defaults, err);
+    if (!status)
+        status = in_file(session, compile(session, err), err);
+    if (status) {
+        coppice_session_free(session);
+        return status;
+    }
+    *out = session;
+    return COPPICE_OK;
+}
+
+void coppice_session_free(coppice_session *session) {
+    if (!session)
+        return;
+    for (int i = 0; i < KEPT_PLANS; i++)
+        cop_plan_free(&session->plans[i]);
+    cop_profile_free(&session->profile);
+    if (session->graph)
+        cop_graph_free(session->graph);
+    cop_arena_free(&session->arena);
+    coppice_threadpool_free(session->own_pool);
+    free(session);
+}
+
+static coppice_status check_inputs(const coppice_session *session, const coppice_tensor *inputs,
+                                   size_t count, coppice_error *err) {
+    size_t wanted = coppice_model_input_count(session->model);
+    if (count != wanted)
+        return cop_fail(err, COPPICE_INVALID_ARGUMENT, "%zu inputs given, the model wants %zu",
+                        count, wanted);
+    for (size_t i = 0; i < count; i++) {
+        int64_t bytes = inputs[i].rank > COPPICE_MAX_RANK ? -1 : coppice_tensor_bytes(&inputs[i]);
+        if (bytes < 0 || (bytes > 0 && !inputs[i].data))
+            return cop_fail(err, COPPICE_INVALID_ARGUMENT, "input '%s' is not a valid tensor",
+                            coppice_model_input(session->model, i).name);
+    }
+    return COPPICE_OK;
+}
+
+static coppice_status enter(coppice_session *session, coppice_error *err) {
+    if (atomic_flag_test_and_set(&session->busy))
+        return cop_fail(err, COPPICE_BUSY,
+                        "the session is running already; use one session per thread");
+    return COPPICE_OK;
+}
+
+static coppice_status leave(coppice_session *session, coppice_status status, coppice_error *err) {
+    atomic_flag_clear(&session->busy);
+    return in_file(session, status, err);
+}
+
+coppice_status coppice_session_prepare(coppice_session *session, const coppice_tensor *inputs,
+                                       size_t count, coppice_error *err) {
+    COP_TRY(enter(session, err));
+    return leave(session, use_plan(session, inputs, count, err), err);
+}
+
+static coppice_status run(coppice_session *session, const coppice_tensor *inputs, size_t count,
+                          coppice_error *err) {
+    COP_TRY(check_inputs(session, inputs, count, err));
+    COP_TRY(use_plan(session, inputs, count, err));
+    return cop_plan_run(&session->plans[0], inputs, session->settings.pool, NULL, err);
+}
+
+coppice_status coppice_session_run(coppice_session *session, const coppice_tensor *inputs,
+                                   size_t count, const coppice_tensor **outputs,
+                                   coppice_error *err) {
+    *outputs = NULL;
+    COP_TRY(enter(session, err));
+    coppice_status status = run(session, inputs, count, err);
+    if (!status)
+        *outputs = session->plans[0].outputs;
+    return leave(session, status, err);
+}
+
+static coppice_status profile(coppice_session *session, const coppice_tensor *inputs, size_t count,
+                              unsigned runs, coppice_error *err) {
+    if (inputs)
+        COP_TRY(check_inputs(session, inputs, count, err));
+    if (inputs || !session->plans[0].memory)
+        COP_TRY(use_plan(session, inputs, count, err));
+    return cop_profile_run(&session->plans[0], inputs, session->settings.pool, runs,
+                           &session->profile, err);
+}
+
+coppice_status coppice_session_profile(coppice_session *session, const coppice_tensor *inputs,
+                                       size_t count, unsigned runs,
+                                       const coppice_profile_row **rows, size_t *row_count,
+                                       coppice_error *err) {
+    *rows = NULL;
+    *row_count = 0;
+    COP_TRY(enter(session, err));
+    coppice_status status = profile(session, inputs, count, runs, err);
+    if (!status) {
+        *rows = session->profile.rows;
+        *row_count = session->plans[0].step_count;
+    }
+    return leave(session, status, err);
+}

@@ -1,0 +1,89 @@
+/* Tests of runtime/layout.c: every change of layout moves each element to its place. */
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/layout.h"
+#include "unit.h"
+
+/* Element (n, c, p) of a tensor in `layout`; n, c, p as the layout's own picture has them. */
+static size_t nhwc_index(const coppice_tensor *t, size_t n, size_t c, size_t p) {
+    size_t pixels = (size_t)(t->dims[2] * t->dims[3]), channels = (size_t)t->dims[1];
+    return (n * pixels + p) * channels + c;
+}
+
+static void check_image(int64_t n, int64_t c, int64_t h, int64_t w) {
+    coppice_tensor t = {.type = COPPICE_TYPE_FLOAT, .rank = 4, .dims = {n, c, h, w}};
+    size_t count = (size_t)(n * c * h * w), pixels = (size_t)(h * w);
+    float *plain = malloc((count + 1) * sizeof *plain), *nhwc = malloc((count + 1) * sizeof *nhwc);
+    float *back = malloc((count + 1) * sizeof *back);
+    for (size_t i = 0; i < count; i++)
+        plain[i] = (float)i;
+    cop_operand from = {t, COP_LAYOUT_PLAIN}, to = {t, COP_LAYOUT_NHWC}, again = from;
+    from.t.data = plain;
+    to.t.data = nhwc;
+    again.t.data = back;
+    cop_layout_convert(&from, &to, NULL);
+    for (size_t i = 0; i < (size_t)n; i++) {
+        for (size_t k = 0; k < (size_t)c; k++) {
+            for (size_t p = 0; p < pixels; p++)
+                ck_assert(nhwc[nhwc_index(&t, i, k, p)] == plain[(i * (size_t)c + k) * pixels + p]);
+        }
+    }
+    cop_layout_convert(&to, &again, NULL);
+    ck_assert_mem_eq(back, plain, count * sizeof *back);
+    free(plain);
+    free(nhwc);
+    free(back);
+}
+
+START_TEST(images_survive_nhwc_and_back) {
+    check_image(1, 1, 1, 1);
+    check_image(2, 3, 5, 7);
+    check_image(1, 17, 16, 33);
+    check_image(3, 64, 7, 7);
+    check_image(1, 3, 0, 4);
+}
+END_TEST
+
+#define CHECK_TOKENS(ctype, id)                                                                    \
+    do {                                                                                           \
+        ctype from[6 * 35], to[6 * 35];                                                            \
+        for (int i = 0; i < 6 * 35; i++)                                                           \
+            from[i] = (ctype)i;                                                                    \
+        coppice_tensor t = {.type = id, .rank = 3, .dims = {2, 3, 35}};                            \
+        cop_operand a = {t, COP_LAYOUT_PLAIN}, b = {t, COP_LAYOUT_CHANNELS_FIRST};                 \
+        a.t.data = from;                                                                           \
+        b.t.data = to;                                                                             \
+        cop_layout_convert(&a, &b, NULL);                                                          \
+        for (int token = 0; token < 6; token++) {                                                  \
+            for (int c = 0; c < 35; c++)                                                           \
+                ck_assert(to[c * 6 + token] == from[token * 35 + c]);                              \
+        }                                                                                          \
+    } while (0)
+
+START_TEST(tokens_are_transposed_for_every_element_size) {
+    CHECK_TOKENS(uint8_t, COPPICE_TYPE_UINT8);
+    CHECK_TOKENS(uint16_t, COPPICE_TYPE_FLOAT16);
+    CHECK_TOKENS(float, COPPICE_TYPE_FLOAT);
+    CHECK_TOKENS(double, COPPICE_TYPE_DOUBLE);
+}
+END_TEST
+
+START_TEST(one_pixel_or_one_channel_is_the_same_in_both_layouts) {
+    coppice_tensor pixel = {.type = COPPICE_TYPE_FLOAT, .rank = 4, .dims = {8, 100, 1, 1}};
+    coppice_tensor channel = {.type = COPPICE_TYPE_FLOAT, .rank = 4, .dims = {8, 1, 9, 9}};
+    coppice_tensor image = {.type = COPPICE_TYPE_FLOAT, .rank = 4, .dims = {1, 2, 9, 9}};
+    ck_assert(cop_layout_same(&pixel, COP_LAYOUT_PLAIN, COP_LAYOUT_NHWC));
+    ck_assert(cop_layout_same(&channel, COP_LAYOUT_NHWC, COP_LAYOUT_PLAIN));
+    ck_assert(!cop_layout_same(&image, COP_LAYOUT_PLAIN, COP_LAYOUT_NHWC));
+}
+END_TEST
+
+int main(void) {
+    TCase *tests = tcase_create("layout");
+    tcase_add_test(tests, images_survive_nhwc_and_back);
+    tcase_add_test(tests, tokens_are_transposed_for_every_element_size);
+    tcase_add_test(tests, one_pixel_or_one_channel_is_the_same_in_both_layouts);
+    return unit_run("layout", tests);
+}
