@@ -17,7 +17,8 @@ packages=(
     libcpuinfo-dev        # CPU detection
     libjansson-dev        # JSON
     libzip-dev            # .npz
-    zlib1g-dev            # .gz data
+    zlib1g-dev            # .gz data, sizes
+    libzstd-dev           # sizes
     libjpeg62-turbo-dev   # JPEG images
     libpng-dev            # PNG images
     check                 # unit tests

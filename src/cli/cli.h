@@ -204,4 +204,6 @@ void cli_json_error(cli_context *cli);
 
 /* ---- commands ---- */
 
+extern const cli_command cmd_inspect, cmd_prune;
+
 #endif

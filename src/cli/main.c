@@ -9,6 +9,8 @@
 
 /* Every sub-command, in the order of the help. */
 static const cli_command *const commands[] = {
+    &cmd_inspect,
+    &cmd_prune,
     NULL,
 };
 

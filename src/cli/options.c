@@ -1,6 +1,7 @@
 /* The option parser: tables of rows in, filled structs and the help text out. */
 #include "cli.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
@@ -244,8 +245,9 @@ void cli_print_options(const char *title, const cli_option *options) {
 }
 
 static void print_help(const cli_context *cli, const cli_group *groups) {
-    printf("Usage: coppice %s [OPTION]... %s\n\n%s.\n", cli->command->name, cli->command->arguments,
-           cli->command->summary);
+    const char *summary = cli->command->summary;
+    printf("Usage: coppice %s [OPTION]... %s\n\n%c%s.\n", cli->command->name,
+           cli->command->arguments, toupper((unsigned char)summary[0]), summary + 1);
     if (cli->command->details)
         printf("%s\n", cli->command->details);
     for (; groups->options; groups++)

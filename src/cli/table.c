@@ -88,16 +88,23 @@ static void print_line(const cli_table *table, FILE *out) {
     putc('\n', out);
 }
 
-static void print_cell(const cli_table *table, size_t i, const char *text, FILE *out) {
-    const struct cli_column *column = &table->columns[i];
-    size_t pad = column->width - strlen(text);
-    bool last = i + 1 == table->column_count;
-    if (column->align == CLI_RIGHT)
-        fprintf(out, "%*s", (int)pad, "");
-    cli_print_safe(out, text);
-    if (column->align == CLI_LEFT && !last)
-        fprintf(out, "%*s", (int)pad, "");
-    fputs(last ? "\n" : "  ", out);
+/* One line; `cells` NULL: the titles. Spaces are held back so that no line ends in some. */
+static void print_row(const cli_table *table, char *const *cells, FILE *out) {
+    size_t spaces = 0;
+    for (size_t i = 0; i < table->column_count; i++) {
+        const struct cli_column *column = &table->columns[i];
+        const char *text = cells ? cells[i] : column->title;
+        size_t length = text ? strlen(text) : 0, pad = column->width - length;
+        if (column->align == CLI_RIGHT)
+            spaces += pad;
+        if (length) {
+            fprintf(out, "%*s", (int)spaces, "");
+            cli_print_safe(out, text);
+            spaces = 0;
+        }
+        spaces += column->align == CLI_LEFT ? pad + 2 : 2;
+    }
+    putc('\n', out);
 }
 
 static void drop_rows(cli_table *table) {
@@ -110,18 +117,15 @@ static void drop_rows(cli_table *table) {
 
 void cli_table_print(cli_table *table, FILE *out) {
     size_t rows = table->column_count ? table->cell_count / table->column_count : 0;
-    for (size_t i = 0; out && i < table->column_count; i++)
-        print_cell(table, i, table->columns[i].title, out);
+    if (out && table->column_count)
+        print_row(table, NULL, out);
     if (out && rows)
         print_line(table, out);
     for (size_t row = 0, rule = 0; out && row < rows; row++) {
         for (; rule < table->rule_count && table->rules[rule] == row; rule++)
             if (row)
                 print_line(table, out);
-        for (size_t i = 0; i < table->column_count; i++) {
-            const char *text = table->cells[row * table->column_count + i];
-            print_cell(table, i, text ? text : "", out);
-        }
+        print_row(table, table->cells + row * table->column_count, out);
     }
     drop_rows(table);
 }

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/size.h"
+#include "prune/pattern.h"
 #include "prune/rules.h"
 #include "prune/select.h"
 
@@ -27,22 +28,6 @@ static void describe(const cop_weights *weights, size_t index, coppice_prune_lay
                                    .weights = coppice_tensor_count(tensor),
                                    .macs = -1};
     memcpy(layer->dims, tensor->dims, tensor->rank * sizeof *layer->dims);
-}
-
-/* Elements that are +0.0 or -0.0 (or 0, in a tensor of integers). */
-static int64_t count_zeros(const coppice_tensor *tensor, int64_t count) {
-    int64_t zeros = 0;
-    if (tensor->type == COPPICE_TYPE_FLOAT && tensor->data) {
-        for (int64_t i = 0; i < count; i++) {
-            uint32_t bits;
-            memcpy(&bits, (const unsigned char *)tensor->data + 4 * i, sizeof bits);
-            zeros += (bits & 0x7fffffffu) == 0;
-        }
-        return zeros;
-    }
-    for (int64_t i = 0; tensor->data && i < count; i++)
-        zeros += cop_tensor_get(tensor, i) == 0;
-    return zeros;
 }
 
 static coppice_status allocate_masks(cop_prune_plan *plan, const cop_decision *decisions,
@@ -127,7 +112,8 @@ static void total_up(cop_prune_plan *plan) {
     for (size_t i = 0; i < report->layer_count; i++) {
         coppice_prune_layer *layer = &report->layers[i];
         if (layer->kept_dense) {
-            layer->zeros = count_zeros(&plan->weights.items[i].constant->tensor, layer->weights);
+            layer->zeros =
+                cop_nonzero_map(&plan->weights.items[i].constant->tensor, layer->weights, NULL);
             continue;
         }
         report->weights += layer->weights;
