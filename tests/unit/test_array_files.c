@@ -340,6 +340,20 @@ START_TEST(npz_entries_must_be_what_their_header_says) {
 }
 END_TEST
 
+START_TEST(npz_data_with_a_wrong_checksum_are_refused) {
+    ck_assert_int_eq(coppice_npz_write(path, ARRAYS, names, arrays, false, &err), COPPICE_OK);
+    size_t size;
+    unsigned char *bytes = read_file(&size);
+    unsigned char *central = memmem(bytes, size, "PK\1\2", 4);
+    ck_assert_ptr_nonnull(central);
+    central[16] ^= 1;
+    write_file(bytes, size);
+    ck_assert_int_eq(read_all(), COPPICE_BAD_DATA);
+    ck_assert_ptr_nonnull(strstr(err.message, "CRC"));
+    free(bytes);
+}
+END_TEST
+
 START_TEST(npz_sizes_that_lie_are_refused_before_memory_is_taken) {
     static char zeros[2000];
     write_zip("a.npy", zeros, sizeof zeros, ZIP_CM_DEFLATE);
@@ -483,6 +497,7 @@ int main(void) {
     tcase_add_test(tests, npz_cut_at_any_byte_is_refused);
     tcase_add_test(tests, npz_with_any_byte_changed_never_crashes);
     tcase_add_test(tests, npz_entries_must_be_what_their_header_says);
+    tcase_add_test(tests, npz_data_with_a_wrong_checksum_are_refused);
     tcase_add_test(tests, npz_sizes_that_lie_are_refused_before_memory_is_taken);
     tcase_add_test(tests, npz_refuses_repeated_and_empty_names);
     tcase_add_test(tests, npz_of_another_kind_is_refused);

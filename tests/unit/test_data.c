@@ -521,6 +521,12 @@ START_TEST(fixed_batches_repeat_the_last_sample) {
     ck_assert_int_eq(batch[0].dims[0], 4);
     ck_assert(value(0) == 'd' && value(1) == 'e' && value(2) == 'e' && value(3) == 'e');
     ck_assert_int_eq(coppice_dataset_batch(ds, 0, 5, batch, NULL, &err), COPPICE_INVALID_ARGUMENT);
+    static const char *const arguments[] = {"a.npy"};
+    write_array("a.npy", COPPICE_TYPE_FLOAT, "3x2", (float[]){1, 2, 3, 4, 5, 6});
+    options = (coppice_dataset_options){.scale = 1, .inputs = arguments, .input_count = 1};
+    accept("2x2");
+    take(2, 1);
+    ck_assert_mem_eq(batch[0].data, ((float[]){5, 6, 5, 6}), 16);
 }
 END_TEST
 
