@@ -1,8 +1,74 @@
-/* The table of passes, in the order in which they run. */
+/* The table of passes in the order in which they run, and what they share. */
 #include "runtime/passes/passes.h"
 
+#include <string.h>
+
+#include "runtime/passes/internal.h"
+
+static coppice_status remove_dead(cop_graph *graph, coppice_error *err) {
+    return cop_graph_remove_dead(graph) ? COPPICE_OK : cop_fail_memory(err, graph->node_count);
+}
+
+static coppice_status (*const passes[])(cop_graph *, coppice_error *) = {
+    cop_pass_widen,     cop_pass_skip_identities, cop_pass_fold_batchnorm,
+    cop_pass_fold_bias, cop_pass_fuse_activation, remove_dead,
+};
+
 coppice_status cop_passes_run(cop_graph *graph, coppice_error *err) {
-    (void)graph;
-    (void)err;
+    for (size_t i = 0; i < sizeof passes / sizeof passes[0]; i++)
+        COP_TRY(passes[i](graph, err));
+    return COPPICE_OK;
+}
+
+bool cop_is_op(const cop_node *node, const char *op) {
+    return !node->domain[0] && !strcmp(node->op, op);
+}
+
+cop_node *cop_sole_producer(cop_graph *graph, const int *counts, const cop_node *node, int i) {
+    int value = i < node->input_count ? node->inputs[i] : -1;
+    if (value < 0 || counts[value] != 1 || graph->values[value].producer < 0)
+        return NULL;
+    return &graph->nodes[graph->values[value].producer];
+}
+
+const coppice_tensor *cop_constant_input(const cop_graph *graph, const cop_node *node, int i) {
+    int value = i < node->input_count ? node->inputs[i] : -1;
+    const cop_constant *c = value < 0 ? NULL : cop_graph_constant(graph, value, NULL, NULL);
+    if (!c || !c->tensor.data || c->tensor.type != COPPICE_TYPE_FLOAT)
+        return NULL;
+    return &c->tensor;
+}
+
+float cop_float_at(const coppice_tensor *tensor, int64_t i) {
+    float value;
+    memcpy(&value, (const char *)tensor->data + (size_t)i * sizeof value, sizeof value);
+    return value;
+}
+
+void cop_take_over(cop_graph *graph, cop_node *first, cop_node *second) {
+    int between = first->outputs[0];
+    first->outputs[0] = second->outputs[0];
+    second->outputs[0] = between;
+    graph->values[first->outputs[0]].producer = (int)(first - graph->nodes);
+    graph->values[between].producer = (int)(second - graph->nodes);
+    for (int i = 0; i < second->input_count; i++)
+        second->inputs[i] = -1;
+}
+
+coppice_status cop_set_constant_input(cop_graph *graph, cop_node *node, int i, const char *name,
+                                      const coppice_tensor *tensor, coppice_error *err) {
+    int value = cop_graph_add_constant(graph, name, tensor);
+    if (value < 0)
+        return cop_fail_memory(err, sizeof *graph->values);
+    if (i >= node->input_count) {
+        int *inputs = cop_arena_array(graph->arena, (size_t)i + 1, sizeof *inputs);
+        if (!inputs)
+            return cop_fail_memory(err, ((size_t)i + 1) * sizeof *inputs);
+        for (int k = 0; k < i; k++)
+            inputs[k] = k < node->input_count ? node->inputs[k] : -1;
+        node->inputs = inputs;
+        node->input_count = i + 1;
+    }
+    node->inputs[i] = value;
     return COPPICE_OK;
 }

@@ -4,9 +4,10 @@
 
 #include "graph/graph.h"
 
-/* Runs every pass in order. Graph outputs keep their order; each may come to mean a value of
- * another name, but never one of another type or shape. New constants live in the graph's arena. On
- * failure the graph is good for freeing only. */
+/* Runs every pass in order on a graph made by cop_graph_copy. Graph outputs keep their number,
+ * order and type; where a node was removed an output may come to mean a value of another name. New
+ * constants live in the graph's arena; the model's own bytes are not written. On failure the graph
+ * is good for freeing only. Errors: OUT_OF_MEMORY, BAD_MODEL. */
 coppice_status cop_passes_run(cop_graph *graph, coppice_error *err);
 
 #endif
