@@ -1,4 +1,4 @@
-/* Operators that make or convert elements: ConstantOfShape, Range, Cast, Pad. */
+/* Operators that make elements: Constant, ConstantOfShape, Range, Pad. */
 #include <math.h>
 #include <string.h>
 
@@ -13,6 +13,13 @@ static void fill(const coppice_tensor *out, const void *from, const coppice_thre
     cop_plain_strides(out->rank, out->dims, walk.strides[0]);
     walk.element[0] = walk.element[1] = bytes;
     cop_walk_copy(&walk, pool);
+}
+
+/* The loader gives a Constant node's output its value, so that only what it could not read is left
+ * for here. */
+coppice_status cop_constant_infer(cop_call *call) {
+    return cop_fail(call->err, COPPICE_UNSUPPORTED,
+                    "the value of this Constant is of a kind that is not supported");
 }
 
 /* ---- ConstantOfShape ---- */

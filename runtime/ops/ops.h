@@ -108,6 +108,7 @@ COP_OP(slice);
 COP_OP(gather);
 COP_OP(shape);
 COP_OP(size);
+COP_OP(constant);
 COP_OP(constantofshape);
 COP_OP(range);
 COP_OP(expand);

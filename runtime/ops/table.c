@@ -65,6 +65,7 @@ const cop_op cop_ops[] = {
     {.name = "Concat", .since = 1, .min_inputs = 1, .max_inputs = -1, .max_outputs = 1,
      .types = WHOLE_BYTES, PARSE(concat, cop_ints_params), INFER(concat), RUN(concat),
      .layouts = cop_concat_layouts},
+    {.name = "Constant", .since = 1, .max_outputs = 1, .infer = cop_constant_infer},
     {.name = "ConstantOfShape", .since = 9, ONE_TO_ONE, .types = COP_TYPE_BIT(INT64),
      INFER(constantofshape), RUN(constantofshape)},
     {.name = "Conv", .since = 1, .min_inputs = 2, .max_inputs = 3, .max_outputs = 1, .types = F32,
