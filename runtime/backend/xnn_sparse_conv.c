@@ -12,7 +12,7 @@
 #include "runtime/backend/xnn_spmm.h"
 #include "runtime/sparse/im2col.h"
 
-enum { BAND_BYTES = 2 * 1024 * 1024, MIN_BAND = 256 };
+enum { BAND_BYTES = 512 * 1024, MIN_BAND = 64 };
 
 typedef struct sparse_conv {
     cop_conv conv;                /* weights and bias: NULL */

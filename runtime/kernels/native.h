@@ -9,6 +9,8 @@ bool cop_native_supports_sizes(const cop_conv *conv);
 
 /* Sparse weights, any convolution, channels first. */
 bool cop_native_conv_supports(const cop_conv *conv);
+/* The same as a depthwise convolution only, whatever the weights. */
+bool cop_native_depthwise_supports(const cop_conv *conv);
 coppice_status cop_native_conv_create(const cop_conv *conv, coppice_isa isa,
                                       const coppice_threadpool *pool, void **state,
                                       coppice_error *err);

@@ -1,5 +1,5 @@
-/* The native sparse convolution: per tile of output pixels it lays out the inputs of a block of
- * channels as columns, and runs every output row's kept weights over them. */
+/* The native sparse convolution: per tile of outputs it lays out the inputs of a block of channels,
+ * and runs every output row's kept weights over them. */
 #include "runtime/kernels/native.h"
 
 #include <math.h>
@@ -10,61 +10,109 @@
 #include "base/error.h"
 #include "base/size.h"
 #include "runtime/kernels/kernels.h"
-#include "runtime/sparse/im2col.h"
 #include "runtime/sparse/pack.h"
+#include "runtime/sparse/tiling.h"
 
 enum {
     BLOCK_BYTES = 32 * 1024, /* inputs of a block: they should stay in the first level cache */
     MIN_UNIT_ROWS = 16, /* below, laying out the inputs costs more than a second thread gains */
+    MAX_STEPS = 4,      /* more of them leave room for fewer channels in a block */
     ALIGN = 64
 };
 
 typedef struct native_conv {
-    cop_conv conv; /* weights and bias: NULL */
-    float *bias;   /* [out_channels] */
+    cop_tiling tiling;
+    float *bias; /* [out_channels] */
     cop_spmm_pack pack;
     cop_spmm_f32_fn *kernel;
-    size_t tile;          /* pixels */
-    size_t pixels, total; /* output pixels of an image, of all */
-    size_t tiles, units;  /* units of rows, of all groups */
-    size_t unit_rows, block_channels;
+    size_t units, unit_rows; /* units of rows, of all groups */
+    size_t unit_channels;    /* input channels that a unit reads */
+    size_t block_channels;
+    size_t step, steps;         /* positions of a call of the kernel, calls per tile */
     size_t workers, slot_bytes; /* each worker has its own slot of scratch */
 } native_conv;
 
-/* Tile and kernel: a weight costs about as much as one and a half vectors beside its vectors. */
-static void choose_tile(native_conv *s, const cop_kernels *k) {
-    if (s->total == 1) {
-        s->tile = 1;
-        s->kernel = k->spmv_f32;
-        return;
-    }
-    size_t vectors = (s->total + k->lanes - 1) / k->lanes, best = SIZE_MAX;
-    for (size_t v = k->max_vectors; v >= 1; v--) {
-        size_t cost = (vectors + v - 1) / v * (2 * v + 3);
-        if (cost >= best)
-            continue;
-        best = cost;
-        s->tile = v * k->lanes;
-        s->kernel = k->spmm_f32[v];
-    }
+static size_t smaller(size_t a, size_t b) {
+    return a < b ? a : b;
 }
 
-/* Rows of a unit: all of a group's, or fewer when there are too few tiles for the threads. Units do
- * not reach over a group's end. */
+/* Vectors that all tiles of a choice take, with what a weight costs beside them: about one and a
+ * half vectors per tile. *vectors: the best number of vectors of a tile. */
+static size_t tile_cost(const cop_conv *c, bool planes, const cop_kernels *k, size_t *vectors) {
+    size_t spans = planes ? c->batch : 1, best = SIZE_MAX;
+    size_t all = (cop_tiling_positions(c, planes) / spans + k->lanes - 1) / k->lanes;
+    for (size_t v = k->max_vectors; v >= 1; v--) {
+        size_t cost = spans * ((all + v - 1) / v) * (2 * v + 3);
+        if (cost < best) {
+            best = cost;
+            *vectors = v;
+        }
+    }
+    return best;
+}
+
+/* Calls of the kernel per tile of planes: with more of them, the rows that neighbouring tiles have
+ * in common are copied less often. All tiles get about the same number. */
+static size_t choose_steps(const cop_conv *c, size_t step, size_t workers) {
+    size_t span = cop_tiling_positions(c, true) / c->batch, calls = (span + step - 1) / step;
+    size_t jobs = c->batch * c->groups, most = MAX_STEPS;
+    while (most > 1 && workers > 1 && (calls + most - 1) / most * jobs < 2 * workers)
+        most /= 2;
+    size_t tiles = (calls + most - 1) / most;
+    return (calls + tiles - 1) / tiles;
+}
+
+/* Columns cost a copy of the input per tap: planes may compute half as much again before that pays.
+ */
+static coppice_status choose_tiling(native_conv *s, const cop_conv *c, const cop_kernels *k,
+                                    coppice_error *err) {
+    s->steps = s->step = 1;
+    if (cop_tiling_positions(c, false) == 1) {
+        s->kernel = k->spmv_f32;
+        return cop_tiling_create(c, false, 1, &s->tiling, err);
+    }
+    size_t vectors = 1, plane_vectors = 1;
+    size_t cost = tile_cost(c, false, k, &vectors);
+    bool planes =
+        c->kernel_h * c->kernel_w > 1 && tile_cost(c, true, k, &plane_vectors) < cost + cost / 2;
+    if (planes)
+        vectors = plane_vectors;
+    s->step = vectors * k->lanes;
+    s->steps = planes ? choose_steps(c, s->step, s->workers) : 1;
+    s->kernel = k->spmm_f32[vectors];
+    return cop_tiling_create(c, planes, s->step * s->steps, &s->tiling, err);
+}
+
+/* A unit is several small groups, so that they share the work that a tile costs, or a group's rows,
+ * or a part of them when there are too few tiles for the threads. It never reaches over a group's
+ * end otherwise. */
 static void choose_units(native_conv *s) {
-    size_t rows = s->conv.out_channels / s->conv.groups, parts = 1;
-    size_t jobs = s->tiles * s->conv.groups, wanted = s->workers > 1 ? 4 * s->workers : 1;
+    const cop_conv *c = &s->tiling.conv;
+    size_t rows = c->out_channels / c->groups, channels = c->in_channels / c->groups;
+    size_t group_bytes = (channels * s->tiling.channel + rows * s->tiling.tile) * sizeof(float);
+    size_t merge = BLOCK_BYTES / group_bytes, parts = 1;
+    while (s->workers > 1 && merge > 1 && s->tiling.tiles * c->groups / merge < 4 * s->workers)
+        merge /= 2;
+    if (c->groups > 1 && merge > 1) {
+        s->unit_rows = (merge < c->groups ? merge : c->groups) * rows;
+        s->units = (c->out_channels + s->unit_rows - 1) / s->unit_rows;
+        s->unit_channels = s->unit_rows / rows * channels;
+        return;
+    }
+    size_t jobs = s->tiling.tiles * c->groups, wanted = s->workers > 1 ? 4 * s->workers : 1;
     while (parts * jobs < wanted && rows / (parts * 2) >= MIN_UNIT_ROWS && rows % (parts * 2) == 0)
         parts *= 2;
     s->unit_rows = rows / parts;
-    s->units = parts * s->conv.groups;
+    s->units = parts * c->groups;
+    s->unit_channels = channels;
 }
 
 /* Channels of a block: as many as fit BLOCK_BYTES, all blocks of about one size. */
 static void choose_blocks(native_conv *s) {
-    size_t channels = s->conv.in_channels / s->conv.groups;
-    size_t bytes = s->conv.kernel_h * s->conv.kernel_w * s->tile * sizeof(float);
-    size_t most = s->tile == 1 ? channels : BLOCK_BYTES / bytes;
+    size_t channels = s->unit_channels;
+    size_t most = BLOCK_BYTES / (s->tiling.channel * sizeof(float));
+    if (s->tiling.tile == 1 || channels > s->tiling.conv.in_channels / s->tiling.conv.groups)
+        most = channels;
     if (most == 0)
         most = 1;
     size_t blocks = (channels + most - 1) / most;
@@ -76,6 +124,7 @@ void cop_native_conv_destroy(void *state) {
     if (!s)
         return;
     cop_spmm_pack_free(&s->pack);
+    cop_tiling_free(&s->tiling);
     free(s->bias);
     free(s);
 }
@@ -91,9 +140,12 @@ static coppice_status pack(native_conv *s, const cop_conv *conv, coppice_error *
         .weights = conv->weights,
         .rows = conv->out_channels,
         .columns = conv->in_channels / conv->groups * taps,
+        .group_rows = conv->out_channels / conv->groups,
         .unit_rows = s->unit_rows,
-        .block_columns = s->block_channels * taps,
-        .column_bytes = s->tile * sizeof(float),
+        .block_channels = s->block_channels,
+        .tap_count = taps,
+        .channel = s->tiling.channel,
+        .taps = s->tiling.taps,
     };
     return cop_spmm_pack_create(&shape, &s->pack, err);
 }
@@ -107,18 +159,15 @@ coppice_status cop_native_conv_create(const cop_conv *conv, coppice_isa isa,
         return cop_fail_memory(err, sizeof *s);
     cop_kernels kernels;
     cop_kernels_init(&kernels, isa);
-    s->conv = *conv;
-    s->conv.weights = s->conv.bias = NULL;
-    s->pixels = conv->out_h * conv->out_w;
-    s->total = s->pixels * conv->batch;
     s->workers = coppice_threadpool_threads(pool);
-    choose_tile(s, &kernels);
-    s->tiles = (s->total + s->tile - 1) / s->tile;
-    choose_units(s);
-    choose_blocks(s);
-    size_t columns = s->block_channels * conv->kernel_h * conv->kernel_w;
-    s->slot_bytes = cop_round_up((columns + s->unit_rows) * s->tile * sizeof(float), ALIGN);
-    coppice_status status = pack(s, conv, err);
+    coppice_status status = choose_tiling(s, conv, &kernels, err);
+    if (!status) {
+        choose_units(s);
+        choose_blocks(s);
+        size_t floats = s->block_channels * s->tiling.channel + s->unit_rows * s->tiling.tile;
+        s->slot_bytes = cop_round_up(floats * sizeof(float), ALIGN);
+        status = pack(s, conv, err);
+    }
     if (status) {
         cop_native_conv_destroy(s);
         return status;
@@ -140,63 +189,41 @@ typedef struct run_job {
     atomic_size_t next; /* unit-major number of the next tile to do */
 } run_job;
 
-/* Lays out the inputs of a block for the pixels first .. first + count - 1, numbered over the
- * batch. Behind them the tile is filled with zeros. */
-static void lay_out(const native_conv *s, const float *input, size_t group, size_t block,
-                    size_t first, size_t count, float *columns) {
-    const cop_conv *c = &s->conv;
-    size_t group_channels = c->in_channels / c->groups, channel = block * s->block_channels;
-    size_t channels = group_channels - channel;
-    if (channels > s->block_channels)
-        channels = s->block_channels;
-    for (size_t done = 0; done < count;) {
-        size_t image = (first + done) / s->pixels, pixel = (first + done) % s->pixels;
-        size_t n = s->pixels - pixel < count - done ? s->pixels - pixel : count - done;
-        const float *from =
-            input + (image * c->in_channels + group * group_channels) * c->in_h * c->in_w;
-        cop_im2col(c, from, channel, channels, pixel, n, columns + done, s->tile);
-        done += n;
-    }
-    size_t rows = channels * c->kernel_h * c->kernel_w;
-    for (size_t k = 0; count < s->tile && k < rows; k++)
-        memset(columns + k * s->tile + count, 0, (s->tile - count) * sizeof *columns);
-}
-
-/* Copies the results of a tile that is not whole, or spans images, to their places. */
-static void spread(const native_conv *s, const float *tile, size_t row, size_t rows, size_t first,
-                   size_t count, float *output) {
-    for (size_t done = 0; done < count;) {
-        size_t image = (first + done) / s->pixels, pixel = (first + done) % s->pixels;
-        size_t n = s->pixels - pixel < count - done ? s->pixels - pixel : count - done;
-        float *to = output + (image * s->conv.out_channels + row) * s->pixels + pixel;
-        for (size_t r = 0; r < rows; r++)
-            memcpy(to + r * s->pixels, tile + r * s->tile + done, n * sizeof *to);
-        done += n;
+/* One block of channels of a unit, over the positions of a tile. */
+static void run_block(const native_conv *s, size_t unit, size_t block, cop_spmm_args args) {
+    const cop_conv *c = &s->tiling.conv;
+    bool last = block + 1 == s->pack.block_count;
+    cop_spmm_pack_args(&s->pack, unit, block, &args);
+    args.bias = block == 0 ? s->bias + unit * s->unit_rows : NULL;
+    args.min = last ? c->min : -INFINITY;
+    args.max = last ? c->max : INFINITY;
+    for (size_t i = 0; i < s->steps; i++) {
+        s->kernel(&args);
+        args.input += s->step * sizeof(float);
+        args.output += s->step;
     }
 }
 
 static void run_tile(const run_job *job, size_t unit, size_t tile, float *slot) {
     const native_conv *s = job->s;
-    size_t row = unit * s->unit_rows, group = row / (s->conv.out_channels / s->conv.groups);
-    size_t first = tile * s->tile, image = first / s->pixels, pixel = first % s->pixels;
-    size_t count = s->total - first < s->tile ? s->total - first : s->tile;
-    bool in_place = count == s->tile && pixel + count <= s->pixels;
-    float *results = slot + s->block_channels * s->conv.kernel_h * s->conv.kernel_w * s->tile;
-    cop_spmm_args args = {.input = (const char *)slot};
-    args.output =
-        in_place ? job->output + (image * s->conv.out_channels + row) * s->pixels + pixel : results;
-    args.output_stride = in_place ? s->pixels : s->tile;
+    const cop_conv *c = &s->tiling.conv;
+    size_t row = unit * s->unit_rows, group_rows = c->out_channels / c->groups;
+    size_t rows = smaller(s->unit_rows, c->out_channels - row);
+    size_t group_channels = c->in_channels / c->groups, first = row / group_rows * group_channels;
+    size_t channels = smaller(s->unit_channels, c->in_channels - first);
+    float *results = slot + s->block_channels * s->tiling.channel;
+    float *place = cop_tiling_in_place(&s->tiling, tile, row, job->output);
+    cop_spmm_args args = {.input = (const char *)slot,
+                          .output = place ? place : results,
+                          .output_stride = place ? c->out_h * c->out_w : s->tiling.tile};
     for (size_t block = 0; block < s->pack.block_count; block++) {
-        bool last = block + 1 == s->pack.block_count;
-        lay_out(s, job->input, group, block, first, count, slot);
-        cop_spmm_pack_args(&s->pack, unit, block, &args);
-        args.bias = block == 0 ? s->bias + row : NULL;
-        args.min = last ? s->conv.min : -INFINITY;
-        args.max = last ? s->conv.max : INFINITY;
-        s->kernel(&args);
+        size_t channel = block * s->block_channels;
+        cop_tiling_lay_out(&s->tiling, tile, first + channel,
+                           smaller(s->block_channels, channels - channel), job->input, slot);
+        run_block(s, unit, block, args);
     }
-    if (!in_place)
-        spread(s, results, row, s->unit_rows, first, count, job->output);
+    if (!place)
+        cop_tiling_spread(&s->tiling, tile, row, rows, results, job->output);
 }
 
 /* A worker takes tiles until none is left: which worker does which changes no result. */
@@ -205,9 +232,9 @@ static void work(void *context, size_t begin, size_t end) {
     const native_conv *s = job->s;
     for (size_t worker = begin; worker < end; worker++) {
         float *slot = (float *)(job->scratch + worker * s->slot_bytes);
-        size_t n;
-        while ((n = atomic_fetch_add(&job->next, 1)) < s->units * s->tiles)
-            run_tile(job, n / s->tiles, n % s->tiles, slot);
+        size_t n, tiles = s->tiling.tiles;
+        while ((n = atomic_fetch_add(&job->next, 1)) < s->units * tiles)
+            run_tile(job, n / tiles, n % tiles, slot);
     }
 }
 
@@ -240,4 +267,8 @@ bool cop_native_supports_sizes(const cop_conv *conv) {
 
 bool cop_native_conv_supports(const cop_conv *conv) {
     return cop_native_supports_sizes(conv);
+}
+
+bool cop_native_depthwise_supports(const cop_conv *conv) {
+    return cop_native_supports_sizes(conv) && conv->groups > 1 && conv->groups == conv->in_channels;
 }

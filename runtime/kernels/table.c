@@ -3,35 +3,44 @@
 #include "runtime/kernels/native.h"
 #include "runtime/kernels/ref/conv_row.h"
 
-/* Rows of the native sparse convolution: they differ in the instruction set alone. */
-#define COP_NATIVE_CONV(row, row_isa, full_name)                                                   \
-    static coppice_status create_##row(const cop_conv *conv, const coppice_threadpool *pool,       \
-                                       void **state, coppice_error *err) {                         \
-        return cop_native_conv_create(conv, COPPICE_ISA_##row_isa, pool, state, err);              \
-    }                                                                                              \
+/* Rows of the native convolution: for sparse weights and, as a depthwise convolution, for any. They
+ * differ in the instruction set alone. */
+#define COP_NATIVE_ROW(row, row_isa, kernel, tile_isa, is_sparse, supported)                       \
     static const cop_conv_kernel row = {                                                           \
-        .family = "cop_spmm_f32",                                                                  \
-        .name = full_name,                                                                         \
+        .family = kernel,                                                                          \
+        .name = kernel "_" tile_isa,                                                               \
         .backend = COPPICE_BACKEND_NATIVE,                                                         \
         .isa = COPPICE_ISA_##row_isa,                                                              \
-        .sparse = true,                                                                            \
-        .supports = cop_native_conv_supports,                                                      \
-        .create = create_##row,                                                                    \
+        .sparse = is_sparse,                                                                       \
+        .supports = supported,                                                                     \
+        .create = create_##row_isa,                                                                \
         .scratch = cop_native_conv_scratch,                                                        \
         .run = cop_native_conv_run,                                                                \
         .destroy = cop_native_conv_destroy,                                                        \
     };
 
+#define COP_NATIVE_CONV(row_isa, tile_isa)                                                         \
+    static coppice_status create_##row_isa(const cop_conv *conv, const coppice_threadpool *pool,   \
+                                           void **state, coppice_error *err) {                     \
+        return cop_native_conv_create(conv, COPPICE_ISA_##row_isa, pool, state, err);              \
+    }                                                                                              \
+    COP_NATIVE_ROW(spmm_##row_isa, row_isa, "cop_spmm_f32", tile_isa, true,                        \
+                   cop_native_conv_supports)                                                       \
+    COP_NATIVE_ROW(dwconv_##row_isa, row_isa, "cop_dwconv_f32", tile_isa, false,                   \
+                   cop_native_depthwise_supports)
+
 #if defined(__x86_64__)
-COP_NATIVE_CONV(spmm_avx512, AVX512, "cop_spmm_f32_1x8x16_avx512")
-COP_NATIVE_CONV(spmm_avx2, AVX2, "cop_spmm_f32_1x8x8_avx2")
+COP_NATIVE_CONV(AVX512, "1x8x16_avx512")
+COP_NATIVE_CONV(AVX2, "1x8x8_avx2")
 #endif
-COP_NATIVE_CONV(spmm_c, SCALAR, "cop_spmm_f32_1x16_c")
+COP_NATIVE_CONV(SCALAR, "1x16_c")
 
 const cop_conv_kernel *const cop_conv_kernels[] = {
 #if defined(__x86_64__)
-    &spmm_avx512,
-    &spmm_avx2,
+    &spmm_AVX512,
+    &spmm_AVX2,
+    &dwconv_AVX512,
+    &dwconv_AVX2,
 #endif
 #if defined(COP_HAVE_XNNPACK)
     &cop_xnn_conv2d_nhwc,
@@ -40,7 +49,8 @@ const cop_conv_kernel *const cop_conv_kernels[] = {
     &cop_xnn_spmm_1x1,
     &cop_xnn_spmm_im2col,
 #endif
-    &spmm_c,
+    &spmm_SCALAR,
+    &dwconv_SCALAR,
     &cop_conv_reference_first,
     &cop_conv_reference_last,
     NULL,

@@ -20,9 +20,11 @@ typedef struct packer {
     const cop_spmm_shape *shape;
     cop_spmm_pack *pack;
     size_t entry, row, run;
-    size_t *start;    /* [block_columns + 2]: first place of the rows with a count */
-    uint32_t *counts; /* [unit_rows] */
-    uint32_t *order;  /* [unit_rows] */
+    size_t *start;     /* [block_columns + 2]: first place of the rows with a count */
+    uint32_t *counts;  /* [unit_rows] */
+    uint32_t *order;   /* [unit_rows] */
+    uint32_t *offsets; /* [block_columns], bytes */
+    size_t block_columns, group_bytes;
 } packer;
 
 /* Sorts the rows of a block by their number of non-zeros, longest first, equal ones in order. */
@@ -42,19 +44,18 @@ static void sort_rows(packer *p, size_t row, size_t rows, size_t column, size_t 
         p->order[p->start[columns - p->counts[r]]++] = (uint32_t)r;
 }
 
-static void pack_row(packer *p, const float *weights, size_t columns) {
+static void pack_row(packer *p, const float *weights, size_t columns, uint32_t group) {
     for (size_t k = 0; k < columns; k++)
         if (weights[k] != 0.0f)
-            p->pack->entries[p->entry++] =
-                (cop_spmm_entry){weights[k], (uint32_t)(k * p->shape->column_bytes)};
+            p->pack->entries[p->entry++] = (cop_spmm_entry){weights[k], group + p->offsets[k]};
 }
 
 static void pack_block(packer *p, size_t unit, size_t block) {
     const cop_spmm_shape *s = p->shape;
     cop_spmm_pack *pack = p->pack;
     size_t row = unit * s->unit_rows, rows = smaller(s->unit_rows, s->rows - row);
-    size_t column = block * s->block_columns;
-    size_t columns = smaller(s->block_columns, s->columns - column);
+    size_t column = block * p->block_columns;
+    size_t columns = smaller(p->block_columns, s->columns - column);
     bool keep_empty = block == 0 || block + 1 == pack->block_count;
     cop_spmm_block *b = &pack->blocks[unit * pack->block_count + block];
     *b = (cop_spmm_block){p->entry, p->row, p->run, 0};
@@ -69,7 +70,8 @@ static void pack_block(packer *p, size_t unit, size_t block) {
         }
         pack->runs[p->run - 1].rows++;
         pack->rows[p->row++] = r;
-        pack_row(p, s->weights + (row + r) * s->columns + column, columns);
+        pack_row(p, s->weights + (row + r) * s->columns + column, columns,
+                 (uint32_t)(r / s->group_rows * p->group_bytes));
     }
 }
 
@@ -104,29 +106,45 @@ static void trim(packer *p) {
         pack->rows = rows;
 }
 
+static void free_packer(packer *p) {
+    free(p->start);
+    free(p->counts);
+    free(p->order);
+    free(p->offsets);
+}
+
+static coppice_status start_packer(packer *p, coppice_error *err) {
+    const cop_spmm_shape *s = p->shape;
+    size_t reach, columns = p->block_columns;
+    if (!cop_size_mul(s->block_channels, s->channel, &reach) || reach > UINT32_MAX / sizeof(float))
+        return cop_fail(err, COPPICE_UNSUPPORTED, "the inputs of a block lie too far apart");
+    p->start = malloc((columns + 2) * sizeof *p->start);
+    p->counts = malloc(s->unit_rows * sizeof *p->counts);
+    p->order = malloc(s->unit_rows * sizeof *p->order);
+    p->offsets = malloc(columns * sizeof *p->offsets);
+    if (!p->start || !p->counts || !p->order || !p->offsets)
+        return cop_fail_memory(err, columns * 12 + s->unit_rows * 8);
+    for (size_t k = 0; k < columns; k++)
+        p->offsets[k] =
+            (uint32_t)((k / s->tap_count * s->channel + s->taps[k % s->tap_count]) * sizeof(float));
+    return COPPICE_OK;
+}
+
 coppice_status cop_spmm_pack_create(const cop_spmm_shape *shape, cop_spmm_pack *pack,
                                     coppice_error *err) {
-    size_t reach;
-    if (!cop_size_mul(shape->block_columns, shape->column_bytes, &reach) || reach > UINT32_MAX)
-        return cop_fail(err, COPPICE_UNSUPPORTED, "the inputs of a block lie too far apart");
-    pack->unit_count = divide_up(shape->rows, shape->unit_rows);
-    pack->block_count = divide_up(shape->columns, shape->block_columns);
-    COP_TRY(allocate(shape, pack, err));
     packer p = {.shape = shape, .pack = pack};
-    p.start = malloc((shape->block_columns + 2) * sizeof *p.start);
-    p.counts = malloc(shape->unit_rows * sizeof *p.counts);
-    p.order = malloc(shape->unit_rows * sizeof *p.order);
-    coppice_status status = COPPICE_OK;
-    if (!p.start || !p.counts || !p.order)
-        status = cop_fail_memory(err, shape->unit_rows * 8);
+    p.block_columns = shape->block_channels * shape->tap_count;
+    p.group_bytes = shape->columns / shape->tap_count * shape->channel * sizeof(float);
+    pack->unit_count = divide_up(shape->rows, shape->unit_rows);
+    pack->block_count = divide_up(shape->columns, p.block_columns);
+    COP_TRY(allocate(shape, pack, err));
+    coppice_status status = start_packer(&p, err);
     for (size_t unit = 0; !status && unit < pack->unit_count; unit++)
         for (size_t block = 0; block < pack->block_count; block++)
             pack_block(&p, unit, block);
     if (!status)
         trim(&p);
-    free(p.start);
-    free(p.counts);
-    free(p.order);
+    free_packer(&p);
     return status;
 }
 

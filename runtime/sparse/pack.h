@@ -5,12 +5,17 @@
 #include "runtime/kernels/kernels.h"
 
 /* How a matrix [rows][columns] of weights is cut: into units of at most `unit_rows` rows, which run
- * in parallel, and blocks of at most `block_columns` columns, whose inputs fit a cache. */
+ * in parallel, and blocks of at most `block_channels` channels, whose inputs fit a cache. */
 typedef struct cop_spmm_shape {
     const float *weights; /* row-major */
     size_t rows, columns;
-    size_t unit_rows, block_columns;
-    size_t column_bytes; /* distance of the inputs of neighbouring columns */
+    /* Every `group_rows` rows of a unit read other channels, `columns` / `tap_count` further. */
+    size_t group_rows;
+    size_t unit_rows, block_channels;
+    /* Columns are channels of `tap_count` taps. What the weight of a tap reads lies taps[tap] +
+     * number of the channel in its block * `channel` floats behind the block's inputs. */
+    size_t tap_count, channel;
+    const size_t *taps;
 } cop_spmm_shape;
 
 /* Where the streams of one block of one unit begin. */
