@@ -10,8 +10,8 @@
 #include "graph/graph.h"
 #include "onnx.pb-c.h"
 
-/* The newest IR version that coppice was written for (ONNX 1.19). Newer ones load with a note. */
-#define COP_ONNX_NEWEST_IR 13
+/* The newest IR version that coppice was written for (ONNX 1.23). Newer ones load with a note. */
+#define COP_ONNX_NEWEST_IR 14
 
 /* An external data file, mapped once however many tensors lie in it. */
 typedef struct cop_data_file {
@@ -81,7 +81,7 @@ coppice_status cop_tensor_load(coppice_model *model, Onnx__TensorProto *tensor,
                                Onnx__GraphProto *graph, cop_constant **out, coppice_error *err);
 
 /* The same without a constant: type, shape and data. data is NULL for strings, and when the rank is
- * above COPPICE_MAX_RANK (the shape is left out then). */
+ * above COPPICE_MAX_RANK (type UNDEFINED and no shape then, so that nobody computes with it). */
 coppice_status cop_tensor_view(coppice_model *model, Onnx__TensorProto *tensor, coppice_tensor *out,
                                size_t *bytes, coppice_error *err);
 

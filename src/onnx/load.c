@@ -80,7 +80,11 @@ coppice_status coppice_model_load(const char *path, coppice_model **out, coppice
         status = cop_fail_memory(error, strlen(path) + 1);
         goto fail;
     }
-    COP_TRY_OR_FAIL(cop_mapping_open(path, &model->file, error));
+    status = cop_mapping_open(path, &model->file, error);
+    if (status != COPPICE_OK) {
+        cop_error_locate(error, path, NULL, -1);
+        goto fail;
+    }
     model->bytes = model->file.bytes;
     COP_TRY_OR_FAIL(located(unpack(model, model->file.data, error), path, error));
     *out = model;

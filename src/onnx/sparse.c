@@ -91,11 +91,13 @@ coppice_status cop_sparse_load(coppice_model *model, Onnx__SparseTensorProto *sp
     COP_TRY(cop_tensor_shape(values.type, sparse->n_dims, sparse->dims, &tensor, &elements, &ranked,
                              err));
     unsigned bits = coppice_type_bits(values.type);
-    size_t bytes = (size_t)elements * (bits / 8);
+    size_t bytes = ((size_t)elements * bits + 7) / 8;
     bool storable = ranked && bits >= 8 && bytes > 0; /* strings and nibbles stay in the message */
     if (storable && bytes > max_dense_bytes)
         return cop_fail(err, COPPICE_LIMIT, "%zu bytes as a dense tensor; the limit is %zu", bytes,
                         max_dense_bytes);
+    if (!storable && bytes > 0)
+        tensor.type = COPPICE_TYPE_UNDEFINED;
     if (storable) {
         tensor.data = cop_arena_alloc(&model->arena, bytes);
         if (!tensor.data)

@@ -23,7 +23,7 @@ coppice_status cop_tensor_shape(int32_t data_type, size_t rank, const int64_t *d
     }
     if (empty)
         *count = 0;
-    if (*count > INT64_MAX / 16)
+    if (*count > INT64_MAX / 128) /* of at most 128 bits */
         return cop_fail(err, COPPICE_BAD_MODEL, "%lld elements are too many", (long long)*count);
     if (*ranked) {
         out->rank = (uint32_t)rank;
@@ -183,6 +183,8 @@ coppice_status cop_tensor_view(coppice_model *model, Onnx__TensorProto *t, coppi
         return cop_fail(err, COPPICE_BAD_MODEL, "its dims want %lld strings, string_data has %zu",
                         (long long)count, t->n_string_data);
     out->data = ranked ? data : NULL;
+    if (!ranked)
+        out->type = COPPICE_TYPE_UNDEFINED;
     return COPPICE_OK;
 }
 
