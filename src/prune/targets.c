@@ -10,6 +10,10 @@
 
 static const char *const weight_ops[] = {"Conv", "ConvTranspose", "Gemm", "MatMul"};
 
+/* Nodes whose output has the elements of input 0, one for one. */
+static const char *const transparent_ops[] = {"Identity",  "Reshape",   "Flatten", "Squeeze",
+                                              "Unsqueeze", "Transpose", "Cast"};
+
 /* A walk over the graphs of a model. */
 typedef struct walk {
     cop_weights *out;
@@ -39,13 +43,51 @@ static bool note(walk *w, const void *pointer, int64_t value) {
     return key && cop_map_set(&w->pointers, key, value + 1);
 }
 
-static bool has_weight(const cop_node *node) {
-    if (node->domain[0])
-        return false;
-    for (size_t i = 0; i < sizeof weight_ops / sizeof *weight_ops; i++)
-        if (strcmp(node->op, weight_ops[i]) == 0)
+static bool is_one_of(const cop_node *node, const char *const *ops, size_t count) {
+    for (size_t i = 0; !node->domain[0] && i < count; i++)
+        if (strcmp(node->op, ops[i]) == 0)
             return true;
     return false;
+}
+
+static bool has_weight(const cop_node *node) {
+    return is_one_of(node, weight_ops, sizeof weight_ops / sizeof *weight_ops);
+}
+
+static bool is_transparent(const cop_node *node) {
+    return node->input_count > 0 &&
+           is_one_of(node, transparent_ops, sizeof transparent_ops / sizeof *transparent_ops);
+}
+
+/* A constant as some node reads it. */
+typedef struct found_constant {
+    cop_constant *constant; /* NULL: the value is not constant */
+    const cop_graph *owner;
+    int source; /* the value of `owner` that holds it */
+    bool same_shape;
+} found_constant;
+
+static found_constant find_constant(const cop_graph *graph, int value) {
+    found_constant found = {.same_shape = true};
+    while (value >= 0) {
+        const cop_value *v = &graph->values[value];
+        if (v->constant) {
+            found.constant = v->constant;
+            found.owner = graph;
+            found.source = value;
+            break;
+        }
+        if (v->outer) {
+            value = cop_graph_resolve(graph, v->name, &graph);
+            continue;
+        }
+        const cop_node *node = v->producer < 0 ? NULL : &graph->nodes[v->producer];
+        if (!node || !is_transparent(node))
+            break;
+        found.same_shape &= strcmp(node->op, "Identity") == 0;
+        value = node->inputs[0];
+    }
+    return found;
 }
 
 static bool is_float_type(coppice_type type) {
@@ -54,14 +96,13 @@ static bool is_float_type(coppice_type type) {
 }
 
 /* The input of the node that is its weight, or -1: input 1, for products also input 0. */
-static int weight_input(const cop_graph *graph, const cop_node *node, const cop_graph **owner,
-                        int *source, cop_constant **constant) {
+static int weight_input(const cop_graph *graph, const cop_node *node, found_constant *found) {
     bool product = strcmp(node->op, "Gemm") == 0 || strcmp(node->op, "MatMul") == 0;
     for (int input = 1; input >= (product ? 0 : 1); input--) {
         if (input >= node->input_count || node->inputs[input] < 0)
             continue;
-        *constant = cop_graph_constant(graph, node->inputs[input], owner, source);
-        if (*constant && (*constant)->tensor.rank > 0)
+        *found = find_constant(graph, node->inputs[input]);
+        if (found->constant && found->constant->tensor.rank > 0)
             return input;
     }
     return -1;
@@ -89,16 +130,16 @@ static const char *make_key(walk *w, const cop_graph *owner, const char *name) {
 }
 
 /* Index of the weight that is `constant`, added when new; false: no memory. */
-static bool weight_index(walk *w, cop_constant *constant, const cop_graph *owner, int source,
-                         size_t *index) {
+static bool weight_index(walk *w, const found_constant *found, size_t *index) {
     cop_weights *out = w->out;
+    cop_constant *constant = found->constant;
     int64_t known = recall(w, constant);
     *index = known < 0 ? out->count : (size_t)known;
     if (known >= 0)
         return true;
     if (cop_grow(&out->items, out->count, &out->capacity, sizeof *out->items) != 0)
         return false;
-    const char *key = make_key(w, owner, owner->values[source].name);
+    const char *key = make_key(w, found->owner, found->owner->values[found->source].name);
     if (!key || !note(w, constant, (int64_t)out->count))
         return false;
     out->items[out->count++] = (cop_weight){.constant = constant,
@@ -110,24 +151,22 @@ static bool weight_index(walk *w, cop_constant *constant, const cop_graph *owner
 
 static coppice_status add_use(walk *w, const cop_graph *graph, size_t n) {
     const cop_node *node = &graph->nodes[n];
-    const cop_graph *owner = graph;
-    int source = -1;
-    cop_constant *constant = NULL;
-    int input = weight_input(graph, node, &owner, &source, &constant);
+    found_constant found;
+    int input = weight_input(graph, node, &found);
     if (input < 0)
         return COPPICE_OK;
     cop_weights *out = w->out;
     size_t weight;
     if (cop_grow(&out->uses, out->use_count, &out->use_capacity, sizeof *out->uses) != 0 ||
-        !weight_index(w, constant, owner, source, &weight) ||
-        !note(w, node, (int64_t)out->use_count))
+        !weight_index(w, &found, &weight) || !note(w, node, (int64_t)out->use_count))
         return cop_fail_memory(w->err, sizeof(cop_weight));
-    out->uses[out->use_count++] =
-        (cop_weight_use){.graph = graph,
-                         .node = n,
-                         .input = input,
-                         .weight = weight,
-                         .depthwise = is_depthwise(node, &constant->tensor)};
+    out->uses[out->use_count++] = (cop_weight_use){
+        .graph = graph,
+        .node = n,
+        .input = input,
+        .weight = weight,
+        .same_shape = found.same_shape,
+        .depthwise = found.same_shape && is_depthwise(node, &found.constant->tensor)};
     return COPPICE_OK;
 }
 
@@ -156,10 +195,8 @@ static int by_constant(const void *a, const void *b) {
 static bool is_weight_input(const cop_graph *graph, const cop_node *node, int i) {
     if (!has_weight(node))
         return false;
-    const cop_graph *owner;
-    int source;
-    cop_constant *constant;
-    return weight_input(graph, node, &owner, &source, &constant) == i;
+    found_constant found;
+    return weight_input(graph, node, &found) == i;
 }
 
 static void mark_other_uses(const cop_graph *graph, cop_weight **sorted, size_t count) {
@@ -338,7 +375,7 @@ bool cop_weight_view_of(const cop_weight_use *use, const coppice_tensor *tensor,
                         cop_weight_view *out) {
     const cop_node *node = use_node(use);
     bool right = use->input == 1;
-    if (tensor->rank < 1 || coppice_tensor_count(tensor) < 1)
+    if (!use->same_shape || tensor->rank < 1 || coppice_tensor_count(tensor) < 1)
         return false;
     if (strcmp(node->op, "MatMul") == 0)
         return view_of_product(tensor, right, false, out);

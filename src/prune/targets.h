@@ -7,9 +7,10 @@
 /* One node that multiplies by a weight. */
 typedef struct cop_weight_use {
     const cop_graph *graph;
-    size_t node;   /* index in graph->nodes */
-    int input;     /* which input of the node the weight is */
-    size_t weight; /* index in cop_weights.items */
+    size_t node;     /* index in graph->nodes */
+    int input;       /* which input of the node the weight is */
+    size_t weight;   /* index in cop_weights.items */
+    bool same_shape; /* as the constant; false behind a Reshape or the like */
     bool depthwise;
 } cop_weight_use;
 
@@ -31,8 +32,9 @@ typedef struct cop_weights {
     cop_arena arena;
 } cop_weights;
 
-/* Finds every weight of the graph and its sub-graphs, also behind Identity nodes. *out must be
- * zeroed; free it with cop_weights_free also on failure. */
+/* Finds every weight of the graph and its sub-graphs, also behind nodes that only rename, reshape,
+ * reorder or cast it: Identity, Reshape, Transpose and so on. *out must be zeroed; free it with
+ * cop_weights_free also on failure. */
 coppice_status cop_weights_collect(const cop_graph *graph, cop_weights *out, coppice_error *err);
 void cop_weights_free(cop_weights *weights);
 
@@ -44,7 +46,8 @@ typedef struct cop_weight_view {
     int64_t group_stride, row_stride, column_stride;
 } cop_weight_view;
 
-/* The view of a weight by one of its users. False when the shape does not fit the operator. */
+/* The view of a weight by one of its users. False when the shape does not fit the operator, or is
+ * not the one that the operator sees. */
 bool cop_weight_view_of(const cop_weight_use *use, const coppice_tensor *tensor,
                         cop_weight_view *out);
 
