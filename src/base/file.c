@@ -22,8 +22,11 @@ static _Atomic(char *) open_temporaries[MAX_OPEN_WRITERS];
 coppice_status cop_mapping_open(const char *path, cop_mapping *out, coppice_error *err) {
     *out = (cop_mapping){0};
     int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return cop_fail_errno(err, "%s: cannot open", path);
+    if (fd < 0) {
+        coppice_status failed = cop_fail_errno(err, "%s: cannot open", path);
+        cop_error_locate(err, path, NULL, -1);
+        return failed;
+    }
     coppice_status status = COPPICE_OK;
     struct stat info;
     if (fstat(fd, &info) != 0) {
@@ -185,7 +188,8 @@ static coppice_status check(cop_writer *writer, coppice_error *err) {
     if (!writer->error)
         return COPPICE_OK;
     errno = writer->error;
-    coppice_status status = cop_fail_errno(err, "%s: cannot write", writer->target);
+    coppice_status status = cop_fail_errno(
+        err, "%s: cannot write (the target is as it was; is there room for it?)", writer->target);
     cop_error_locate(err, writer->target, NULL, -1);
     cop_writer_abort(writer);
     return status;

@@ -28,6 +28,8 @@ static coppice_status check_folder(const char *path, coppice_error *error) {
     if (stat(folder, &info) != 0 && errno == ENOENT)
         status = cop_fail(error, COPPICE_IO, "%s: the folder '%s' does not exist; create it first",
                           path, folder);
+    else if (stat(folder, &info) == 0 && !S_ISDIR(info.st_mode))
+        status = cop_fail(error, COPPICE_IO, "%s: '%s' is not a folder", path, folder);
     else if (access(folder, W_OK | X_OK) != 0)
         status = cop_fail_errno(error, "%s: cannot write into the folder '%s'", path, folder);
     free(folder);

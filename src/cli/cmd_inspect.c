@@ -57,23 +57,19 @@ static json_t *json_of(const coppice_model *model, const coppice_inspection *in)
                      json_of_opsets(model), "weights", weights, "totals", totals);
 }
 
-/* "float32 Nx3x224x224": sizes, names of free dimensions, or "?". */
+/* "image: float32 [batch, 3, 224, 224]": sizes, names of free dimensions, or "?". */
 static void print_value(cli_context *cli, const char *what, const coppice_value_info *info) {
     cli_print(cli, "%-8s ", what);
     cli_print_safe(cli->out, info->name);
-    cli_print(cli, ": %s ", info->type ? coppice_type_name(info->type) : "no tensor");
-    if (info->rank < 0)
-        cli_print(cli, "of unknown shape");
-    if (info->rank == 0)
-        cli_print(cli, "scalar");
+    cli_print(cli, ": %s", info->type ? coppice_type_name(info->type) : "no tensor");
     for (int d = 0; d < info->rank; d++) {
-        cli_print(cli, d ? "x" : "");
+        cli_print(cli, d ? ", " : " [");
         if (info->dims[d] >= 0)
             cli_print(cli, "%lld", (long long)info->dims[d]);
         else
             cli_print_safe(cli->out, info->symbols[d] ? info->symbols[d] : "?");
     }
-    cli_print(cli, "\n");
+    cli_print(cli, info->rank > 0 ? "]\n" : info->rank == 0 ? " scalar\n" : ", any shape\n");
 }
 
 static void print_head(cli_context *cli, const char *path, const coppice_model *model) {
@@ -138,6 +134,10 @@ static void print_weights(cli_context *cli, const coppice_inspection *in) {
     cli_table_text(&table, "");
     cli_table_print(&table, cli->out);
     cli_table_free(&table);
+    if (in->macs > 0 && in->zeros > 0)
+        cli_print(cli, "\nMACs with weights that are not zero: %s (%.1f %%)\n",
+                  cli_format_short((double)in->macs_nonzero).text,
+                  100 * (double)in->macs_nonzero / (double)in->macs);
 }
 
 static coppice_status run(cli_context *cli, int argc, char **argv) {
