@@ -17,6 +17,11 @@
 extern "C" {
 #endif
 
+/* Smallest, largest and mean value of a tensor of floats, integers or bools; NaN when it holds a NaN,
+ * no value, or values of another type. */
+COPPICE_API void coppice_tensor_range(const coppice_tensor *tensor, double *min, double *max,
+                                      double *mean);
+
 /* Adds to `*hits` the number of rows whose label is among the k highest scores. All values of a
  * sample are its classes ([n,1000] as well as [n,1000,1,1]). Of equal scores the lower index comes
  * first and NaN comes last, as in a stable descending argsort. A label outside 0 .. classes-1 is
