@@ -70,7 +70,8 @@ typedef struct coppice_bench_options {
     const coppice_session_options *session; /* default NULL: the defaults */
     coppice_shape_options shape;
     double seconds; /* measure this long, all models together; default 3; 0: no limit, `runs`
-                       must be set. There are at least 3 runs */
+                       must be set. There are at least 3 runs, and without `runs` at most
+                          100,000 */
     int64_t runs;   /* stop after this many; default 0: no limit */
     int64_t warmup; /* runs before that are not counted; default 5 */
     bool profile;   /* also measure each step; default false */

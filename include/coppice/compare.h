@@ -14,10 +14,11 @@ extern "C" {
 /* Initialise with coppice_compare_options_init. Pointers are borrowed during the call. */
 typedef struct coppice_compare_options {
     const coppice_session_options *session; /* of both models; default NULL: the defaults */
-    int64_t batch;          /* samples per run; default 1. Not more than there are samples; a first
-                               dimension that a model fixes decides instead */
-    double latency_seconds; /* time both models, in turns, on the first batch for this long after
-                              the data was seen; default 2; 0: do not */
+    int64_t batch;             /* samples per run, not more than there are; default 0: 8, but 1 to
+                                  measure the latency. A first dimension that a model fixes decides
+                                  instead */
+    double latency_seconds;    /* time both models, in turns, on the first batch for this long after
+                                 the data was seen; default 2; 0: do not */
     coppice_progress progress; /* samples done of all; default NULL */
     void *user;                /* for `progress` */
 } coppice_compare_options;
@@ -42,7 +43,7 @@ typedef struct coppice_compare_output {
 
 typedef struct coppice_compare_report {
     coppice_compare_side a, b;
-    int64_t samples, batch;
+    int64_t samples, batch, latency_batch;
     bool has_labels;
     const char *scores; /* the output of `a` taken as class scores: the first float output
                            [n, classes], also [n, classes, 1, 1]; NULL: there is none */

@@ -1,0 +1,238 @@
+/* coppice_bench: latency of one model, or of two in turns. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include <coppice/bench.h>
+#include <coppice/data.h>
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "runtime/conv.h"
+#include "runtime/plan.h"
+#include "tune/timing.h"
+
+typedef struct bench_report {
+    coppice_bench_report public; /* first: the caller's pointer is to this */
+    cop_arena arena;             /* layers and their strings */
+} bench_report;
+
+void coppice_bench_options_init(coppice_bench_options *options) {
+    *options = (coppice_bench_options){.seconds = 3, .warmup = 5};
+}
+
+static coppice_status check_options(const coppice_bench_options *options, coppice_error *err) {
+    if (!(options->seconds >= 0) || options->runs < 0 || options->warmup < 0)
+        return cop_fail(err, COPPICE_INVALID_ARGUMENT,
+                        "seconds, runs and warm-up runs cannot be negative");
+    if (options->seconds == 0 && options->runs == 0)
+        return cop_fail(err, COPPICE_INVALID_ARGUMENT,
+                        "neither a time nor a number of runs is given: there is no end");
+    return COPPICE_OK;
+}
+
+/* `other` is measured on the inputs of the first model, so it must take them. */
+static coppice_status check_other(const coppice_model *other, const coppice_tensor *inputs,
+                                  size_t count, coppice_error *err) {
+    if (coppice_model_input_count(other) != count)
+        return cop_fail(err, COPPICE_INVALID_ARGUMENT,
+                        "the other model has %zu inputs, this one %zu: they cannot be measured on "
+                        "the same data",
+                        coppice_model_input_count(other), count);
+    for (size_t i = 0; i < count; i++) {
+        coppice_value_info info = coppice_model_input(other, i);
+        bool fits =
+            info.type == inputs[i].type && (info.rank < 0 || (uint32_t)info.rank == inputs[i].rank);
+        for (int d = 0; fits && d < info.rank; d++)
+            fits = info.dims[d] < 0 || info.dims[d] == inputs[i].dims[d];
+        if (!fits)
+            return cop_fail(err, COPPICE_INVALID_ARGUMENT,
+                            "input '%s' of the other model has another type or shape than this "
+                            "model's: they cannot be measured on the same data",
+                            info.name);
+    }
+    return COPPICE_OK;
+}
+
+/* Everything that lives only while measuring. */
+typedef struct bench_work {
+    coppice_session_options session;
+    coppice_threadpool *pool; /* owned; NULL when the caller gave one */
+    coppice_tensor *inputs;
+    size_t input_count;
+    cop_timed models[2];
+    size_t model_count;
+} bench_work;
+
+static void work_free(bench_work *work) {
+    for (size_t i = 0; i < 2; i++) {
+        coppice_session_free(work->models[i].session);
+        free(work->models[i].ms);
+    }
+    for (size_t i = 0; work->inputs && i < work->input_count; i++)
+        coppice_tensor_release(&work->inputs[i]);
+    free(work->inputs);
+    coppice_threadpool_free(work->pool);
+}
+
+static coppice_status make_inputs(const coppice_model *model, const coppice_bench_options *options,
+                                  bench_work *work, coppice_error *err) {
+    size_t count = coppice_model_input_count(model);
+    work->inputs = calloc(count ? count : 1, sizeof *work->inputs);
+    if (!work->inputs)
+        return cop_fail_memory(err, count * sizeof *work->inputs);
+    COP_TRY(coppice_model_input_shapes(model, &options->shape, work->inputs, err));
+    work->input_count = count;
+    for (size_t i = 0; i < count; i++)
+        COP_TRY(coppice_input_fill(coppice_model_input(model, i).name, options->seed + i,
+                                   &work->inputs[i], err));
+    return COPPICE_OK;
+}
+
+static coppice_status make_session(const coppice_model *model, bench_work *work, cop_timed *timed,
+                                   double *prepare_ms, coppice_error *err) {
+    double start = cop_now_ms();
+    COP_TRY(coppice_session_create(model, &work->session, &timed->session, err));
+    COP_TRY(coppice_session_prepare(timed->session, work->inputs, work->input_count, err));
+    *prepare_ms = cop_now_ms() - start;
+    timed->inputs = work->inputs;
+    timed->input_count = work->input_count;
+    work->model_count++;
+    return COPPICE_OK;
+}
+
+/* Median, least and greatest of other / model over the pairs; `pairs` is scratch. */
+static coppice_status summarize_ratio(const bench_work *work, int64_t runs,
+                                      coppice_bench_report *report, coppice_error *err) {
+    double *pairs = calloc((size_t)runs, sizeof *pairs);
+    if (!pairs)
+        return cop_fail_memory(err, (size_t)runs * sizeof *pairs);
+    for (int64_t i = 0; i < runs; i++)
+        pairs[i] = work->models[1].ms[i] / work->models[0].ms[i];
+    coppice_latency ratio;
+    coppice_latency_summarize(pairs, (size_t)runs, &ratio);
+    free(pairs);
+    report->ratio_median = ratio.median;
+    report->ratio_min = ratio.min;
+    report->ratio_max = ratio.max;
+    return COPPICE_OK;
+}
+
+/* Enough profiled runs for a steady median, in about a second. */
+static unsigned profile_runs(const coppice_bench_side *side) {
+    double runs = 1000 / fmax(side->latency.mean, 1e-3);
+    return (unsigned)fmin(fmax(runs, 3), 100);
+}
+
+static coppice_status keep_layers(bench_report *report, coppice_bench_side *side,
+                                  const coppice_profile_row *rows, size_t count,
+                                  coppice_error *err) {
+    coppice_profile_row *kept = cop_arena_array(&report->arena, count ? count : 1, sizeof *kept);
+    if (!kept)
+        return cop_fail_memory(err, count * sizeof *kept);
+    for (size_t i = 0; i < count; i++) {
+        kept[i] = rows[i];
+        const char **strings[] = {&kept[i].node, &kept[i].op, &kept[i].kernel, &kept[i].layout,
+                                  &kept[i].why};
+        for (size_t s = 0; s < sizeof strings / sizeof *strings; s++) {
+            *strings[s] = cop_arena_strdup(&report->arena, *strings[s] ? *strings[s] : "");
+            if (!*strings[s])
+                return cop_fail_memory(err, 1);
+        }
+    }
+    side->layers = kept;
+    side->layer_count = count;
+    return COPPICE_OK;
+}
+
+static coppice_status finish_side(bench_report *report, coppice_bench_side *side, cop_timed *timed,
+                                  int64_t runs, bool profile, coppice_error *err) {
+    coppice_latency_summarize(timed->ms, (size_t)runs, &side->latency);
+    side->throughput = (double)report->public.batch * 1e3 / side->latency.mean;
+    if (!profile)
+        return COPPICE_OK;
+    const coppice_profile_row *rows = NULL;
+    size_t count = 0;
+    COP_TRY(coppice_session_profile(timed->session, timed->inputs, timed->input_count,
+                                    profile_runs(side), &rows, &count, err));
+    return keep_layers(report, side, rows, count, err);
+}
+
+static coppice_status measure(bench_work *work, const coppice_bench_options *options,
+                              bench_report *report, coppice_error *err) {
+    coppice_bench_report *public = &report->public;
+    cop_timing_limits limits = {
+        .seconds = options->seconds,
+        .runs = options->runs,
+        .min_runs = 3,
+        .warmup = options->warmup,
+        .progress = options->progress,
+        .user = options->user,
+    };
+    int64_t runs = 0;
+    COP_TRY(cop_time_runs(work->models, work->model_count, &limits, &runs, err));
+    public->batch = work->input_count && work->inputs[0].rank ? work->inputs[0].dims[0] : 1;
+    public->threads = coppice_threadpool_threads(work->session.pool);
+    if (public->has_other) /* before the times are sorted */
+        COP_TRY(summarize_ratio(work, runs, public, err));
+    COP_TRY(finish_side(report, &public->model, &work->models[0], runs, options->profile, err));
+    if (public->has_other)
+        COP_TRY(finish_side(report, &public->other, &work->models[1], runs, options->profile, err));
+    struct rusage usage;
+    if (getrusage(RUSAGE_SELF, &usage) == 0)
+    public->peak_rss_bytes = (int64_t)usage.ru_maxrss * 1024;
+    return COPPICE_OK;
+}
+
+static coppice_status bench(const coppice_model *model, const coppice_model *other,
+                            const coppice_bench_options *options, bench_work *work,
+                            bench_report *report, coppice_error *err) {
+    coppice_bench_report *public = &report->public;
+    COP_TRY(check_options(options, err));
+    if (options->session)
+        work->session = *options->session;
+    else
+        coppice_session_options_init(&work->session);
+    if (!work->session.pool) {
+        COP_TRY(coppice_threadpool_create(work->session.threads, &work->pool, err));
+        work->session.pool = work->pool;
+    }
+    COP_TRY(cop_isa_resolve(work->session.isa, &public->isa, err));
+    COP_TRY(make_inputs(model, options, work, err));
+    COP_TRY(make_session(model, work, &work->models[0], &public->model.prepare_ms, err));
+    if (other) {
+        public->has_other = true;
+        COP_TRY(check_other(other, work->inputs, work->input_count, err));
+        COP_TRY(make_session(other, work, &work->models[1], &public->other.prepare_ms, err));
+    }
+    return measure(work, options, report, err);
+}
+
+coppice_status coppice_bench(const coppice_model *model, const coppice_model *other,
+                             const coppice_bench_options *options, coppice_bench_report **out,
+                             coppice_error *error) {
+    coppice_bench_options defaults;
+    coppice_bench_options_init(&defaults);
+    *out = NULL;
+    bench_report *report = calloc(1, sizeof *report);
+    if (!report)
+        return cop_fail_memory(error, sizeof *report);
+    bench_work work = {0};
+    coppice_status status =
+        bench(model, other, options ? options : &defaults, &work, report, error);
+    work_free(&work);
+    if (status == COPPICE_OK)
+        *out = &report->public;
+    else
+        coppice_bench_report_free(&report->public);
+    return status;
+}
+
+void coppice_bench_report_free(coppice_bench_report *report) {
+    if (!report)
+        return;
+    bench_report *whole = (bench_report *)report;
+    cop_arena_free(&whole->arena);
+    free(whole);
+}
