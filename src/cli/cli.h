@@ -185,6 +185,7 @@ typedef struct cli_text {
 cli_text cli_format_bytes(int64_t bytes); /* "512 B", "1.10 MB" (decimal units) */
 cli_text cli_format_count(int64_t value); /* "1,234,567" */
 cli_text cli_format_short(double value);  /* "41.2 M", "1.82 G" */
+cli_text cli_format_ms(double ms);        /* "12.345", "0.00123"; NaN: "-" */
 cli_text cli_format_shape(uint32_t rank, const int64_t *dims); /* "64x3x7x7", "scalar", -1: "?" */
 
 /* ---- JSON (json.c) ---- */
@@ -204,6 +205,6 @@ void cli_json_error(cli_context *cli);
 
 /* ---- commands ---- */
 
-extern const cli_command cmd_inspect, cmd_prune;
+extern const cli_command cmd_bench, cmd_compare, cmd_info, cmd_inspect, cmd_prune, cmd_run;
 
 #endif

@@ -190,6 +190,15 @@ cli_text cli_format_short(double value) {
     return result;
 }
 
+cli_text cli_format_ms(double ms) {
+    cli_text result;
+    if (isfinite(ms))
+        snprintf(result.text, sizeof result.text, "%.*f", ms < 0.1 ? 5 : ms < 1 ? 4 : 3, ms);
+    else
+        snprintf(result.text, sizeof result.text, "-");
+    return result;
+}
+
 cli_text cli_format_shape(uint32_t rank, const int64_t *dims) {
     cli_text result;
     snprintf(result.text, sizeof result.text, "scalar");
