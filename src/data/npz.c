@@ -31,11 +31,14 @@ static const char suffix[] = ".npy";
 static coppice_status fail_open(const char *path, int code, coppice_error *err) {
     zip_error_t reason;
     zip_error_init_with_code(&reason, code);
-    coppice_status status = COPPICE_IO;
-    if (code == ZIP_ER_NOENT)
+    /* Each release of libzip knows more ways for a file to be damaged: they are what is left. */
+    coppice_status status = COPPICE_BAD_DATA;
+    if (code == ZIP_ER_OPEN || code == ZIP_ER_READ || code == ZIP_ER_SEEK)
+        status = COPPICE_IO;
+    else if (code == ZIP_ER_NOENT)
         status = COPPICE_NOT_FOUND;
-    if (code == ZIP_ER_NOZIP || code == ZIP_ER_INCONS)
-        status = COPPICE_BAD_DATA;
+    else if (code == ZIP_ER_MEMORY)
+        status = COPPICE_OUT_OF_MEMORY;
     cop_fail(err, status, "%s: not readable as .npz (zip): %s", path, zip_error_strerror(&reason));
     zip_error_fini(&reason);
     return status;
