@@ -1,5 +1,5 @@
-/* Sparse weights times a matrix of pixels through XNNPACK: what the sparse convolution stands on.
- */
+/* Sparse weights times a matrix of pixels through XNNPACK: what the sparse convolution stands
+ * on. */
 #ifndef COP_RUNTIME_BACKEND_XNN_SPMM_H
 #define COP_RUNTIME_BACKEND_XNN_SPMM_H
 
@@ -10,6 +10,7 @@
 typedef struct cop_xnn_spmm_shape {
     const float *weights, *bias;
     size_t rows, columns, pixels, batch;
+    const size_t *offsets; /* [columns]: floats from `input` to each; NULL: one after the other */
     float min, max;
 } cop_xnn_spmm_shape;
 
@@ -19,6 +20,9 @@ typedef struct cop_xnn_spmm cop_xnn_spmm;
  * no sparse kernel for this CPU, or not for these sizes. */
 coppice_status cop_xnn_spmm_create(const cop_xnn_spmm_shape *shape, const coppice_threadpool *pool,
                                    cop_xnn_spmm **out, coppice_error *err);
+
+/* True when `offsets` may be used. */
+bool cop_xnn_spmm_takes_offsets(void);
 
 /* May read up to 64 bytes behind `input`. */
 coppice_status cop_xnn_spmm_run(cop_xnn_spmm *spmm, const float *input, float *output,

@@ -332,31 +332,39 @@ void cop_xnn_spmm_free(cop_xnn_spmm *s) {
     free(s);
 }
 
-static void spmm_pack(cop_xnn_spmm *s, const cop_xnn_spmm_shape *shape, size_t nonzeros) {
+bool cop_xnn_spmm_takes_offsets(void) {
+    return true;
+}
+
+/* From one input to another; false when the kernel's 32 bits do not hold it. */
+static bool step_between(size_t from, size_t to, int32_t *step) {
+    int64_t bytes = ((int64_t)to - (int64_t)from) * (int64_t)sizeof(float);
+    *step = (int32_t)bytes;
+    return *step == bytes;
+}
+
+static bool spmm_pack(cop_xnn_spmm *s, const cop_xnn_spmm_shape *shape) {
     float *w = s->weights;
     size_t n = 0, at = 0;
+    bool fits = true;
     for (size_t r = 0; r < s->rows; r++) {
         *w++ = shape->bias ? shape->bias[r] : 0.0f;
-        uint32_t count = 0;
         for (size_t k = 0; k < s->columns; k++) {
             float value = shape->weights[r * s->columns + k];
             if (value == 0.0f)
                 continue;
+            size_t offset = shape->offsets ? shape->offsets[k] : k * s->pixels;
             if (n == 0)
-                s->first = k * s->pixels;
+                s->first = offset;
             else
-                s->steps[n - 1] =
-                    (int32_t)(((ptrdiff_t)k - (ptrdiff_t)at) * (ptrdiff_t)(s->pixels * 4));
-            at = k;
+                fits = step_between(at, offset, &s->steps[n - 1]) && fits;
+            at = offset;
             n++;
-            count++;
+            s->counts[r]++;
             *w++ = value;
         }
-        s->counts[r] = count;
     }
-    if (nonzeros)
-        s->steps[nonzeros - 1] =
-            (int32_t)((ptrdiff_t)(s->first * 4) - (ptrdiff_t)(at * s->pixels * 4));
+    return (n == 0 || step_between(at, s->first, &s->steps[n - 1])) && fits;
 }
 
 static coppice_status fill(cop_xnn_spmm *s, const cop_xnn_spmm_shape *shape,
@@ -375,7 +383,8 @@ static coppice_status fill(cop_xnn_spmm *s, const cop_xnn_spmm_shape *shape,
     s->counts = calloc(s->rows, sizeof *s->counts);
     if (!s->weights || !s->steps || !s->counts)
         return cop_fail_memory(err, nonzeros * 8);
-    spmm_pack(s, shape, nonzeros);
+    if (!spmm_pack(s, shape))
+        return cop_fail(err, COPPICE_UNSUPPORTED, "XNNPACK: the inputs lie too far apart");
     return COPPICE_OK;
 }
 
@@ -415,6 +424,10 @@ coppice_status cop_xnn_spmm_run(cop_xnn_spmm *s, const float *input, float *outp
 struct cop_xnn_spmm {
     xnn_op op;
 };
+
+bool cop_xnn_spmm_takes_offsets(void) {
+    return false;
+}
 
 void cop_xnn_spmm_free(cop_xnn_spmm *s) {
     if (!s)

@@ -42,7 +42,7 @@ static const layer layers[] = {
     {"gemm 3072>768 128 tokens", 3072, 768, 0, 1, 1, 1, 128},
     {"gemm 2048>1000 1 token", 2048, 1000, 0, 1, 1, 1, 1},
 };
-enum { LAYERS = sizeof layers / sizeof *layers, MAX_KERNELS = 32, ROUNDS = 3 };
+enum { LAYERS = sizeof layers / sizeof *layers, MAX_KERNELS = 32, ROUNDS = 5 };
 
 typedef struct options {
     unsigned threads;
@@ -102,18 +102,19 @@ typedef struct candidate {
     double best;
 } candidate;
 
-/* Seconds of one run: as many runs as take 20 ms. */
+/* Seconds of the shortest run within 30 ms. */
 static double time_one(candidate *k, const float *input, float *output,
                        const coppice_threadpool *pool) {
     coppice_error err;
-    size_t runs = 0;
-    double begin = now(), end;
+    double best = INFINITY, begin = now(), before = begin, after;
     do {
         if (k->kernel->run(k->state, input, output, k->scratch, pool, &err))
             return INFINITY;
-        runs++;
-    } while ((end = now()) - begin < 0.02);
-    return (end - begin) / (double)runs;
+        after = now();
+        best = fmin(best, after - before);
+        before = after;
+    } while (after - begin < 0.03);
+    return best;
 }
 
 static size_t prepare(const cop_conv *c, const options *o, const coppice_threadpool *pool,
