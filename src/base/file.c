@@ -21,7 +21,7 @@ static _Atomic(char *) open_temporaries[MAX_OPEN_WRITERS];
 
 coppice_status cop_mapping_open(const char *path, cop_mapping *out, coppice_error *err) {
     *out = (cop_mapping){0};
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO must not block */
     if (fd < 0) {
         coppice_status failed = cop_fail_errno(err, "%s: cannot open", path);
         cop_error_locate(err, path, NULL, -1);

@@ -315,6 +315,32 @@ START_TEST(external_data_beyond_their_file_are_refused) {
 }
 END_TEST
 
+/* ---- limits ---- */
+
+START_TEST(a_model_file_beyond_two_gigabytes_is_refused) {
+    wire_write_file(path, "\x08\x08", 2);
+    ck_assert_int_eq(truncate(path, (off_t)1 << 31), 0);
+    ck_assert_int_eq(coppice_model_load(path, &model, &err), COPPICE_LIMIT);
+    ck_assert_ptr_nonnull(strstr(err.message, "at most 2 GB; keep its weights as external data"));
+}
+END_TEST
+
+START_TEST(a_model_too_large_for_one_file_is_saved_with_a_data_file_only) {
+    wire_write_file(in_folder("data"), "", 0);
+    ck_assert_int_eq(truncate(in_folder("data"), (off_t)1 << 31), 0);
+    load_wire(wire_model_with(wire_external("w", 1 << 29, "data", "0", NULL)));
+    refuse_save(other, NULL, COPPICE_LIMIT, "more than the 2 GB that a model file can hold");
+    ck_assert_uint_eq(files_in_folder(), 2);
+}
+END_TEST
+
+START_TEST(a_fifo_in_place_of_a_model_is_refused) {
+    ck_assert_int_eq(mkfifo(path, 0600), 0);
+    ck_assert_int_eq(coppice_model_load(path, &model, &err), COPPICE_IO);
+    ck_assert_ptr_nonnull(strstr(err.message, "not a regular file"));
+}
+END_TEST
+
 /* ---- targets ---- */
 
 START_TEST(an_existing_target_stays_unless_overwriting_is_asked_for) {
@@ -369,6 +395,9 @@ int main(void) {
     tcase_add_test(tests, a_missing_offset_is_zero_and_a_missing_length_the_rest);
     tcase_add_test(tests, external_data_outside_the_folder_are_refused);
     tcase_add_test(tests, external_data_beyond_their_file_are_refused);
+    tcase_add_test(tests, a_model_file_beyond_two_gigabytes_is_refused);
+    tcase_add_test(tests, a_model_too_large_for_one_file_is_saved_with_a_data_file_only);
+    tcase_add_test(tests, a_fifo_in_place_of_a_model_is_refused);
     tcase_add_test(tests, an_existing_target_stays_unless_overwriting_is_asked_for);
     tcase_add_test(tests, an_unwritable_target_is_refused);
     tcase_add_test(tests, data_file_names_with_a_folder_are_refused);
