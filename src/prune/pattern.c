@@ -53,37 +53,52 @@ static int64_t count_block(const cop_weight_view *v, const uint8_t *nonzero, int
     return count;
 }
 
+/* What looking at blocks or channels one by one has shown so far. */
+typedef struct tally {
+    int64_t covered; /* zeros in blocks that are all zero */
+    int64_t mixed;   /* non-zeros in blocks that have zeros */
+} tally;
+
+static bool add_block(tally *t, int64_t nonzeros, int64_t size, int64_t allowed) {
+    if (nonzeros == 0)
+        t->covered += size;
+    else if (nonzeros < size)
+        t->mixed += nonzeros;
+    return t->mixed <= allowed;
+}
+
 static bool is_blocked(const cop_weight_view *v, const uint8_t *nonzero, int64_t rows,
-                       int64_t columns, int64_t allowed) {
+                       int64_t columns, int64_t allowed, int64_t zeros) {
+    tally found = {0};
     if (rows > v->rows || columns > v->columns)
         return false;
     for (int64_t g = 0; g < v->groups; g++)
         for (int64_t r = 0; r < v->rows; r += rows)
             for (int64_t c = 0; c < v->columns; c += columns)
                 for (int64_t t = 0; t < v->taps; t++) {
-                    int64_t high = minimum(rows, v->rows - r),
-                            wide = minimum(columns, v->columns - c);
+                    int64_t high = minimum(rows, v->rows - r);
+                    int64_t wide = minimum(columns, v->columns - c);
                     int64_t count = count_block(v, nonzero, offset_of(v, g, r, c, t), high, wide);
-                    allowed -= count < high * wide ? count : 0; /* a mixed block */
-                    if (allowed < 0)
+                    if (!add_block(&found, count, high * wide, allowed))
                         return false;
                 }
-    return true;
+    return found.covered >= zeros - zeros / 10;
 }
 
 /* Like a block of one row, all columns and all taps. */
-static bool is_channelwise(const cop_weight_view *v, const uint8_t *nonzero, int64_t allowed) {
+static bool is_channelwise(const cop_weight_view *v, const uint8_t *nonzero, int64_t allowed,
+                           int64_t zeros) {
+    tally found = {0};
     for (int64_t g = 0; g < v->groups; g++)
         for (int64_t r = 0; r < v->rows; r++) {
             int64_t count = 0;
             for (int64_t c = 0; c < v->columns; c++)
                 for (int64_t t = 0; t < v->taps; t++)
                     count += nonzero[offset_of(v, g, r, c, t)];
-            allowed -= count < v->columns * v->taps ? count : 0;
-            if (allowed < 0)
+            if (!add_block(&found, count, v->columns * v->taps, allowed))
                 return false;
         }
-    return true;
+    return found.covered >= zeros - zeros / 10;
 }
 
 /* most[i]: the most non-zeros in a full group of group_sizes[i]. Groups smaller than 16 are parts
@@ -138,14 +153,14 @@ cop_pattern_name cop_pattern_of(const cop_weight_view *view, const uint8_t *nonz
     snprintf(name.text, sizeof name.text, "unstructured");
     if (!view)
         return name;
-    if (is_channelwise(view, nonzero, allowed)) {
+    if (is_channelwise(view, nonzero, allowed, zeros)) {
         snprintf(name.text, sizeof name.text, "channels");
         return name;
     }
     if (find_groups(view, nonzero, count, nonzeros, &name))
         return name;
     for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++)
-        if (is_blocked(view, nonzero, blocks[i].rows, blocks[i].columns, allowed)) {
+        if (is_blocked(view, nonzero, blocks[i].rows, blocks[i].columns, allowed, zeros)) {
             snprintf(name.text, sizeof name.text, "%dx%d", (int)blocks[i].rows,
                      (int)blocks[i].columns);
             return name;

@@ -14,13 +14,14 @@ typedef struct cop_pattern_name {
 
 /* The pattern of `count` elements with `zeros` zeros, the first that holds of
  * - "dense": no zeros;
- * - "channels": every zero lies in an output channel that is all zero;
+ * - "channels": the zeros lie in output channels that are all zero;
  * - "N:M": at most N of M consecutive weights along the input channels (the reduction axis) are not
  *   zero, for M = 2, 4, 8, 16, and nearly N are on average;
  * - "RxC": blocks of R output by C input channels at one tap are all zero or have no zero;
  * - "unstructured".
- * 1 % of the non-zeros may break the rule of channels and blocks (kept weights can be zero by
- * chance). `view` may be NULL when the shape does not fit the operator. */
+ * Of channels and blocks, 1 % of the non-zeros may break the rule and a tenth of the zeros may lie
+ * elsewhere, as kept weights can be zero by chance. `view` may be NULL when the shape does not fit
+ * the operator. */
 cop_pattern_name cop_pattern_of(const cop_weight_view *view, const uint8_t *nonzero, int64_t count,
                                 int64_t zeros);
 

@@ -199,12 +199,18 @@ static bool is_weight_input(const cop_graph *graph, const cop_node *node, int i)
     return weight_input(graph, node, &found) == i;
 }
 
+/* Of input 0: what is transparent passes the elements on to readers that are looked at themselves.
+ */
+static bool reads_no_elements(const cop_node *node) {
+    static const char *const shape_ops[] = {"Shape", "Size"};
+    return is_transparent(node) || is_one_of(node, shape_ops, sizeof shape_ops / sizeof *shape_ops);
+}
+
 static void mark_other_uses(const cop_graph *graph, cop_weight **sorted, size_t count) {
     for (size_t n = 0; n < graph->node_count; n++) {
         const cop_node *node = &graph->nodes[n];
-        bool identity = strcmp(node->op, "Identity") == 0 && !node->domain[0];
-        for (int i = 0; !identity && i < node->input_count; i++) {
-            cop_weight key = {.constant = cop_graph_constant(graph, node->inputs[i], NULL, NULL)};
+        for (int i = reads_no_elements(node); i < node->input_count; i++) {
+            cop_weight key = {.constant = find_constant(graph, node->inputs[i]).constant};
             cop_weight *wanted = &key;
             cop_weight **found =
                 !key.constant ? NULL : bsearch(&wanted, sorted, count, sizeof *sorted, by_constant);
