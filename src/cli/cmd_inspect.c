@@ -128,7 +128,7 @@ static void print_weights(cli_context *cli, const coppice_inspection *in) {
     for (int i = 0; i < 3; i++)
         cli_table_text(&table, "");
     cli_table_count(&table, in->parameters);
-    print_macs(&table, in->macs);
+    print_macs(&table, in->macs > 0 ? in->macs : -1);
     cli_table_percent(&table, sparsity_of(in->zeros, in->parameters));
     cli_table_text(&table, "");
     cli_table_text(&table, "");

@@ -14,7 +14,8 @@ static const struct {
 } blocks[] = {{8, 8}, {4, 4}, {16, 1}, {1, 16}, {8, 1}, {1, 8},
               {2, 2}, {4, 1}, {1, 4},  {2, 1},  {1, 2}};
 
-int64_t cop_nonzero_map(const coppice_tensor *tensor, int64_t count, uint8_t *nonzero) {
+int64_t cop_nonzero_map(const cop_weight *weight, int64_t count, uint8_t *nonzero) {
+    const coppice_tensor *tensor = &weight->constant->tensor;
     int64_t zeros = 0;
     if (!tensor->data)
         return 0;
@@ -27,6 +28,8 @@ int64_t cop_nonzero_map(const coppice_tensor *tensor, int64_t count, uint8_t *no
         } else {
             is_zero = cop_tensor_get(tensor, i) == 0;
         }
+        if (weight->mask)
+            is_zero |= cop_tensor_get(&weight->mask->tensor, i) == 0;
         zeros += is_zero;
         if (nonzero)
             nonzero[i] = !is_zero;

@@ -4,9 +4,9 @@
 
 #include "prune/targets.h"
 
-/* nonzero[i] = 1 where element i is not 0 (-0.0 is 0), for a tensor with `count` elements; returns
- * the number of zeros. `nonzero` may be NULL. */
-int64_t cop_nonzero_map(const coppice_tensor *tensor, int64_t count, uint8_t *nonzero);
+/* nonzero[i] = 1 where element i is not 0 (-0.0 is 0) nor masked, for a weight with `count`
+ * elements; returns the number of zeros. `nonzero` may be NULL. */
+int64_t cop_nonzero_map(const cop_weight *weight, int64_t count, uint8_t *nonzero);
 
 typedef struct cop_pattern_name {
     char text[24];

@@ -64,6 +64,7 @@ static void add_item(pools *p, const cop_prune_plan *plan, size_t i) {
     const coppice_prune_layer *layer = &plan->report.layers[i];
     p->layer[p->count] = i;
     p->items[p->count++] = (cop_pool_item){.constant = plan->weights.items[i].constant,
+                                           .zeroed_by = plan->weights.items[i].mask,
                                            .key = layer->initializer,
                                            .count = layer->weights,
                                            .mask = plan->masks + (layer->mask - plan->masks)};
@@ -112,8 +113,7 @@ static void total_up(cop_prune_plan *plan) {
     for (size_t i = 0; i < report->layer_count; i++) {
         coppice_prune_layer *layer = &report->layers[i];
         if (layer->kept_dense) {
-            layer->zeros =
-                cop_nonzero_map(&plan->weights.items[i].constant->tensor, layer->weights, NULL);
+            layer->zeros = cop_nonzero_map(&plan->weights.items[i], layer->weights, NULL);
             continue;
         }
         report->weights += layer->weights;

@@ -74,8 +74,8 @@ static void widen_keys(size_t n, uint64_t *keys) {
     }
 }
 
-static void load_keys(const coppice_tensor *tensor, int64_t first, size_t n, bool is_double,
-                      uint64_t *keys) {
+static void load_tensor_keys(const coppice_tensor *tensor, int64_t first, size_t n, bool is_double,
+                             uint64_t *keys) {
     size_t size = coppice_type_bits(tensor->type) / 8;
     const unsigned char *data = (const unsigned char *)tensor->data + (size_t)first * size;
     if (tensor->type == COPPICE_TYPE_DOUBLE) {
@@ -90,6 +90,14 @@ static void load_keys(const coppice_tensor *tensor, int64_t first, size_t n, boo
         keys_of_bfloat(data, n, keys);
     if (is_double)
         widen_keys(n, keys);
+}
+
+static void load_keys(const cop_pool_item *item, int64_t first, size_t n, bool is_double,
+                      uint64_t *keys) {
+    load_tensor_keys(&item->constant->tensor, first, n, is_double, keys);
+    for (size_t i = 0; item->zeroed_by && i < n; i++)
+        if (cop_tensor_get(&item->zeroed_by->tensor, first + (int64_t)i) == 0)
+            keys[i] = 0;
 }
 
 static size_t block_at(int64_t first, int64_t count) {
@@ -130,7 +138,7 @@ static coppice_status count_digits(const cop_pool_item *items, size_t count, con
             return cop_fail(err, COPPICE_INTERRUPTED, "interrupted");
         for (int64_t first = 0; first < item->count; first += BLOCK) {
             size_t n = block_at(first, item->count);
-            load_keys(&item->constant->tensor, first, n, range->is_double, keys);
+            load_keys(item, first, n, range->is_double, keys);
             if (top)
                 COP_TRY(check_keys(item, first, keys, n, range, err));
             for (size_t i = 0; i < n; i++)
@@ -205,7 +213,7 @@ coppice_status cop_select_smallest(cop_pool_item *items, size_t count, int64_t z
         int64_t kept = 0;
         for (int64_t first = 0; first < item->count; first += BLOCK) {
             size_t n = block_at(first, item->count);
-            load_keys(&item->constant->tensor, first, n, range->is_double, keys);
+            load_keys(item, first, n, range->is_double, keys);
             kept += mask_block(keys, n, threshold, &ties, item->mask + first);
         }
         item->zeros = item->count - kept;

@@ -6,8 +6,9 @@
 
 /* One tensor of a pool that is pruned to one common threshold. */
 typedef struct cop_pool_item {
-    cop_constant *constant; /* float32, float16, bfloat16 or float64, at any alignment */
-    const char *key;        /* for messages */
+    cop_constant *constant;        /* float32, float16, bfloat16 or float64, at any alignment */
+    const cop_constant *zeroed_by; /* weights under its zeros count as zero; NULL: none */
+    const char *key;               /* for messages */
     int64_t count;
     uint8_t *mask; /* out: `count` bytes, 1 = kept */
     int64_t zeros; /* out: bytes of the mask that are 0 */

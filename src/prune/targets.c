@@ -1,18 +1,14 @@
 /* Finds the prunable weights of a model and the nodes that use them. */
 #include "prune/targets.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
 #include "graph/subgraph.h"
+#include "prune/constant.h"
 
 static const char *const weight_ops[] = {"Conv", "ConvTranspose", "Gemm", "MatMul"};
-
-/* Nodes whose output has the elements of input 0, one for one. */
-static const char *const transparent_ops[] = {"Identity",  "Reshape",   "Flatten", "Squeeze",
-                                              "Unsqueeze", "Transpose", "Cast"};
 
 /* A walk over the graphs of a model. */
 typedef struct walk {
@@ -20,74 +16,23 @@ typedef struct walk {
     cop_map keys;     /* keys of weights that are taken */
     cop_map pointers; /* constant: 1 + its weight's index; node: 1 + its use's index; graph: what
                          mark_last_inside found, plus 1 */
+    cop_finder finder;
     coppice_error *err;
 } walk;
 
-/* A pointer as the key of a map. */
-typedef struct pointer_key {
-    char text[24];
-} pointer_key;
-
-static pointer_key key_of(const void *pointer) {
-    pointer_key key;
-    snprintf(key.text, sizeof key.text, "%p", pointer);
-    return key;
-}
-
 static int64_t recall(const walk *w, const void *pointer) {
-    return cop_map_get(&w->pointers, key_of(pointer).text, 0) - 1;
+    return cop_map_get(&w->pointers, cop_key_of(pointer).text, 0) - 1;
 }
 
 static bool note(walk *w, const void *pointer, int64_t value) {
-    char *key = cop_arena_strdup(&w->out->arena, key_of(pointer).text);
-    return key && cop_map_set(&w->pointers, key, value + 1);
-}
-
-static bool is_one_of(const cop_node *node, const char *const *ops, size_t count) {
-    for (size_t i = 0; !node->domain[0] && i < count; i++)
-        if (strcmp(node->op, ops[i]) == 0)
-            return true;
-    return false;
+    return cop_note_pointer(&w->pointers, &w->out->arena, pointer, value + 1);
 }
 
 static bool has_weight(const cop_node *node) {
-    return is_one_of(node, weight_ops, sizeof weight_ops / sizeof *weight_ops);
-}
-
-static bool is_transparent(const cop_node *node) {
-    return node->input_count > 0 &&
-           is_one_of(node, transparent_ops, sizeof transparent_ops / sizeof *transparent_ops);
-}
-
-/* A constant as some node reads it. */
-typedef struct found_constant {
-    cop_constant *constant; /* NULL: the value is not constant */
-    const cop_graph *owner;
-    int source; /* the value of `owner` that holds it */
-    bool same_shape;
-} found_constant;
-
-static found_constant find_constant(const cop_graph *graph, int value) {
-    found_constant found = {.same_shape = true};
-    while (value >= 0) {
-        const cop_value *v = &graph->values[value];
-        if (v->constant) {
-            found.constant = v->constant;
-            found.owner = graph;
-            found.source = value;
-            break;
-        }
-        if (v->outer) {
-            value = cop_graph_resolve(graph, v->name, &graph);
-            continue;
-        }
-        const cop_node *node = v->producer < 0 ? NULL : &graph->nodes[v->producer];
-        if (!node || !is_transparent(node))
-            break;
-        found.same_shape &= strcmp(node->op, "Identity") == 0;
-        value = node->inputs[0];
-    }
-    return found;
+    for (size_t i = 0; !node->domain[0] && i < sizeof weight_ops / sizeof *weight_ops; i++)
+        if (strcmp(node->op, weight_ops[i]) == 0)
+            return true;
+    return false;
 }
 
 static bool is_float_type(coppice_type type) {
@@ -96,12 +41,12 @@ static bool is_float_type(coppice_type type) {
 }
 
 /* The input of the node that is its weight, or -1: input 1, for products also input 0. */
-static int weight_input(const cop_graph *graph, const cop_node *node, found_constant *found) {
+static int weight_input(walk *w, const cop_graph *graph, const cop_node *node, cop_found *found) {
     bool product = strcmp(node->op, "Gemm") == 0 || strcmp(node->op, "MatMul") == 0;
     for (int input = 1; input >= (product ? 0 : 1); input--) {
         if (input >= node->input_count || node->inputs[input] < 0)
             continue;
-        *found = find_constant(graph, node->inputs[input]);
+        *found = cop_find_constant(&w->finder, graph, node->inputs[input]);
         if (found->constant && found->constant->tensor.rank > 0)
             return input;
     }
@@ -130,19 +75,23 @@ static const char *make_key(walk *w, const cop_graph *owner, const char *name) {
 }
 
 /* Index of the weight that is `constant`, added when new; false: no memory. */
-static bool weight_index(walk *w, const found_constant *found, size_t *index) {
+static bool weight_index(walk *w, const cop_found *found, size_t *index) {
     cop_weights *out = w->out;
     cop_constant *constant = found->constant;
     int64_t known = recall(w, constant);
     *index = known < 0 ? out->count : (size_t)known;
-    if (known >= 0)
+    if (known >= 0) {
+        if (out->items[known].mask != found->mask)
+            out->items[known].other_use = "a product with another mask";
         return true;
+    }
     if (cop_grow(&out->items, out->count, &out->capacity, sizeof *out->items) != 0)
         return false;
     const char *key = make_key(w, found->owner, found->owner->values[found->source].name);
     if (!key || !note(w, constant, (int64_t)out->count))
         return false;
     out->items[out->count++] = (cop_weight){.constant = constant,
+                                            .mask = found->mask,
                                             .key = key,
                                             .first_use = out->use_count,
                                             .is_float = is_float_type(constant->tensor.type)};
@@ -151,8 +100,8 @@ static bool weight_index(walk *w, const found_constant *found, size_t *index) {
 
 static coppice_status add_use(walk *w, const cop_graph *graph, size_t n) {
     const cop_node *node = &graph->nodes[n];
-    found_constant found;
-    int input = weight_input(graph, node, &found);
+    cop_found found;
+    int input = weight_input(w, graph, node, &found);
     if (input < 0)
         return COPPICE_OK;
     cop_weights *out = w->out;
@@ -192,34 +141,29 @@ static int by_constant(const void *a, const void *b) {
 }
 
 /* Is input `i` of the node the one by which the node counts as a user of a weight? */
-static bool is_weight_input(const cop_graph *graph, const cop_node *node, int i) {
+static bool is_weight_input(walk *w, const cop_graph *graph, const cop_node *node, int i) {
     if (!has_weight(node))
         return false;
-    found_constant found;
-    return weight_input(graph, node, &found) == i;
+    cop_found found;
+    return weight_input(w, graph, node, &found) == i;
 }
 
-/* Of input 0: what is transparent passes the elements on to readers that are looked at themselves.
- */
-static bool reads_no_elements(const cop_node *node) {
-    static const char *const shape_ops[] = {"Shape", "Size"};
-    return is_transparent(node) || is_one_of(node, shape_ops, sizeof shape_ops / sizeof *shape_ops);
-}
-
-static void mark_other_uses(const cop_graph *graph, cop_weight **sorted, size_t count) {
+static void mark_other_uses(walk *w, const cop_graph *graph, cop_weight **sorted, size_t count) {
     for (size_t n = 0; n < graph->node_count; n++) {
         const cop_node *node = &graph->nodes[n];
-        for (int i = reads_no_elements(node); i < node->input_count; i++) {
-            cop_weight key = {.constant = find_constant(graph, node->inputs[i]).constant};
+        bool passes_on = cop_passes_on(&w->finder, graph, node);
+        for (int i = 0; !passes_on && i < node->input_count; i++) {
+            cop_weight key = {.constant =
+                                  cop_find_constant(&w->finder, graph, node->inputs[i]).constant};
             cop_weight *wanted = &key;
             cop_weight **found =
                 !key.constant ? NULL : bsearch(&wanted, sorted, count, sizeof *sorted, by_constant);
-            if (found && !is_weight_input(graph, node, i))
+            if (found && !is_weight_input(w, graph, node, i))
                 (*found)->other_use = node->op;
         }
         for (size_t a = 0; a < node->attr_count; a++)
             if (node->attrs[a].kind == COP_ATTR_GRAPH)
-                mark_other_uses(node->attrs[a].graph, sorted, count);
+                mark_other_uses(w, node->attrs[a].graph, sorted, count);
     }
 }
 
@@ -231,7 +175,7 @@ static coppice_status find_other_uses(walk *w, const cop_graph *graph) {
     for (size_t i = 0; i < out->count; i++)
         sorted[i] = &out->items[i];
     qsort(sorted, out->count, sizeof *sorted, by_constant);
-    mark_other_uses(graph, sorted, out->count);
+    mark_other_uses(w, graph, sorted, out->count);
     return COPPICE_OK;
 }
 
@@ -319,7 +263,7 @@ static coppice_status mark_last(walk *w, const cop_graph *graph) {
 }
 
 coppice_status cop_weights_collect(const cop_graph *graph, cop_weights *out, coppice_error *err) {
-    walk w = {.out = out, .err = err};
+    walk w = {.out = out, .finder.arena = &out->arena, .err = err};
     coppice_status status = collect(&w, graph);
     if (status == COPPICE_OK)
         status = find_other_uses(&w, graph);
@@ -329,6 +273,7 @@ coppice_status cop_weights_collect(const cop_graph *graph, cop_weights *out, cop
         mark_first(out);
     cop_map_free(&w.keys);
     cop_map_free(&w.pointers);
+    cop_finder_free(&w.finder);
     return status;
 }
 

@@ -17,11 +17,12 @@ typedef struct cop_weight_use {
 /* One constant that is the weight of a Conv, ConvTranspose, Gemm or MatMul. */
 typedef struct cop_weight {
     cop_constant *constant;
-    const char *key;        /* initializer name, "graph/name" in a sub-graph; unique */
-    size_t first_use;       /* index in cop_weights.uses */
-    const char *other_use;  /* operator that reads the constant other than as a weight, or NULL */
-    bool is_float;          /* of a type that can be pruned */
-    bool is_first, is_last; /* of the first Conv; of the last node before a graph output */
+    const cop_constant *mask; /* of zeros and ones, that the model multiplies it by; NULL: none */
+    const char *key;          /* initializer name, "graph/name" in a sub-graph; unique */
+    size_t first_use;         /* index in cop_weights.uses */
+    const char *other_use;    /* operator that reads the constant other than as a weight, or NULL */
+    bool is_float;            /* of a type that can be pruned */
+    bool is_first, is_last;   /* of the first Conv; of the last node before a graph output */
 } cop_weight;
 
 typedef struct cop_weights {
@@ -33,7 +34,7 @@ typedef struct cop_weights {
 } cop_weights;
 
 /* Finds every weight of the graph and its sub-graphs, also behind nodes that only rename, reshape,
- * reorder or cast it: Identity, Reshape, Transpose and so on. *out must be zeroed; free it with
+ * reorder, cast or mask it (constant.h). *out must be zeroed; free it with
  * cop_weights_free also on failure. */
 coppice_status cop_weights_collect(const cop_graph *graph, cop_weights *out, coppice_error *err);
 void cop_weights_free(cop_weights *weights);

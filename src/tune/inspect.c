@@ -43,7 +43,7 @@ static coppice_status look_at(cop_weights *weights, size_t index, weight_facts *
         return cop_fail_memory(err, (size_t)facts->count);
     cop_weight_view view;
     bool fits = cop_weight_view_of(&weights->uses[weight->first_use], tensor, &view);
-    facts->zeros = cop_nonzero_map(tensor, facts->count, nonzero);
+    facts->zeros = cop_nonzero_map(weight, facts->count, nonzero);
     cop_pattern_name name =
         cop_pattern_of(fits ? &view : NULL, nonzero, facts->count, facts->zeros);
     free(nonzero);

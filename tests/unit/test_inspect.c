@@ -165,6 +165,32 @@ START_TEST(a_weight_behind_reshape_and_transpose_is_found) {
 }
 END_TEST
 
+START_TEST(a_weight_under_a_mask_counts_as_zero) {
+    float data[6] = {6, -5, 4, -3, 2, -1};
+    uint8_t mask[6] = {0, 1, 1, 0, 1, 1};
+    net n;
+    net_open(&n, NULL, "main");
+    int x = n.last;
+    int weight = add_weight(&n, "w_orig", COPPICE_TYPE_FLOAT, data, 2, 2, 3);
+    n.last = add_weight(&n, "w_mask", COPPICE_TYPE_BOOL, mask, 2, 2, 3);
+    add_node(&n, "Cast", "mask_as_float", -1);
+    add_node(&n, "Mul", "masked", weight);
+    add_node(&n, "Transpose", "turned", -1);
+    int masked = n.last;
+    n.last = x;
+    add_node(&n, "MatMul", "fc", masked);
+    set_outputs(&n, 1, n.last);
+    coppice_prune_options options = all_layers(0.5);
+    cop_prune_plan *plan = prune(&n, &options);
+    ck_assert_str_eq(plan->report.layers[0].initializer, "w_orig");
+    ck_assert_int_eq(plan->report.layers[0].zeros, 3);
+    const float expected[6] = {0, -5, 4, 0, 2, 0};
+    ck_assert_mem_eq(data, expected, sizeof data);
+    coppice_prune_report_free(&plan->report);
+    net_close(&n);
+}
+END_TEST
+
 int main(void) {
     TCase *tests = tcase_create("inspect");
     tcase_add_test(tests, without_zeros_it_is_dense);
@@ -174,5 +200,6 @@ int main(void) {
     tcase_add_test(tests, whole_channels_are_found);
     tcase_add_test(tests, the_reduction_axis_of_products_is_known);
     tcase_add_test(tests, a_weight_behind_reshape_and_transpose_is_found);
+    tcase_add_test(tests, a_weight_under_a_mask_counts_as_zero);
     return unit_run("inspect", tests);
 }
