@@ -18,7 +18,7 @@ typedef struct coppice_compare_options {
                                   measure the latency. A first dimension that a model fixes decides
                                   instead */
     double latency_seconds;    /* time both models, in turns, on the first batch for this long after
-                                 the data was seen; default 2; 0: do not */
+                                 the data was seen, at most 500 times; default 2; 0: do not */
     coppice_progress progress; /* samples done of all; default NULL */
     void *user;                /* for `progress` */
 } coppice_compare_options;

@@ -74,10 +74,10 @@ COPPICE_API const char *coppice_model_note(const coppice_model *model, size_t in
 /* A graph input or output as declared. Strings are owned by the model. */
 typedef struct coppice_value_info {
     const char *name;
-    coppice_type type;                      /* UNDEFINED when not a tensor */
-    int rank;                               /* -1: shape not declared */
-    int64_t dims[COPPICE_MAX_RANK];         /* -1: free */
-    const char *symbols[COPPICE_MAX_RANK];  /* the name of a free dimension, or NULL */
+    coppice_type type;                     /* UNDEFINED when not a tensor */
+    int rank;                              /* -1: shape not declared */
+    int64_t dims[COPPICE_MAX_RANK];        /* -1: free */
+    const char *symbols[COPPICE_MAX_RANK]; /* the name of a free dimension, or NULL */
 } coppice_value_info;
 
 /* Inputs that a caller has to give: graph inputs without initializers, in order. */
@@ -103,11 +103,11 @@ typedef struct coppice_weight_info {
     uint32_t rank;
     int64_t dims[COPPICE_MAX_RANK];
     int64_t weights, zeros;
-    int64_t bytes;           /* as stored in the file */
-    int64_t macs;            /* multiply-accumulates of the node for one run, free dimensions 1; -1:
-                                shape unknown */
-    const char *pattern;     /* "dense", "unstructured", "2:4", "4x1", ... */
-    const char *kept_dense;  /* why prune keeps it dense by default, NULL: it is pruned */
+    int64_t bytes;          /* as stored in the file */
+    int64_t macs;           /* multiply-accumulates of the node for one run, free dimensions 1; -1:
+                               shape unknown */
+    const char *pattern;    /* "dense", "unstructured", "2:4", "4x1", ... */
+    const char *kept_dense; /* why prune keeps it dense by default, NULL: it is pruned */
 } coppice_weight_info;
 
 typedef struct coppice_inspection {

@@ -34,11 +34,11 @@ typedef struct coppice_layer_rule {
 
 /* Initialise with coppice_prune_options_init. All pointers are borrowed during the call. */
 typedef struct coppice_prune_options {
-    double sparsity;      /* 0 .. 1; default 0 */
-    coppice_scope scope;  /* default COPPICE_SCOPE_LAYER */
-    bool keep_first;      /* keep the first Conv in graph order dense; default true */
-    bool keep_last;       /* keep the last prunable node before each graph output dense; default true */
-    bool keep_depthwise;  /* keep depthwise convolutions dense; default true */
+    double sparsity;     /* 0 .. 1; default 0 */
+    coppice_scope scope; /* default COPPICE_SCOPE_LAYER */
+    bool keep_first;     /* keep the first Conv in graph order dense; default true */
+    bool keep_last; /* keep the last prunable node before each graph output dense; default true */
+    bool keep_depthwise;        /* keep depthwise convolutions dense; default true */
     const char *const *include; /* patterns as in coppice_layer_rule; none: all prunable weights */
     size_t include_count;
     const char *const *exclude;
@@ -53,20 +53,21 @@ COPPICE_API void coppice_prune_options_init(coppice_prune_options *options);
 /* One prunable weight: a row of the table that `coppice prune` prints. Strings live as long as the
  * report and the model. */
 typedef struct coppice_prune_layer {
-    const char *initializer, *node, *op; /* as in coppice_weight_info; the first user of the weight */
+    const char *initializer, *node,
+        *op; /* as in coppice_weight_info; the first user of the weight */
     uint32_t rank;
     int64_t dims[COPPICE_MAX_RANK];
-    int64_t weights, zeros;  /* zeros after pruning */
-    int64_t macs;            /* dense, of all nodes that use it; -1 unknown */
-    const char *kept_dense;  /* the reason ("first convolution"), NULL when it was selected */
-    const uint8_t *mask;     /* one byte per weight in the weight's own order, 1 = kept; NULL when
-                                the layer was kept dense. Owned by the report. */
+    int64_t weights, zeros; /* zeros after pruning */
+    int64_t macs;           /* dense, of all nodes that use it; -1 unknown */
+    const char *kept_dense; /* the reason ("first convolution"), NULL when it was selected */
+    const uint8_t *mask;    /* one byte per weight in the weight's own order, 1 = kept; NULL when
+                               the layer was kept dense. Owned by the report. */
 } coppice_prune_layer;
 
 typedef struct coppice_prune_report {
     coppice_prune_layer *layers;
     size_t layer_count;
-    int64_t weights, zeros; /* over the selected weights */
+    int64_t weights, zeros;        /* over the selected weights */
     int64_t macs_dense, macs_left; /* over all listed weights with known MACs */
 } coppice_prune_report;
 
@@ -80,7 +81,8 @@ COPPICE_API coppice_status coppice_prune(coppice_model *model, const coppice_pru
 COPPICE_API void coppice_prune_report_free(coppice_prune_report *report);
 
 /* Writes the masks of a report as .npz: one uint8 array per selected initializer, named as it, in
- * the weight's shape, 1 = kept. Complete or not at all. Errors: EXISTS (without `overwrite`), IO. */
+ * the weight's shape, 1 = kept. Complete or not at all. Errors: EXISTS (without `overwrite`), IO.
+ */
 COPPICE_API coppice_status coppice_prune_save_masks(const coppice_prune_report *report,
                                                     const char *path, bool overwrite,
                                                     coppice_error *error);

@@ -2,9 +2,9 @@
  *
  *     coppice_session *session = NULL;
  *     coppice_session_create(model, NULL, &session, &error);
- *     coppice_tensor in = {.type = COPPICE_TYPE_FLOAT, .rank = 4, .dims = {1, 3, 224, 224}, .data = x};
- *     const coppice_tensor *out = NULL;
- *     coppice_session_run(session, &in, 1, &out, &error);   // out[0].data: borrowed
+ *     coppice_tensor in = {.type = COPPICE_TYPE_FLOAT, .rank = 4, .dims = {1, 3, 224, 224}, .data =
+ * x}; const coppice_tensor *out = NULL; coppice_session_run(session, &in, 1, &out, &error);   //
+ * out[0].data: borrowed
  *
  * A session is a compiled model: graph simplified, a kernel chosen per node, memory planned,
  * weights packed. It compiles for the shapes of the first run, or of coppice_session_prepare; other
@@ -14,8 +14,8 @@
  * Differences from IEEE arithmetic, on every backend: denormals are flushed to zero; a pruned
  * weight is skipped, so inf or NaN activations under it do not reach the output.
  *
- * Threads: one session runs one inference at a time; a second call meanwhile returns BUSY. Different
- * sessions may run at once if they do not share a thread pool. */
+ * Threads: one session runs one inference at a time; a second call meanwhile returns BUSY.
+ * Different sessions may run at once if they do not share a thread pool. */
 #ifndef COPPICE_RUNTIME_H
 #define COPPICE_RUNTIME_H
 
@@ -54,7 +54,8 @@ typedef enum coppice_sparse_use {
 
 typedef enum coppice_tune {
     COPPICE_TUNE_FAST, /* a few runs per candidate */
-    COPPICE_TUNE_NONE, /* fixed choice by rule: the same on every run and machine with the same ISA */
+    COPPICE_TUNE_NONE, /* fixed choice by rule: the same on every run and machine with the same ISA
+                        */
     COPPICE_TUNE_FULL  /* more runs per candidate */
 } coppice_tune;
 
@@ -135,18 +136,19 @@ COPPICE_API coppice_status coppice_session_run(coppice_session *session,
 /* One step of the current plan. Strings are owned by the session and good until it compiles for
  * other shapes. */
 typedef struct coppice_profile_row {
-    const char *node;    /* name of the node, "" for a change of layout */
-    const char *op;      /* "Conv", ...; "Layout" for a change of layout */
-    const char *kernel;  /* "xnn_conv2d_nhwc_f32", "reference", ... */
-    const char *layout;  /* of the output: "nchw", "nhwc", "plain", "channels-first" */
-    uint32_t rank;       /* of the output */
+    const char *node;   /* name of the node, "" for a change of layout */
+    const char *op;     /* "Conv", ...; "Layout" for a change of layout */
+    const char *kernel; /* "xnn_conv2d_nhwc_f32", "reference", ... */
+    const char *layout; /* of the output: "nchw", "nhwc", "plain", "channels-first" */
+    uint32_t rank;      /* of the output */
     int64_t dims[COPPICE_MAX_RANK];
-    double sparsity;     /* of the weight; 0 without one */
-    int64_t macs;        /* multiply-accumulates with kept weights; 0 for other operators */
-    bool sparse;         /* the kernel skips zero weights */
-    double ms;           /* median over the profiled runs */
-    double dense_ms, sparse_ms; /* the best candidate of each kind when the plan was made; < 0: not timed */
-    const char *why;     /* why this kernel: "fastest of 3", "only candidate", "--tune none", ... */
+    double sparsity; /* of the weight; 0 without one */
+    int64_t macs;    /* multiply-accumulates with kept weights; 0 for other operators */
+    bool sparse;     /* the kernel skips zero weights */
+    double ms;       /* median over the profiled runs */
+    double dense_ms,
+        sparse_ms;   /* the best candidate of each kind when the plan was made; < 0: not timed */
+    const char *why; /* why this kernel: "fastest of 3", "only candidate", "--tune none", ... */
 } coppice_profile_row;
 
 /* Runs `runs` times on the given inputs (as coppice_session_run; NULL: the prepared shapes with
@@ -167,8 +169,8 @@ typedef struct coppice_feature {
  * Static storage. Thread-safe. */
 COPPICE_API const coppice_feature *coppice_features(void);
 
-/* The operators the runtime has: one row per operator and opset range. `max_opset` 0: to the newest.
- * NULL op ends the list. Static storage. Thread-safe. */
+/* The operators the runtime has: one row per operator and opset range. `max_opset` 0: to the
+ * newest. NULL op ends the list. Static storage. Thread-safe. */
 typedef struct coppice_operator_info {
     const char *domain, *op;
     int min_opset, max_opset;

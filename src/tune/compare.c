@@ -12,6 +12,9 @@
 #include "data/convert.h"
 #include "tune/timing.h"
 
+/* Pairs of runs after which the median of the latency is steady enough. */
+enum { LATENCY_RUNS = 500 };
+
 /* Samples per run when the caller leaves it open: the threads meet less often than with one sample
  * at a time, which matters on a busy machine, and activations stay small. */
 enum { USUAL_BATCH = 8 };
@@ -278,7 +281,8 @@ static coppice_status measure_latency(work *w, int64_t n, double seconds, compar
     if (!(seconds > 0))
         return COPPICE_OK;
     cop_timed timed[2] = {w->sides[0].timed, w->sides[1].timed};
-    cop_timing_limits limits = {.seconds = seconds, .min_runs = 5, .warmup = 2};
+    cop_timing_limits limits = {
+        .seconds = seconds, .runs = LATENCY_RUNS, .min_runs = 5, .warmup = 2};
     int64_t runs = 0;
     COP_TRY(coppice_dataset_batch(w->dataset, 0, n, w->tensors, NULL, err));
     for (int i = 0; i < 2; i++) {

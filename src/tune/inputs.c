@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "data/convert.h"
+#include "graph/model.h"
 
 /* ---- shapes ---- */
 
@@ -189,23 +190,31 @@ static coppice_status check_names(const coppice_model *model, const coppice_shap
     return COPPICE_OK;
 }
 
+static coppice_status input_shapes(const coppice_model *model, const coppice_shape_options *options,
+                                   coppice_tensor *tensors, coppice_error *err) {
+    batch_rule batch;
+    COP_TRY(check_names(model, options, err));
+    COP_TRY(make_batch_rule(model, options, &batch, err));
+    for (size_t i = 0; i < coppice_model_input_count(model); i++) {
+        coppice_value_info info = coppice_model_input(model, i);
+        COP_TRY(input_shape(&info, options, &batch, &tensors[i], err));
+        if (coppice_tensor_count(&tensors[i]) < 0)
+            return cop_fail(err, COPPICE_INVALID_ARGUMENT,
+                            "the shape of input '%s' is negative or too large", info.name);
+    }
+    return COPPICE_OK;
+}
+
 coppice_status coppice_model_input_shapes(const coppice_model *model,
                                           const coppice_shape_options *options,
                                           coppice_tensor *tensors, coppice_error *error) {
     static const coppice_shape_options defaults;
-    if (!options)
-        options = &defaults;
-    batch_rule batch;
-    COP_TRY(check_names(model, options, error));
-    COP_TRY(make_batch_rule(model, options, &batch, error));
-    for (size_t i = 0; i < coppice_model_input_count(model); i++) {
-        coppice_value_info info = coppice_model_input(model, i);
-        COP_TRY(input_shape(&info, options, &batch, &tensors[i], error));
-        if (coppice_tensor_count(&tensors[i]) < 0)
-            return cop_fail(error, COPPICE_INVALID_ARGUMENT,
-                            "the shape of input '%s' is negative or too large", info.name);
+    coppice_status status = input_shapes(model, options ? options : &defaults, tensors, error);
+    if (status != COPPICE_OK) {
+        cop_error_prefix(error, "%s", cop_model_path(model));
+        cop_error_locate(error, cop_model_path(model), NULL, -1);
     }
-    return COPPICE_OK;
+    return status;
 }
 
 /* ---- data ---- */

@@ -22,3 +22,13 @@ bound_by_permissions() {
         "$@"
     fi
 }
+
+# float_array FILE SHAPE: a .npy of float32 zeros; SHAPE as "1, 3, 8".
+float_array() {
+    local header count=1 size
+    for size in ${2//,/ }; do
+        count=$((count * size))
+    done
+    header="{'descr': '<f4', 'fortran_order': False, 'shape': ($2,), }"
+    { printf '\x93NUMPY\x01\x00\x76\x00%-117s\n' "$header"; head -c $((4 * count)) /dev/zero; } >"$1"
+}

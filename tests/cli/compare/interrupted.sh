@@ -1,0 +1,7 @@
+#!/bin/bash
+# SIGINT in the middle: exit 130, nothing said.
+coppice compare "$DIGITS" "$DIGITS" --images "$MODELS/digits_test_images.npy" --backend reference &
+sleep 0.5
+kill -INT $!
+wait $!
+echo "exit $?"

@@ -1,0 +1,4 @@
+#!/bin/bash
+. "$CLI_LIB"
+refuses coppice info something
+refuses coppice info --operator

@@ -1,0 +1,3 @@
+#!/bin/bash
+. "$CLI_LIB"
+refuses coppice run "$DIGITS"
