@@ -124,6 +124,10 @@ static coppice_status check_counts(const inference *inf, const cop_op *op, const
     return COPPICE_OK;
 }
 
+static bool has_data(const coppice_tensor *t) {
+    return t->data || coppice_tensor_count(t) == 0;
+}
+
 /* Points inf->in at the operands. Fails when one is unknown or a needed one is left out. */
 static coppice_status gather_operands(inference *inf, const cop_op *op, const cop_node *node) {
     for (int i = 0; i < node->input_count; i++) {
@@ -136,6 +140,12 @@ static coppice_status gather_operands(inference *inf, const cop_op *op, const co
         if (!inf->shapes->known[value])
             return cop_fail(inf->err, COPPICE_UNSUPPORTED, "the shape of input '%s' is not known",
                             inf->graph->values[value].name);
+        const cop_constant *constant = inf->graph->values[value].constant;
+        if (constant && !has_data(&constant->tensor) && !(op->flags & COP_OP_SHAPE_ONLY))
+            return cop_fail(inf->err, COPPICE_UNSUPPORTED,
+                            "the elements of constant '%s' (%s) cannot be read",
+                            inf->graph->values[value].name,
+                            coppice_type_name(constant->tensor.type));
         if (inf->in[i]->t.rank > COPPICE_MAX_RANK)
             return cop_fail(inf->err, COPPICE_LIMIT,
                             "input '%s' has %u dimensions; at most %d are supported",
@@ -146,10 +156,6 @@ static coppice_status gather_operands(inference *inf, const cop_op *op, const co
         return cop_fail(inf->err, COPPICE_UNSUPPORTED, "type %s of input '%s' is not supported",
                         coppice_type_name(type), inf->graph->values[node->inputs[0]].name);
     return COPPICE_OK;
-}
-
-static bool has_data(const coppice_tensor *t) {
-    return t->data || coppice_tensor_count(t) == 0;
 }
 
 static bool can_fold(const cop_op *op, const cop_call *call) {

@@ -125,7 +125,7 @@ coppice_status cop_range_run(const cop_call *call) {
 
 /* ---- Pad ---- */
 
-typedef enum pad_mode { PAD_CONSTANT, PAD_REFLECT, PAD_EDGE } pad_mode;
+typedef enum pad_mode { PAD_CONSTANT, PAD_REFLECT, PAD_EDGE, PAD_WRAP, PAD_MODES } pad_mode;
 
 typedef struct pad_plan {
     pad_mode mode;
@@ -133,16 +133,16 @@ typedef struct pad_plan {
 } pad_plan;
 
 coppice_status cop_pad_parse(const cop_call *call, void *params) {
-    static const char *const names[] = {"constant", "reflect", "edge"};
+    static const char *const names[] = {"constant", "reflect", "edge", "wrap"};
     cop_ints_params *p = params;
     const char *mode;
     COP_TRY(cop_node_string(call->node, "mode", "constant", &mode, call->err));
-    for (p->axis = 0; p->axis < 3; p->axis++) {
+    for (p->axis = 0; p->axis < PAD_MODES; p->axis++) {
         if (!strcmp(mode, names[p->axis]))
             return COPPICE_OK;
     }
     return cop_fail(call->err, COPPICE_UNSUPPORTED,
-                    "mode '%s'; constant, reflect and edge are supported", mode);
+                    "mode '%s'; constant, reflect, edge and wrap are supported", mode);
 }
 
 /* The 2 * rank numbers: attribute `pads` (`paddings` of opset 1) before opset 11, input 1 since,
@@ -187,7 +187,7 @@ coppice_status cop_pad_infer(cop_call *call) {
                     dims[d] >= 0;
         if (plan.mode == PAD_REFLECT)
             fits = fits && begin < dim && end < dim;
-        if (plan.mode == PAD_EDGE)
+        if (plan.mode == PAD_EDGE || plan.mode == PAD_WRAP)
             fits = fits && (dim > 0 || dims[d] == 0);
         if (!fits || begin < -dim || end < -dim)
             return cop_fail(call->err, COPPICE_BAD_MODEL,
@@ -202,16 +202,15 @@ coppice_status cop_pad_infer(cop_call *call) {
     return COPPICE_OK;
 }
 
-/* Where position `at` of the padded tensor comes from; -1: from nowhere. */
+/* Where position `at` of the padded tensor comes from, for the modes that repeat elements. */
 static int64_t pad_source(pad_mode mode, int64_t at, int64_t dim) {
     if (at >= 0 && at < dim)
         return at;
-    if (mode == PAD_CONSTANT)
-        return -1;
     if (mode == PAD_EDGE)
         return at < 0 ? 0 : dim - 1;
-    at = at < 0 ? -at : 2 * (dim - 1) - at;
-    return at < 0 ? 0 : at >= dim ? dim - 1 : at; /* twice outside only where both ends are cut */
+    if (mode == PAD_WRAP)
+        return (at % dim + dim) % dim;
+    return at < 0 ? -at : 2 * (dim - 1) - at; /* infer saw to it that this is inside */
 }
 
 /* The part that lies inside the input in one strided copy. */

@@ -39,9 +39,6 @@ static coppice_status infer_pool(cop_call *call) {
 }
 
 coppice_status cop_maxpool_infer(cop_call *call) {
-    const cop_pool_params *p = call->params;
-    if (p->column_major && call->node->output_count > 1)
-        return cop_fail(call->err, COPPICE_UNSUPPORTED, "storage_order 1 is not supported");
     return infer_pool(call);
 }
 
@@ -63,7 +60,7 @@ unsigned cop_pool_layouts(const cop_call *call) {
 typedef struct pool_job {
     int64_t in[3], out[3], kernel[3], stride[3], dilation[3], begin[3], end[3];
     size_t channels; /* innermost ones: 1 when plain */
-    bool average, include_pad;
+    bool average, include_pad, column_major;
     const void *x;
     void *y;
     int64_t *indices; /* NULL: not wanted */
@@ -77,6 +74,7 @@ static pool_job make_job(const cop_call *call, const cop_window *w, bool average
     pool_job job = {.channels = last ? (size_t)x->dims[1] : 1,
                     .average = average,
                     .include_pad = p->count_include_pad,
+                    .column_major = p->column_major,
                     .x = x->data,
                     .y = cop_out(call, 0)->data,
                     .indices = indices && !average ? indices->data : NULL,
@@ -214,6 +212,13 @@ static int64_t largest_place(const pool_job *j, coppice_type type, int64_t plane
     return best;
 }
 
+/* A place counted with the first spatial dim running fastest, as storage_order 1 has it. */
+static int64_t turned(const pool_job *j, int64_t place) {
+    int64_t plane = j->in[0] * j->in[1] * j->in[2], at = place % plane;
+    int64_t z = at / (j->in[1] * j->in[2]), y = at / j->in[2] % j->in[1], x = at % j->in[2];
+    return place - at + (x * j->in[1] + y) * j->in[0] + z;
+}
+
 static coppice_status run_any_maxpool(const cop_call *call, const pool_job *j) {
     coppice_type type = cop_in(call, 0)->type;
     size_t bytes = cop_type_bytes(type);
@@ -228,7 +233,7 @@ static coppice_status run_any_maxpool(const cop_call *call, const pool_job *j) {
             return cop_fail(call->err, COPPICE_BAD_MODEL, "a window lies in the padding alone");
         memcpy((char *)j->y + (size_t)i * bytes, (const char *)j->x + (size_t)best * bytes, bytes);
         if (j->indices)
-            j->indices[i] = best;
+            j->indices[i] = j->column_major ? turned(j, best) : best;
     }
     return COPPICE_OK;
 }

@@ -188,13 +188,20 @@ static void reduce_float(const reduction *r, const float *in, float *out) {
     *out = r->kind == REDUCE_MAX ? top : (float)sum;
 }
 
+/* What the maximum of no elements is. */
+static int64_t smallest_of(coppice_type type) {
+    bool has_sign =
+        type == COPPICE_TYPE_INT8 || type == COPPICE_TYPE_INT32 || type == COPPICE_TYPE_INT64;
+    return has_sign ? INT64_MIN >> (64 - coppice_type_bits(type)) : 0;
+}
+
 /* Any other type, element by element. Sums of integers wrap around. */
 static void reduce_any(const reduction *r, int64_t from, coppice_tensor *out, int64_t to) {
     const coppice_tensor in = {.type = r->type, .data = (void *)r->in};
     bool real = r->type == COPPICE_TYPE_DOUBLE;
     double sum = 0, top = -INFINITY;
     uint64_t whole = 0;
-    int64_t largest = INT64_MIN;
+    int64_t largest = smallest_of(r->type);
     for (size_t i = 0; i < r->count; i++) {
         int64_t at = from + place(r->rank, r->dims, r->stride, i);
         double v = real ? ((const double *)r->in)[at] : 0;
@@ -254,8 +261,8 @@ static coppice_status run_reduction(const cop_call *call, int kind) {
         }
     }
     int64_t outputs = coppice_tensor_count(cop_out(call, 0));
-    if (outputs > 0 && r.count == 0 && kind != REDUCE_SUM)
-        return cop_fail(call->err, COPPICE_BAD_MODEL, "no elements to reduce in %s",
+    if (outputs > 0 && r.count == 0 && kind == REDUCE_MEAN)
+        return cop_fail(call->err, COPPICE_BAD_MODEL, "no elements to average in %s",
                         cop_shape_text(in).s);
     cop_parallel_for(call->pool, (size_t)outputs, cop_grain(r.count), reduce_range, &r);
     return COPPICE_OK;

@@ -16,7 +16,7 @@
 #define WHOLE_BYTES (NUMBERS | HALVES | COP_TYPE_BIT(BOOL)) /* types that can be moved about */
 #define REDUCIBLE                                                                                  \
     (FLOATS | COP_TYPE_BIT(INT32) | COP_TYPE_BIT(INT64) | COP_TYPE_BIT(UINT32) |                   \
-     COP_TYPE_BIT(UINT64) | COP_TYPE_BIT(INT8) | COP_TYPE_BIT(UINT8))
+     COP_TYPE_BIT(UINT64) | COP_TYPE_BIT(INT8) | COP_TYPE_BIT(UINT8) | COP_TYPE_BIT(BOOL))
 
 /* Who fills the pieces of a row: attributes, shapes, kernel. */
 #define PARSE(name, params) .params_size = sizeof(params), .parse = cop_##name##_parse

@@ -1,0 +1,176 @@
+/* Tests of shape inference and constant folding over whole graphs. */
+#include "small_graph.h"
+#include "unit.h"
+
+START_TEST(shape_of_an_input_is_folded_with_free_dims_one) {
+    small_begin(13);
+    int x = small_input("x", COPPICE_TYPE_FLOAT, DIMS(-1, 3, 8, 8));
+    int shape = small_node("Shape", 1, x);
+    int batch = small_node("Gather", 2, shape, small_ints("zero", LIST(0)));
+    int all = small_node("Concat", 2, batch, small_ints("rest", LIST(-1)));
+    small_attr("axis", 0);
+    int y = small_node("Reshape", 2, x, all);
+    ck_assert_int_eq(small_infer(), COPPICE_OK);
+    ck_assert_ptr_nonnull(small_it.shapes.values[all].t.data);
+    ck_assert_ptr_null(small_it.shapes.values[y].t.data);
+    small_has_shape(y, DIMS(1, 192));
+    small_end();
+}
+END_TEST
+
+START_TEST(given_inputs_must_fit_the_declared_ones) {
+    static const char symbol[] = "N";
+    small_begin(13);
+    int x = small_input("x", COPPICE_TYPE_FLOAT, DIMS(-1, 3, 224, 224));
+    small_graph->values[x].dims[0].symbol = symbol;
+    small_node("Relu", 1, x);
+    ck_assert_int_eq(cop_graph_connect(small_graph, NULL), COPPICE_OK);
+    coppice_tensor in = {.type = COPPICE_TYPE_FLOAT, .rank = 4, .dims = {1, 3, 225, 225}};
+    cop_infer_options options = {.inputs = &in, .input_count = 1};
+    ck_assert_int_eq(cop_infer(small_graph, &options, &small_it.shapes, &small_error),
+                     COPPICE_INVALID_ARGUMENT);
+    ck_assert_str_eq(small_error.message,
+                     "input 'x' has shape [1,3,225,225], the model wants [N,3,224,224]");
+    in.dims[2] = in.dims[3] = 224;
+    in.type = COPPICE_TYPE_INT8;
+    cop_shapes_free(&small_it.shapes);
+    ck_assert_int_eq(cop_infer(small_graph, &options, &small_it.shapes, &small_error),
+                     COPPICE_INVALID_ARGUMENT);
+    ck_assert_str_eq(small_error.message, "input 'x' has type int8, the model wants float32");
+    options.input_count = 2;
+    cop_shapes_free(&small_it.shapes);
+    ck_assert_int_eq(cop_infer(small_graph, &options, &small_it.shapes, &small_error),
+                     COPPICE_INVALID_ARGUMENT);
+    small_end();
+}
+END_TEST
+
+START_TEST(huge_constants_are_refused_before_they_are_made) {
+    small_begin(13);
+    small_node("ConstantOfShape", 1, small_ints("s", LIST(1 << 20, 1 << 20)));
+    small_refused(COPPICE_LIMIT, "ahead of time");
+    small_begin(13);
+    small_node("ConstantOfShape", 1, small_ints("s", LIST(INT64_MAX, INT64_MAX)));
+    small_refused(COPPICE_LIMIT, "too many elements");
+    small_begin(13);
+    int one = small_weights("w", DIMS(1));
+    small_node("Expand", 2, one, small_ints("s", LIST(1 << 15, 1 << 15)));
+    small_refused(COPPICE_LIMIT, "ahead of time");
+}
+END_TEST
+
+START_TEST(many_constants_together_have_one_limit) {
+    small_begin(13);
+    int s = small_ints("s", LIST(20, 1 << 20));
+    for (int i = 0; i < 4; i++)
+        small_node("ConstantOfShape", 1, s);
+    small_refused(COPPICE_LIMIT, "ahead of time");
+}
+END_TEST
+
+START_TEST(unknown_operator_is_named) {
+    small_begin(13);
+    small_node("Frobnicate", 1, small_input("x", COPPICE_TYPE_FLOAT, DIMS(1)));
+    small_refused(COPPICE_UNSUPPORTED, "operator Frobnicate of domain ai.onnx, opset 13");
+    small_begin(7);
+    small_node("Where", 3, small_input("c", COPPICE_TYPE_BOOL, DIMS(1)),
+               small_input("a", COPPICE_TYPE_FLOAT, DIMS(1)),
+               small_input("b", COPPICE_TYPE_FLOAT, DIMS(1)));
+    small_refused(COPPICE_UNSUPPORTED, "from opset 9 on, the model imports 7");
+}
+END_TEST
+
+START_TEST(shape_that_depends_on_data_is_refused) {
+    small_begin(13);
+    int x = small_input("x", COPPICE_TYPE_FLOAT, DIMS(2, 3));
+    int s = small_input("s", COPPICE_TYPE_INT64, DIMS(2));
+    small_node("Reshape", 2, x, s);
+    small_refused(COPPICE_UNSUPPORTED, "input 1 ('s') depends on data");
+}
+END_TEST
+
+START_TEST(best_effort_goes_on_behind_an_unknown_operator) {
+    small_begin(13);
+    int x = small_input("x", COPPICE_TYPE_FLOAT, DIMS(2, 3));
+    int odd = small_node("Frobnicate", 1, x), lost = small_node("Frobnicate", 1, x);
+    small_graph->values[odd].type = COPPICE_TYPE_FLOAT;
+    small_graph->values[odd].rank = 2;
+    small_graph->values[odd].dims = small_graph->values[x].dims;
+    int y = small_node("Relu", 1, odd), z = small_node("Relu", 1, lost);
+    ck_assert_int_eq(cop_graph_connect(small_graph, NULL), COPPICE_OK);
+    cop_infer_options options = {.best_effort = true};
+    ck_assert_int_eq(cop_infer(small_graph, &options, &small_it.shapes, NULL), COPPICE_OK);
+    small_has_shape(y, DIMS(2, 3));
+    ck_assert(!small_it.shapes.known[z]);
+    small_end();
+}
+END_TEST
+
+START_TEST(constants_that_are_not_aligned_are_folded) {
+    small_begin(13);
+    int w = small_weights("w", DIMS(4));
+    cop_constant *constant = small_graph->values[w].constant;
+    char *moved = cop_arena_alloc(&small_arena, 64);
+    memcpy(moved + 1, constant->tensor.data, 16);
+    constant->tensor.data = moved + 1;
+    constant->aligned = false;
+    int y = small_node("Neg", 1, w);
+    ck_assert_int_eq(small_infer(), COPPICE_OK);
+    const float *got = small_it.shapes.values[y].t.data;
+    for (int i = 0; i < 4; i++) {
+        float was;
+        memcpy(&was, moved + 1 + 4 * i, 4);
+        ck_assert_float_eq(got[i], -was);
+    }
+    small_end();
+}
+END_TEST
+
+START_TEST(multiply_accumulates_are_counted) {
+    small_begin(13);
+    int x = small_input("x", COPPICE_TYPE_FLOAT, DIMS(2, 4, 8, 8));
+    small_node("Conv", 2, x, small_weights("w", DIMS(6, 2, 3, 3)));
+    small_attr("group", 2);
+    int flat = small_node("Flatten", 1, x);
+    small_node("Gemm", 2, flat, small_weights("g", DIMS(10, 256)));
+    small_attr("transB", 1);
+    small_node("MatMul", 2, flat, small_weights("m", DIMS(256, 5)));
+    ck_assert_int_eq(small_infer(), COPPICE_OK);
+    ck_assert_int_eq(cop_node_macs(small_graph, 0, &small_it.shapes), 2 * 6 * 36 * 18);
+    ck_assert_int_eq(cop_node_macs(small_graph, 1, &small_it.shapes), -1);
+    ck_assert_int_eq(cop_node_macs(small_graph, 2, &small_it.shapes), 2 * 10 * 256);
+    ck_assert_int_eq(cop_node_macs(small_graph, 3, &small_it.shapes), 2 * 5 * 256);
+    small_end();
+}
+END_TEST
+
+START_TEST(wrong_number_of_inputs_is_refused) {
+    small_begin(13);
+    int x = small_input("x", COPPICE_TYPE_FLOAT, DIMS(2));
+    small_node("Relu", 2, x, x);
+    small_refused(COPPICE_BAD_MODEL, "2 inputs");
+    small_begin(13);
+    x = small_input("x", COPPICE_TYPE_FLOAT, DIMS(2));
+    small_node("Add", 2, x, -1);
+    small_refused(COPPICE_BAD_MODEL, "input 1 is missing");
+    small_begin(13);
+    x = small_input("x", COPPICE_TYPE_STRING, DIMS(2));
+    small_node("Relu", 1, x);
+    small_refused(COPPICE_UNSUPPORTED, "type string of input 'x'");
+}
+END_TEST
+
+int main(void) {
+    TCase *tests = tcase_create("infer");
+    tcase_add_test(tests, shape_of_an_input_is_folded_with_free_dims_one);
+    tcase_add_test(tests, given_inputs_must_fit_the_declared_ones);
+    tcase_add_test(tests, huge_constants_are_refused_before_they_are_made);
+    tcase_add_test(tests, many_constants_together_have_one_limit);
+    tcase_add_test(tests, unknown_operator_is_named);
+    tcase_add_test(tests, shape_that_depends_on_data_is_refused);
+    tcase_add_test(tests, best_effort_goes_on_behind_an_unknown_operator);
+    tcase_add_test(tests, constants_that_are_not_aligned_are_folded);
+    tcase_add_test(tests, multiply_accumulates_are_counted);
+    tcase_add_test(tests, wrong_number_of_inputs_is_refused);
+    return unit_run("infer", tests);
+}
