@@ -230,6 +230,26 @@ START_TEST(uses_inside_sub_graphs_count) {
 }
 END_TEST
 
+START_TEST(uses_inside_sub_graphs_of_sub_graphs_count) {
+    net outer, inner, innermost;
+    cop_graph *graph = with_branch(&outer, &inner);
+    int a = cop_graph_find(graph, "a_out");
+    net_open(&innermost, &inner, "innermost");
+    innermost.last = cop_graph_value(innermost.graph, "a_out");
+    add_node(&innermost, "Relu", "deep", -1);
+    cop_node *node = cop_graph_add_node(inner.graph, "If", 1, 1, 1);
+    node->inputs[0] = inner.last;
+    node->outputs[0] = cop_graph_value(inner.graph, "nested");
+    node->attrs[0] =
+        (cop_attr){.name = "then_branch", .kind = COP_ATTR_GRAPH, .graph = innermost.graph};
+    ck_assert_msg(cop_graph_connect(graph, &err) == COPPICE_OK, "%s", err.message);
+    ck_assert_int_eq(cop_graph_use_count(graph, a), 2);
+    ck_assert(cop_graph_replace_value(graph, a, cop_graph_find(graph, "x")));
+    ck_assert_int_eq(cop_graph_use_count(graph, a), 0);
+    net_close(&outer);
+}
+END_TEST
+
 START_TEST(copies_of_sub_graphs_hang_at_the_copy) {
     net outer, inner;
     cop_graph *graph = with_branch(&outer, &inner);
@@ -297,6 +317,7 @@ int main(void) {
     tcase_add_test(tests, a_copy_may_be_changed_without_touching_the_original);
     tcase_add_test(tests, added_constants_get_names_of_their_own);
     tcase_add_test(tests, uses_inside_sub_graphs_count);
+    tcase_add_test(tests, uses_inside_sub_graphs_of_sub_graphs_count);
     tcase_add_test(tests, copies_of_sub_graphs_hang_at_the_copy);
     tcase_add_test(tests, constants_are_found_behind_identities_and_in_outer_graphs);
     tcase_add_test(tests, errors_name_the_node);

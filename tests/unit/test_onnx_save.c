@@ -195,6 +195,12 @@ START_TEST(edits_of_typed_fields_are_saved) {
     set("f", 0, 0);
     wire_constant(model, "w")->dirty = wire_constant(model, "b")->dirty = true;
     save(other, NULL);
+    cop_mapping saved;
+    ck_assert_int_eq(cop_mapping_open(other, &saved, NULL), COPPICE_OK);
+    static const char minus_six[] = "\xfa\xff\xff\xff\xff\xff\xff\xff\xff\x01";
+    ck_assert_msg(memmem(saved.data, saved.bytes, minus_six, 10) != NULL,
+                  "negative elements are negative numbers in int32_data");
+    cop_mapping_close(&saved);
     load(other);
     ck_assert_mem_eq(wire_constant(model, "w")->tensor.data, ((uint16_t[]){0x3c00, 0, 0xc200}), 6);
     ck_assert_mem_eq(wire_constant(model, "b")->tensor.data, ((int8_t[]){0, -6}), 2);
