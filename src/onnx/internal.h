@@ -63,10 +63,10 @@ coppice_status cop_model_add_note(coppice_model *model, coppice_error *err, cons
 /* Builds model->graph from model->proto. */
 coppice_status cop_model_build(coppice_model *model, coppice_error *err);
 
-/* Calls `visitor` for every TensorProto of the message; stops at the first failure. */
-typedef coppice_status (*cop_tensor_visitor)(Onnx__TensorProto *tensor, void *context);
-coppice_status cop_visit_tensors(Onnx__ModelProto *model, cop_tensor_visitor visitor,
-                                 void *context);
+/* Calls `visitor` for the model and every message inside it; stops at the first failure. */
+typedef coppice_status (*cop_message_visitor)(ProtobufCMessage *message, void *context);
+coppice_status cop_visit_messages(Onnx__ModelProto *model, cop_message_visitor visitor,
+                                  void *context);
 
 /* ---- tensors ---- */
 

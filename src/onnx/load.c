@@ -17,7 +17,7 @@ static void arena_free(void *arena, void *pointer) {
     (void)pointer;
 }
 
-/* Where the unpacked message gets the weights from, and what to remember of its tensors. */
+/* Where the unpacked message gets its weights from, and what to remember of its tensors. */
 typedef struct attachment {
     coppice_model *model;
     unsigned char *data; /* the file */
@@ -25,8 +25,7 @@ typedef struct attachment {
 } attachment;
 
 /* Lets raw_data point into the file again, and lists tensors with external data. */
-static coppice_status attach(Onnx__TensorProto *tensor, void *context) {
-    attachment *a = context;
+static coppice_status attach_tensor(Onnx__TensorProto *tensor, attachment *a) {
     coppice_model *model = a->model;
     if (tensor->has_raw_data && tensor->raw_data.len == COP_SCAN_SPAN_BYTES) {
         cop_span span;
@@ -43,6 +42,23 @@ static coppice_status attach(Onnx__TensorProto *tensor, void *context) {
     return COPPICE_OK;
 }
 
+static coppice_status attach(ProtobufCMessage *message, void *context) {
+    attachment *a = context;
+    for (unsigned i = 0; i < message->n_unknown_fields; i++) {
+        ProtobufCMessageUnknownField *field = &message->unknown_fields[i];
+        if (field->tag < COP_SCAN_OPAQUE_FIELD)
+            continue;
+        cop_span span;
+        memcpy(&span, field->data + 1, sizeof span); /* behind the length */
+        field->tag -= COP_SCAN_OPAQUE_FIELD;
+        field->data = a->data + span.offset;
+        field->len = span.bytes;
+    }
+    if (message->descriptor == &onnx__tensor_proto__descriptor)
+        return attach_tensor((Onnx__TensorProto *)message, a);
+    return COPPICE_OK;
+}
+
 static coppice_status unpack(coppice_model *model, unsigned char *data, coppice_error *err) {
     ProtobufCAllocator allocator = {arena_alloc, arena_free, &model->arena};
     cop_compact compact = {0};
@@ -56,7 +72,7 @@ static coppice_status unpack(coppice_model *model, unsigned char *data, coppice_
     if (status != COPPICE_OK)
         return status;
     attachment a = {model, data, err};
-    COP_TRY(cop_visit_tensors(model->proto, attach, &a));
+    COP_TRY(cop_visit_messages(model->proto, attach, &a));
     return cop_model_build(model, err);
 }
 

@@ -227,7 +227,7 @@ static coppice_status leave(scanner *s) {
 
 static coppice_status scan_text(scanner *s, const ProtobufCFieldDescriptor *field, size_t end) {
     size_t bytes = end - s->at;
-    bool text = field && field->type == PROTOBUF_C_TYPE_STRING;
+    bool text = field->type == PROTOBUF_C_TYPE_STRING;
     /* protobuf-c would drop what follows. */
     const unsigned char *nul = text && bytes ? memchr(s->data + s->at, '\0', bytes) : NULL;
     if (nul)
@@ -246,8 +246,31 @@ static coppice_status scan_raw_data(scanner *s, size_t length_start, size_t end)
     return append(s, &span, sizeof span);
 }
 
+/* Metadata of nodes and values are stack traces, often half the file. That of the model stays: it
+ * is short, and unknown fields are packed behind all others. */
+static bool is_opaque(const frame *f, const ProtobufCFieldDescriptor *field) {
+    return !field || (f->type != &onnx__model_proto__descriptor &&
+                      strcmp(field->name, "metadata_props") == 0);
+}
+
+/* Leaves the content of a field where it is in the file. */
+static coppice_status scan_opaque(scanner *s, unsigned number, size_t start, size_t length_start,
+                                  size_t end) {
+    cop_span span = {.offset = length_start, .bytes = end - length_start};
+    uint32_t tag = (COP_SCAN_OPAQUE_FIELD + number) << 3 | WIRE_LENGTH;
+    unsigned char head[6], *at = head;
+    for (; tag > 0x7f; tag >>= 7)
+        *at++ = (unsigned char)(tag | 0x80);
+    *at++ = (unsigned char)tag;
+    *at++ = sizeof span;
+    s->at = end;
+    COP_TRY(copy_until(s, start, end));
+    COP_TRY(append(s, head, (size_t)(at - head)));
+    return append(s, &span, sizeof span);
+}
+
 static coppice_status scan_length(scanner *s, const ProtobufCFieldDescriptor *field,
-                                  unsigned number) {
+                                  unsigned number, size_t start) {
     frame *f = &s->frames[s->depth];
     size_t length_start = s->at;
     uint64_t length;
@@ -256,7 +279,9 @@ static coppice_status scan_length(scanner *s, const ProtobufCFieldDescriptor *fi
     if (length > f->end - s->at)
         return cut_off(s, field, number, s->at, length);
     size_t end = s->at + (size_t)length;
-    if (!field || field->type == PROTOBUF_C_TYPE_STRING)
+    if (is_opaque(f, field))
+        return scan_opaque(s, number, start, length_start, end);
+    if (field->type == PROTOBUF_C_TYPE_STRING)
         return scan_text(s, field, end);
     if (field->type == PROTOBUF_C_TYPE_MESSAGE)
         return enter(s, field, length_start, end);
@@ -302,7 +327,8 @@ static coppice_status scan_field(scanner *s) {
     frame *f = &s->frames[s->depth];
     size_t start = s->at;
     uint64_t tag;
-    if (!read_varint(s->data, &s->at, f->end, 5, &tag) || tag > UINT32_MAX || tag >> 3 == 0)
+    if (!read_varint(s->data, &s->at, f->end, 5, &tag) || tag >> 3 == 0 ||
+        tag >> 3 >= COP_SCAN_OPAQUE_FIELD)
         return malformed(s, start, "no field begins here");
     unsigned number = (unsigned)(tag >> 3), wire = (unsigned)(tag & 7);
     const ProtobufCFieldDescriptor *field =
@@ -313,7 +339,7 @@ static coppice_status scan_field(scanner *s) {
         s->has_ir_version = s->has_ir_version || strcmp(field->name, "ir_version") == 0;
         s->has_graph = s->has_graph || strcmp(field->name, "graph") == 0;
     }
-    return wire == WIRE_LENGTH ? scan_length(s, field, number)
+    return wire == WIRE_LENGTH ? scan_length(s, field, number, start)
                                : scan_number(s, field, number, wire);
 }
 

@@ -18,6 +18,10 @@ typedef struct cop_span {
  * stand there as they are, so each raw_data of exactly this length is a span. */
 #define COP_SCAN_SPAN_BYTES sizeof(cop_span)
 
+/* Fields that nothing here reads (unknown ones, metadata_props) stand in the copy as unknown fields
+ * of their number plus this; their data are a length byte and a cop_span of length and content. */
+#define COP_SCAN_OPAQUE_FIELD (1u << 28)
+
 /* The message without its weights. Zero-initialise; free with cop_compact_free. */
 typedef struct cop_compact {
     unsigned char *data; /* malloc'd */

@@ -1,4 +1,4 @@
-/* Finding every TensorProto of a message, wherever it hangs. */
+/* Walking over every message inside a model. */
 #include "onnx/internal.h"
 #include "onnx/scan.h"
 
@@ -6,12 +6,12 @@ static const void *at(const ProtobufCMessage *message, unsigned offset) {
     return (const char *)message + offset;
 }
 
-static coppice_status visit(ProtobufCMessage *message, int depth, cop_tensor_visitor visitor,
+static coppice_status visit(ProtobufCMessage *message, int depth, cop_message_visitor visitor,
                             void *context);
 
 static coppice_status visit_field(const ProtobufCMessage *message,
                                   const ProtobufCFieldDescriptor *field, int depth,
-                                  cop_tensor_visitor visitor, void *context) {
+                                  cop_message_visitor visitor, void *context) {
     if (field->label == PROTOBUF_C_LABEL_REPEATED) {
         size_t count = *(const size_t *)at(message, field->quantifier_offset);
         ProtobufCMessage *const *items =
@@ -26,12 +26,11 @@ static coppice_status visit_field(const ProtobufCMessage *message,
     return visit(*(ProtobufCMessage *const *)at(message, field->offset), depth, visitor, context);
 }
 
-static coppice_status visit(ProtobufCMessage *message, int depth, cop_tensor_visitor visitor,
+static coppice_status visit(ProtobufCMessage *message, int depth, cop_message_visitor visitor,
                             void *context) {
     if (!message || depth > COP_SCAN_MAX_NESTING)
         return COPPICE_OK; /* the scan lets nothing deeper through */
-    if (message->descriptor == &onnx__tensor_proto__descriptor)
-        COP_TRY(visitor((Onnx__TensorProto *)message, context));
+    COP_TRY(visitor(message, context));
     for (unsigned i = 0; i < message->descriptor->n_fields; i++) {
         const ProtobufCFieldDescriptor *field = &message->descriptor->fields[i];
         if (field->type == PROTOBUF_C_TYPE_MESSAGE)
@@ -40,7 +39,7 @@ static coppice_status visit(ProtobufCMessage *message, int depth, cop_tensor_vis
     return COPPICE_OK;
 }
 
-coppice_status cop_visit_tensors(Onnx__ModelProto *model, cop_tensor_visitor visitor,
-                                 void *context) {
+coppice_status cop_visit_messages(Onnx__ModelProto *model, cop_message_visitor visitor,
+                                  void *context) {
     return visit(&model->base, 0, visitor, context);
 }

@@ -128,6 +128,8 @@ START_TEST(malformed_fields_are_refused) {
     wire_refuse(with_graph_bytes("\x0f", 1), COPPICE_BAD_MODEL, "no known wire type");
     wire_refuse(with_graph_bytes("\x00\x00", 2), COPPICE_BAD_MODEL, "no field begins here");
     wire_refuse(with_graph_bytes(endless, 12), COPPICE_BAD_MODEL, "no field begins here");
+    wire_refuse(with_graph_bytes("\x80\x80\x80\x80\x08\x01", 6), COPPICE_BAD_MODEL,
+                "no field begins here"); /* a field number of 2^28 */
     wire_refuse(with_graph_bytes("\x10\x01", 2), COPPICE_BAD_MODEL, "wrong wire type"); /* name */
     wire_refuse(with_graph_bytes("\x12\xff\xff\xff\xff\xff\x0f", 7), COPPICE_BAD_MODEL,
                 "a length that does not end");
@@ -178,9 +180,18 @@ START_TEST(bytes_that_unpack_to_too_much_memory_are_refused) {
 }
 END_TEST
 
-START_TEST(the_compact_copy_leaves_weights_out) {
+START_TEST(the_compact_copy_leaves_weights_and_metadata_out) {
     unsigned char *weights = calloc(1, 100000);
-    wire model = wire_model_with(wire_raw_tensor("w", COPPICE_TYPE_UINT8, 100000, weights, 100000));
+    char trace[20001];
+    memset(trace, 't', sizeof trace);
+    trace[20000] = '\0';
+    wire node = wire_node("n", "Relu", "x", NULL, "r"), g = wire_graph();
+    wire_entry(&node, 9, "stack_trace", trace);
+    wire_text(&node, 77, trace);
+    wire_message(&g, GRAPH_NODE, node);
+    wire_message(&g, GRAPH_INITIALIZER,
+                 wire_raw_tensor("w", COPPICE_TYPE_UINT8, 100000, weights, 100000));
+    wire model = wire_model(g);
     cop_compact compact = {0};
     coppice_error err;
     ck_assert_int_eq(cop_scan_model(model.data, model.bytes, &compact, &err), COPPICE_OK);
@@ -238,7 +249,7 @@ int main(void) {
     tcase_add_test(tests, malformed_packed_numbers_are_refused);
     tcase_add_test(tests, a_graph_that_occurs_twice_is_refused);
     tcase_add_test(tests, bytes_that_unpack_to_too_much_memory_are_refused);
-    tcase_add_test(tests, the_compact_copy_leaves_weights_out);
+    tcase_add_test(tests, the_compact_copy_leaves_weights_and_metadata_out);
     tcase_add_test(tests, random_damage_never_does_more_than_fail);
     return unit_run("onnx scan", tests);
 }
