@@ -2,6 +2,8 @@
  * kept. */
 #include <check.h>
 #include <math.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -161,6 +163,35 @@ START_TEST(interrupted_run_says_so_and_the_session_works_afterwards) {
 }
 END_TEST
 
+static atomic_int refused;
+
+/* Runs until a call was refused on either thread, 500 times at most. */
+static void *run_until_busy(void *session) {
+    coppice_tensor in = input_of(1);
+    for (int i = 0; i < 500 && !atomic_load(&refused); i++) {
+        const coppice_tensor *out;
+        coppice_status status = coppice_session_run(session, &in, 1, &out, NULL);
+        ck_assert(status == COPPICE_OK || status == COPPICE_BUSY);
+        atomic_fetch_add(&refused, status == COPPICE_BUSY);
+    }
+    return NULL;
+}
+
+START_TEST(second_call_at_the_same_time_is_told_that_the_session_is_busy) {
+    coppice_session *session = make(COPPICE_BACKEND_REFERENCE, COPPICE_SPARSE_AUTO, 1);
+    float before[CLASSES], after[CLASSES];
+    run(session, 1, before);
+    pthread_t other;
+    ck_assert_int_eq(pthread_create(&other, NULL, run_until_busy, session), 0);
+    run_until_busy(session);
+    pthread_join(other, NULL);
+    ck_assert_int_ge(refused, 1);
+    run(session, 1, after);
+    ck_assert_mem_eq(before, after, sizeof before);
+    coppice_session_free(session);
+}
+END_TEST
+
 /* Under one backend with sparse kernels everywhere no layout changes between convolutions. */
 START_TEST(chain_of_sparse_convolutions_needs_no_change_of_layout) {
     prune(0.9);
@@ -190,6 +221,7 @@ int main(void) {
     tcase_add_test(tests, batches_of_any_size_give_the_results_of_single_images);
     tcase_add_test(tests, inputs_that_do_not_fit_are_refused_with_what_is_wanted);
     tcase_add_test(tests, interrupted_run_says_so_and_the_session_works_afterwards);
+    tcase_add_test(tests, second_call_at_the_same_time_is_told_that_the_session_is_busy);
     tcase_add_test(tests, chain_of_sparse_convolutions_needs_no_change_of_layout);
     return unit_run("session", tests);
 }
