@@ -22,11 +22,22 @@ typedef struct inference {
     cop_operand *out;
 } inference;
 
+/* Best effort is about shapes: float16 and bfloat16 count as float32 there, the type that kernels
+ * know. Their bytes are no floats. */
+static void widen_for_shapes(const inference *inf, coppice_tensor *t) {
+    if (!inf->options->best_effort ||
+        (t->type != COPPICE_TYPE_FLOAT16 && t->type != COPPICE_TYPE_BFLOAT16))
+        return;
+    t->type = COPPICE_TYPE_FLOAT;
+    t->data = NULL;
+}
+
 /* ---- constants and inputs ---- */
 
 static void take_constant(inference *inf, size_t value) {
     const cop_constant *constant = inf->graph->values[value].constant;
     inf->shapes->values[value].t = constant->tensor;
+    widen_for_shapes(inf, &inf->shapes->values[value].t);
     inf->shapes->known[value] = true;
     if (constant->bytes < (size_t)INT64_MAX / 4 && inf->fold_left < INT64_MAX / 4)
         inf->fold_left += 2 * (int64_t)constant->bytes;
@@ -104,6 +115,7 @@ static coppice_status take_inputs(inference *inf) {
         } else {
             status = take_declared(inf, &graph->values[value], &operand->t);
         }
+        widen_for_shapes(inf, &operand->t);
         inf->shapes->known[value] = status == COPPICE_OK;
         if (status && !options->best_effort)
             return status;
@@ -142,10 +154,9 @@ static coppice_status gather_operands(inference *inf, const cop_op *op, const co
                             inf->graph->values[value].name);
         const cop_constant *constant = inf->graph->values[value].constant;
         if (constant && !has_data(&constant->tensor) && !(op->flags & COP_OP_SHAPE_ONLY))
-            return cop_fail(inf->err, COPPICE_UNSUPPORTED,
-                            "the elements of constant '%s' (%s) cannot be read",
-                            inf->graph->values[value].name,
-                            coppice_type_name(constant->tensor.type));
+            return cop_fail(
+                inf->err, COPPICE_UNSUPPORTED, "the elements of constant '%s' (%s) cannot be read",
+                inf->graph->values[value].name, coppice_type_name(constant->tensor.type));
         if (inf->in[i]->t.rank > COPPICE_MAX_RANK)
             return cop_fail(inf->err, COPPICE_LIMIT,
                             "input '%s' has %u dimensions; at most %d are supported",
@@ -274,6 +285,7 @@ static coppice_status infer_node(inference *inf, size_t index) {
         if (value < 0)
             continue;
         shapes->values[value] = call.out[i];
+        widen_for_shapes(inf, &shapes->values[value].t);
         shapes->known[value] = true;
         if (status)
             shapes->values[value].t.data = NULL;
@@ -289,6 +301,7 @@ static void use_declared(inference *inf, const cop_node *node) {
             continue;
         inf->shapes->known[v] =
             take_declared(inf, &inf->graph->values[v], &inf->shapes->values[v].t) == COPPICE_OK;
+        widen_for_shapes(inf, &inf->shapes->values[v].t);
     }
 }
 

@@ -98,7 +98,8 @@ typedef struct cop_infer_options {
                                      in order; NULL: as declared, free dimensions 1 */
     size_t input_count;
     bool best_effort; /* leave values unknown where an operator is not supported or fails, and
-                         use declared shapes there; otherwise that is an error */
+                         use declared shapes there; otherwise that is an error. float16 and
+                         bfloat16 are reported as float32, so that their shapes are known too */
 } cop_infer_options;
 
 /* Infers the shape of every value of the graph (not of sub-graphs) in node order, and computes each

@@ -106,6 +106,21 @@ START_TEST(best_effort_goes_on_behind_an_unknown_operator) {
 }
 END_TEST
 
+START_TEST(best_effort_knows_the_shapes_of_float16) {
+    uint16_t half[12] = {0};
+    small_begin(13);
+    int x = small_input("x", COPPICE_TYPE_FLOAT16, DIMS(2, 3));
+    int y = small_node("MatMul", 2, x, small_constant("w", COPPICE_TYPE_FLOAT16, DIMS(3, 4), half));
+    small_node("Neg", 1, small_graph->nodes[0].inputs[1]);
+    ck_assert_int_eq(cop_graph_connect(small_graph, NULL), COPPICE_OK);
+    cop_infer_options options = {.best_effort = true};
+    ck_assert_int_eq(cop_infer(small_graph, &options, &small_it.shapes, NULL), COPPICE_OK);
+    small_has_shape(y, DIMS(2, 4));
+    ck_assert_int_eq(cop_node_macs(small_graph, 0, &small_it.shapes), 24);
+    small_end();
+}
+END_TEST
+
 START_TEST(constants_that_are_not_aligned_are_folded) {
     small_begin(13);
     int w = small_weights("w", DIMS(4));
@@ -169,6 +184,7 @@ int main(void) {
     tcase_add_test(tests, unknown_operator_is_named);
     tcase_add_test(tests, shape_that_depends_on_data_is_refused);
     tcase_add_test(tests, best_effort_goes_on_behind_an_unknown_operator);
+    tcase_add_test(tests, best_effort_knows_the_shapes_of_float16);
     tcase_add_test(tests, constants_that_are_not_aligned_are_folded);
     tcase_add_test(tests, multiply_accumulates_are_counted);
     tcase_add_test(tests, wrong_number_of_inputs_is_refused);
