@@ -43,6 +43,26 @@ typedef struct cop_spmm_args {
 
 typedef void cop_spmm_f32_fn(const cop_spmm_args *args);
 
+/* Dense rows, four at a time: for r from 0 to rows - 1 over a tile of T pixels
+ *     acc[0..T) = bias ? bias[r] : output[r * output_stride + 0..T)
+ *     for each column k: acc[0..T) += weight(r, k) * input[offsets[k] .. offsets[k] + T floats)
+ *     output[r * output_stride + 0..T) = min(max(acc, args.min), args.max)
+ * with weight(r, k) = weights[(r / 4 * columns + k) * 4 + r % 4]; rows are filled up with zeros. */
+enum { COP_GEMM_ROWS = 4 };
+
+typedef struct cop_gemm_args {
+    const char *input;
+    const uint32_t *offsets; /* [columns], bytes */
+    const float *weights;
+    size_t rows, columns;
+    const float *bias; /* [rows] or NULL: add to what is in `output` */
+    float *output;
+    size_t output_stride; /* floats */
+    float min, max;
+} cop_gemm_args;
+
+typedef void cop_gemm_f32_fn(const cop_gemm_args *args);
+
 typedef struct cop_kernels {
     /* Sparse rows times a tile; spmm_f32[V] has tiles of V vectors of `lanes` floats, for V from 1
      * to `max_vectors`. */
@@ -50,6 +70,10 @@ typedef struct cop_kernels {
     size_t lanes, max_vectors;
     /* The same for a single pixel: rows of weights times a vector. */
     cop_spmm_f32_fn *spmv_f32;
+    /* Dense rows times a tile, in the same manner. */
+    cop_gemm_f32_fn *gemm_f32[COP_SPMM_MAX_VECTORS + 1];
+    size_t gemm_lanes, gemm_max_vectors;
+    cop_gemm_f32_fn *gemv_f32;
 } cop_kernels;
 
 /* The kernels for `isa`, which the CPU has. */
@@ -58,9 +82,13 @@ void cop_kernels_init(cop_kernels *kernels, coppice_isa isa);
 /* Fill the slots that a file of kernels has. */
 void cop_spmm_f32_c_fill(cop_kernels *kernels);
 void cop_spmv_f32_c_fill(cop_kernels *kernels);
+void cop_gemm_f32_c_fill(cop_kernels *kernels);
+void cop_gemv_f32_c_fill(cop_kernels *kernels);
 #if defined(__x86_64__)
 void cop_spmm_f32_avx2_fill(cop_kernels *kernels);
 void cop_spmm_f32_avx512_fill(cop_kernels *kernels);
+void cop_gemm_f32_avx2_fill(cop_kernels *kernels);
+void cop_gemm_f32_avx512_fill(cop_kernels *kernels);
 #endif
 
 #endif

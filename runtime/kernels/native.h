@@ -9,9 +9,11 @@ bool cop_native_supports_sizes(const cop_conv *conv);
 
 /* Sparse weights, any convolution, channels first. */
 bool cop_native_conv_supports(const cop_conv *conv);
-/* The same as a depthwise convolution only, whatever the weights. */
+/* Dense weights, any convolution but depthwise ones. */
+bool cop_native_dense_supports(const cop_conv *conv);
+/* Depthwise convolutions, whatever the weights: as sparse ones. */
 bool cop_native_depthwise_supports(const cop_conv *conv);
-coppice_status cop_native_conv_create(const cop_conv *conv, coppice_isa isa,
+coppice_status cop_native_conv_create(const cop_conv *conv, coppice_isa isa, bool dense,
                                       const coppice_threadpool *pool, void **state,
                                       coppice_error *err);
 size_t cop_native_conv_scratch(const void *state);

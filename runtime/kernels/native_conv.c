@@ -1,5 +1,5 @@
-/* The native sparse convolution: per tile of outputs it lays out the inputs of a block of channels,
- * and runs every output row's kept weights over them. */
+/* The native convolutions, sparse and dense: per tile of outputs they lay out the inputs of a block
+ * of channels, and run every output row's weights over them. */
 #include "runtime/kernels/native.h"
 
 #include <math.h>
@@ -11,20 +11,25 @@
 #include "base/size.h"
 #include "runtime/kernels/kernels.h"
 #include "runtime/sparse/pack.h"
+#include "runtime/sparse/pack_dense.h"
 #include "runtime/sparse/tiling.h"
 
 enum {
     BLOCK_BYTES = 32 * 1024, /* inputs of a block: they should stay in the first level cache */
     MIN_UNIT_ROWS = 16, /* below, laying out the inputs costs more than a second thread gains */
     MAX_STEPS = 4,      /* more of them leave room for fewer channels in a block */
+    MIN_COLUMN_TILE = 48,
     ALIGN = 64
 };
 
 typedef struct native_conv {
     cop_tiling tiling;
     float *bias; /* [out_channels] */
+    bool dense;
     cop_spmm_pack pack;
-    cop_spmm_f32_fn *kernel;
+    cop_spmm_f32_fn *spmm;
+    cop_gemm_pack dense_pack;
+    cop_gemm_f32_fn *gemm;
     size_t units, unit_rows; /* units of rows, of all groups */
     size_t unit_channels;    /* input channels that a unit reads */
     size_t block_channels;
@@ -38,10 +43,11 @@ static size_t smaller(size_t a, size_t b) {
 
 /* Vectors that all tiles of a choice take, with what a weight costs beside them: about one and a
  * half vectors per tile. *vectors: the best number of vectors of a tile. */
-static size_t tile_cost(const cop_conv *c, bool planes, const cop_kernels *k, size_t *vectors) {
+static size_t tile_cost(const cop_conv *c, bool planes, size_t lanes, size_t most,
+                        size_t *vectors) {
     size_t spans = planes ? c->batch : 1, best = SIZE_MAX;
-    size_t all = (cop_tiling_positions(c, planes) / spans + k->lanes - 1) / k->lanes;
-    for (size_t v = k->max_vectors; v >= 1; v--) {
+    size_t all = (cop_tiling_positions(c, planes) / spans + lanes - 1) / lanes;
+    for (size_t v = most; v >= 1; v--) {
         size_t cost = spans * ((all + v - 1) / v) * (2 * v + 3);
         if (cost < best) {
             best = cost;
@@ -51,35 +57,39 @@ static size_t tile_cost(const cop_conv *c, bool planes, const cop_kernels *k, si
     return best;
 }
 
-/* Calls of the kernel per tile of planes: with more of them, the rows that neighbouring tiles have
- * in common are copied less often. All tiles get about the same number. */
-static size_t choose_steps(const cop_conv *c, size_t step, size_t workers) {
-    size_t span = cop_tiling_positions(c, true) / c->batch, calls = (span + step - 1) / step;
-    size_t jobs = c->batch * c->groups, most = MAX_STEPS;
+/* Calls of the kernel per tile. With more of them, the rows that neighbouring tiles of planes have
+ * in common are copied less often; columns get them where the kernel's own tile is too narrow to
+ * copy well. All tiles get about the same number. */
+static size_t choose_steps(const cop_conv *c, bool planes, size_t step, size_t workers) {
+    size_t span = cop_tiling_positions(c, planes) / (planes ? c->batch : 1);
+    size_t calls = (span + step - 1) / step, jobs = (planes ? c->batch : 1) * c->groups;
+    size_t most = planes ? MAX_STEPS : (MIN_COLUMN_TILE + step - 1) / step;
     while (most > 1 && workers > 1 && (calls + most - 1) / most * jobs < 2 * workers)
         most /= 2;
     size_t tiles = (calls + most - 1) / most;
     return (calls + tiles - 1) / tiles;
 }
 
-/* Columns cost a copy of the input per tap: planes may compute half as much again before that pays.
- */
+/* Columns cost a copy of the input per tap, which sparse rows make much less use of: planes may
+ * compute half as much again before columns pay, a twelfth for dense weights. */
 static coppice_status choose_tiling(native_conv *s, const cop_conv *c, const cop_kernels *k,
                                     coppice_error *err) {
+    size_t lanes = s->dense ? k->gemm_lanes : k->lanes;
+    size_t most = s->dense ? k->gemm_max_vectors : k->max_vectors;
     s->steps = s->step = 1;
-    if (cop_tiling_positions(c, false) == 1) {
-        s->kernel = k->spmv_f32;
+    s->spmm = k->spmv_f32;
+    s->gemm = k->gemv_f32;
+    if (cop_tiling_positions(c, false) == 1)
         return cop_tiling_create(c, false, 1, &s->tiling, err);
-    }
-    size_t vectors = 1, plane_vectors = 1;
-    size_t cost = tile_cost(c, false, k, &vectors);
-    bool planes =
-        c->kernel_h * c->kernel_w > 1 && tile_cost(c, true, k, &plane_vectors) < cost + cost / 2;
+    size_t vectors = 1, plane_vectors = 1, cost = tile_cost(c, false, lanes, most, &vectors);
+    bool planes = c->kernel_h * c->kernel_w > 1 && tile_cost(c, true, lanes, most, &plane_vectors) <
+                                                       cost + cost / (s->dense ? 12 : 2);
     if (planes)
         vectors = plane_vectors;
-    s->step = vectors * k->lanes;
-    s->steps = planes ? choose_steps(c, s->step, s->workers) : 1;
-    s->kernel = k->spmm_f32[vectors];
+    s->step = vectors * lanes;
+    s->steps = choose_steps(c, planes, s->step, s->workers);
+    s->spmm = k->spmm_f32[vectors];
+    s->gemm = k->gemm_f32[vectors];
     return cop_tiling_create(c, planes, s->step * s->steps, &s->tiling, err);
 }
 
@@ -93,7 +103,7 @@ static void choose_units(native_conv *s) {
     size_t merge = BLOCK_BYTES / group_bytes, parts = 1;
     while (s->workers > 1 && merge > 1 && s->tiling.tiles * c->groups / merge < 4 * s->workers)
         merge /= 2;
-    if (c->groups > 1 && merge > 1) {
+    if (!s->dense && c->groups > 1 && merge > 1) {
         s->unit_rows = (merge < c->groups ? merge : c->groups) * rows;
         s->units = (c->out_channels + s->unit_rows - 1) / s->unit_rows;
         s->unit_channels = s->unit_rows / rows * channels;
@@ -124,6 +134,7 @@ void cop_native_conv_destroy(void *state) {
     if (!s)
         return;
     cop_spmm_pack_free(&s->pack);
+    cop_gemm_pack_free(&s->dense_pack);
     cop_tiling_free(&s->tiling);
     free(s->bias);
     free(s);
@@ -147,10 +158,11 @@ static coppice_status pack(native_conv *s, const cop_conv *conv, coppice_error *
         .channel = s->tiling.channel,
         .taps = s->tiling.taps,
     };
-    return cop_spmm_pack_create(&shape, &s->pack, err);
+    return s->dense ? cop_gemm_pack_create(&shape, &s->dense_pack, err)
+                    : cop_spmm_pack_create(&shape, &s->pack, err);
 }
 
-coppice_status cop_native_conv_create(const cop_conv *conv, coppice_isa isa,
+coppice_status cop_native_conv_create(const cop_conv *conv, coppice_isa isa, bool dense,
                                       const coppice_threadpool *pool, void **state,
                                       coppice_error *err) {
     *state = NULL;
@@ -159,6 +171,7 @@ coppice_status cop_native_conv_create(const cop_conv *conv, coppice_isa isa,
         return cop_fail_memory(err, sizeof *s);
     cop_kernels kernels;
     cop_kernels_init(&kernels, isa);
+    s->dense = dense;
     s->workers = coppice_threadpool_threads(pool);
     coppice_status status = choose_tiling(s, conv, &kernels, err);
     if (!status) {
@@ -190,15 +203,27 @@ typedef struct run_job {
 } run_job;
 
 /* One block of channels of a unit, over the positions of a tile. */
-static void run_block(const native_conv *s, size_t unit, size_t block, cop_spmm_args args) {
-    const cop_conv *c = &s->tiling.conv;
-    bool last = block + 1 == s->pack.block_count;
+static void run_sparse(const native_conv *s, size_t unit, size_t block, size_t steps,
+                       cop_spmm_args args) {
     cop_spmm_pack_args(&s->pack, unit, block, &args);
-    args.bias = block == 0 ? s->bias + unit * s->unit_rows : NULL;
-    args.min = last ? c->min : -INFINITY;
-    args.max = last ? c->max : INFINITY;
-    for (size_t i = 0; i < s->steps; i++) {
-        s->kernel(&args);
+    for (size_t i = 0; i < steps; i++) {
+        s->spmm(&args);
+        args.input += s->step * sizeof(float);
+        args.output += s->step;
+    }
+}
+
+static void run_dense(const native_conv *s, size_t unit, size_t block, size_t steps,
+                      const cop_spmm_args *from) {
+    cop_gemm_args args = {.input = from->input,
+                          .bias = from->bias,
+                          .output = from->output,
+                          .output_stride = from->output_stride,
+                          .min = from->min,
+                          .max = from->max};
+    cop_gemm_pack_args(&s->dense_pack, unit, block, &args);
+    for (size_t i = 0; i < steps; i++) {
+        s->gemm(&args);
         args.input += s->step * sizeof(float);
         args.output += s->step;
     }
@@ -216,11 +241,21 @@ static void run_tile(const run_job *job, size_t unit, size_t tile, float *slot) 
     cop_spmm_args args = {.input = (const char *)slot,
                           .output = place ? place : results,
                           .output_stride = place ? c->out_h * c->out_w : s->tiling.tile};
-    for (size_t block = 0; block < s->pack.block_count; block++) {
+    size_t left = s->tiling.span - tile % s->tiling.image_tiles * s->tiling.tile;
+    size_t steps = smaller(s->steps, (left + s->step - 1) / s->step);
+    size_t blocks = (channels + s->block_channels - 1) / s->block_channels;
+    for (size_t block = 0; block < blocks; block++) {
         size_t channel = block * s->block_channels;
+        bool last = block + 1 == blocks;
         cop_tiling_lay_out(&s->tiling, tile, first + channel,
                            smaller(s->block_channels, channels - channel), job->input, slot);
-        run_block(s, unit, block, args);
+        args.bias = block == 0 ? s->bias + row : NULL;
+        args.min = last ? c->min : -INFINITY;
+        args.max = last ? c->max : INFINITY;
+        if (s->dense)
+            run_dense(s, unit, block, steps, &args);
+        else
+            run_sparse(s, unit, block, steps, args);
     }
     if (!place)
         cop_tiling_spread(&s->tiling, tile, row, rows, results, job->output);
@@ -267,6 +302,10 @@ bool cop_native_supports_sizes(const cop_conv *conv) {
 
 bool cop_native_conv_supports(const cop_conv *conv) {
     return cop_native_supports_sizes(conv);
+}
+
+bool cop_native_dense_supports(const cop_conv *conv) {
+    return cop_native_supports_sizes(conv) && !cop_native_depthwise_supports(conv);
 }
 
 bool cop_native_depthwise_supports(const cop_conv *conv) {

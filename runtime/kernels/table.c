@@ -3,9 +3,8 @@
 #include "runtime/kernels/native.h"
 #include "runtime/kernels/ref/conv_row.h"
 
-/* Rows of the native convolution: for sparse weights and, as a depthwise convolution, for any. They
- * differ in the instruction set alone. */
-#define COP_NATIVE_ROW(row, row_isa, kernel, tile_isa, is_sparse, supported)                       \
+/* Rows of the native convolutions; those of a family differ in the instruction set alone. */
+#define COP_NATIVE_ROW(row, row_isa, kernel, tile_isa, is_sparse, supported, maker)                \
     static const cop_conv_kernel row = {                                                           \
         .family = kernel,                                                                          \
         .name = kernel "_" tile_isa,                                                               \
@@ -13,27 +12,33 @@
         .isa = COPPICE_ISA_##row_isa,                                                              \
         .sparse = is_sparse,                                                                       \
         .supports = supported,                                                                     \
-        .create = create_##row_isa,                                                                \
+        .create = maker,                                                                           \
         .scratch = cop_native_conv_scratch,                                                        \
         .run = cop_native_conv_run,                                                                \
         .destroy = cop_native_conv_destroy,                                                        \
     };
 
-#define COP_NATIVE_CONV(row_isa, tile_isa)                                                         \
-    static coppice_status create_##row_isa(const cop_conv *conv, const coppice_threadpool *pool,   \
-                                           void **state, coppice_error *err) {                     \
-        return cop_native_conv_create(conv, COPPICE_ISA_##row_isa, pool, state, err);              \
-    }                                                                                              \
-    COP_NATIVE_ROW(spmm_##row_isa, row_isa, "cop_spmm_f32", tile_isa, true,                        \
-                   cop_native_conv_supports)                                                       \
-    COP_NATIVE_ROW(dwconv_##row_isa, row_isa, "cop_dwconv_f32", tile_isa, false,                   \
-                   cop_native_depthwise_supports)
+#define COP_NATIVE_CREATE(name, row_isa, dense)                                                    \
+    static coppice_status name(const cop_conv *conv, const coppice_threadpool *pool, void **state, \
+                               coppice_error *err) {                                               \
+        return cop_native_conv_create(conv, COPPICE_ISA_##row_isa, dense, pool, state, err);       \
+    }
+
+#define COP_NATIVE(row_isa, sparse_tile, dense_tile)                                               \
+    COP_NATIVE_CREATE(create_##row_isa, row_isa, false)                                            \
+    COP_NATIVE_CREATE(create_dense_##row_isa, row_isa, true)                                       \
+    COP_NATIVE_ROW(spmm_##row_isa, row_isa, "cop_spmm_f32", sparse_tile, true,                     \
+                   cop_native_conv_supports, create_##row_isa)                                     \
+    COP_NATIVE_ROW(dwconv_##row_isa, row_isa, "cop_dwconv_f32", sparse_tile, false,                \
+                   cop_native_depthwise_supports, create_##row_isa)                                \
+    COP_NATIVE_ROW(gemm_##row_isa, row_isa, "cop_gemm_f32", dense_tile, false,                     \
+                   cop_native_dense_supports, create_dense_##row_isa)
 
 #if defined(__x86_64__)
-COP_NATIVE_CONV(AVX512, "1x8x16_avx512")
-COP_NATIVE_CONV(AVX2, "1x8x8_avx2")
+COP_NATIVE(AVX512, "1x8x16_avx512", "4x6x16_avx512")
+COP_NATIVE(AVX2, "1x8x8_avx2", "4x3x8_avx2")
 #endif
-COP_NATIVE_CONV(SCALAR, "1x16_c")
+COP_NATIVE(SCALAR, "1x16_c", "4x8_c")
 
 const cop_conv_kernel *const cop_conv_kernels[] = {
 #if defined(__x86_64__)
@@ -41,6 +46,8 @@ const cop_conv_kernel *const cop_conv_kernels[] = {
     &spmm_AVX2,
     &dwconv_AVX512,
     &dwconv_AVX2,
+    &gemm_AVX512,
+    &gemm_AVX2,
 #endif
 #if defined(COP_HAVE_XNNPACK)
     &cop_xnn_conv2d_nhwc,
@@ -51,6 +58,7 @@ const cop_conv_kernel *const cop_conv_kernels[] = {
 #endif
     &spmm_SCALAR,
     &dwconv_SCALAR,
+    &gemm_SCALAR,
     &cop_conv_reference_first,
     &cop_conv_reference_last,
     NULL,
