@@ -93,15 +93,15 @@ static coppice_status resolve_dim(const cop_window_params *params, cop_window *w
         pad_to_same(params->auto_pad, w, i, extent);
         return COPPICE_OK;
     }
-    int64_t padded = w->in[i] + w->pad_begin[i] + w->pad_end[i];
-    if (padded < extent)
+    int64_t room = w->in[i] + w->pad_begin[i] + w->pad_end[i] - extent;
+    bool partial = params->ceil_mode && room + w->stride[i] > 0; /* one window, cut off */
+    if (room < 0 && !partial)
         return cop_fail(err, COPPICE_BAD_MODEL,
                         "a window of %lld does not fit into %lld padded input elements",
-                        (long long)extent, (long long)padded);
-    int64_t room = padded - extent;
-    w->out[i] = room / w->stride[i] + 1;
+                        (long long)extent, (long long)(room + extent));
+    w->out[i] = room < 0 ? 1 : room / w->stride[i] + 1;
     /* With ceil_mode a last, partial window counts, unless it starts in the padding at the end. */
-    if (params->ceil_mode && room % w->stride[i] &&
+    if (params->ceil_mode && room > 0 && room % w->stride[i] &&
         w->out[i] * w->stride[i] < w->in[i] + w->pad_begin[i])
         w->out[i]++;
     return COPPICE_OK;

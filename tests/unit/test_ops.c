@@ -102,6 +102,16 @@ START_TEST(ceil_mode_drops_windows_that_start_behind_the_input) {
     ck_assert_int_eq(small_infer(), COPPICE_OK);
     small_has_shape(y, DIMS(1, 1, 2, 2)); /* a third row would start at 6 */
     small_end();
+    small_begin(13);
+    float two = 2;
+    y = small_node("AveragePool", 1,
+                   small_constant("one", COPPICE_TYPE_FLOAT, DIMS(1, 1, 1, 1), &two));
+    small_attr_ints("kernel_shape", LIST(256, 256));
+    small_attr_ints("strides", LIST(256, 256));
+    small_attr("ceil_mode", 1);
+    ck_assert_int_eq(small_infer(), COPPICE_OK);
+    ck_assert(*(float *)small_it.shapes.values[y].t.data == 2); /* the window is cut to the input */
+    small_end();
 }
 END_TEST
 
