@@ -14,9 +14,9 @@ extern "C" {
 /* Initialise with coppice_compare_options_init. Pointers are borrowed during the call. */
 typedef struct coppice_compare_options {
     const coppice_session_options *session; /* of both models; default NULL: the defaults */
-    int64_t batch;             /* samples per run, not more than there are; default 0: 8, but 1 to
-                                  measure the latency. A first dimension that a model fixes decides
-                                  instead */
+    int64_t batch; /* samples per run, not more than there are; default 0: up to 64, as the size of
+                      a sample allows, but 1 to measure the latency. A first dimension that a model
+                      fixes decides instead */
     double latency_seconds;    /* time both models, in turns, on the first batch for this long after
                                  the data was seen, at most 500 times; default 2; 0: do not */
     coppice_progress progress; /* samples done of all; default NULL */

@@ -16,7 +16,7 @@ static const cli_option compare_rows[] = {
      "exit code 1 when B loses more: 0.01 is one point of top-1 with\n"
      "labels, of agreement without"},
     {"batch", 0, CLI_COUNT, offsetof(compare_flags, batch), "N",
-     "samples per run (default: 8, and 1 to measure the latency)"},
+     "samples per run (default: up to 64, and 1 to measure the latency)"},
     {0}};
 
 /* ---- tables ---- */

@@ -15,9 +15,9 @@
 /* Pairs of runs after which the median of the latency is steady enough. */
 enum { LATENCY_RUNS = 500 };
 
-/* Samples per run when the caller leaves it open: the threads meet less often than with one sample
- * at a time, which matters on a busy machine, and activations stay small. */
-enum { USUAL_BATCH = 8 };
+/* Samples per run when the caller leaves it open: so many that the threads of small models do not
+ * meet too often, which is slow on a busy machine, and so few that activations stay small. */
+enum { USUAL_BATCH = 64, USUAL_ELEMENTS = 1 << 20 };
 
 typedef struct compare_report {
     coppice_compare_report public; /* first: the caller's pointer is to this */
@@ -137,12 +137,24 @@ static coppice_status match_models(work *w, coppice_error *err) {
 
 /* ---- setting up ---- */
 
+static int64_t usual_batch(const work *w) {
+    int64_t elements = 1; /* of the inputs of one sample, as far as declared */
+    for (size_t i = 0; i < w->input_count; i++) {
+        for (int d = 1; d < w->infos[i].rank; d++) {
+            int64_t size = w->infos[i].dims[d] > 0 ? w->infos[i].dims[d] : 1;
+            elements = size < USUAL_ELEMENTS / elements ? elements * size : USUAL_ELEMENTS;
+        }
+    }
+    int64_t batch = USUAL_ELEMENTS / elements;
+    return batch < USUAL_BATCH ? batch : USUAL_BATCH;
+}
+
 static coppice_status open_data(work *w, const coppice_dataset_options *data, int64_t wanted,
                                 coppice_error *err) {
     COP_TRY(coppice_dataset_open(data, w->infos, w->input_count, &w->dataset, err));
     w->count = coppice_dataset_count(w->dataset);
     int64_t most = coppice_dataset_max_batch(w->dataset);
-    wanted = wanted ? wanted : USUAL_BATCH;
+    wanted = wanted ? wanted : usual_batch(w);
     if (most < INT64_MAX) /* the models or the data fix it */
         wanted = most;
     w->batch = wanted < w->count ? wanted : w->count;
