@@ -149,6 +149,59 @@ static void pool_pixel(const pool_job *j, const float *x, const taps *d, const t
         y[c] = count > 0 ? y[c] / count : 0;
 }
 
+/* As add_row and max_row, from every `stride`-th input. */
+static void add_strided(float *restrict y, const float *restrict x, size_t n, size_t stride) {
+    for (size_t i = 0; i < n; i++)
+        y[i] += x[i * stride];
+}
+
+static void max_strided(float *restrict y, const float *restrict x, size_t n, size_t stride) {
+    for (size_t i = 0; i < n; i++)
+        y[i] = x[i * stride] > y[i] || x[i * stride] != x[i * stride] ? x[i * stride] : y[i];
+}
+
+/* One input row of a plane into a row of outputs, tap by tap: the loops over outputs are long. */
+static void pool_plain_taps(const pool_job *j, const float *x, float *y) {
+    int64_t stride = j->stride[2];
+    for (int64_t s = 0; s < j->kernel[2]; s++) {
+        int64_t offset = s * j->dilation[2] - j->begin[2], room = j->in[2] - offset;
+        int64_t first = offset >= 0 ? 0 : (-offset + stride - 1) / stride;
+        int64_t last = room <= 0 ? 0 : (room + stride - 1) / stride;
+        last = last < j->out[2] ? last : j->out[2];
+        if (first >= last)
+            continue;
+        const float *from = x + first * stride + offset;
+        size_t n = (size_t)(last - first);
+        /* A stride that is a constant where it is inlined makes vectors of the loop. */
+        if (j->average)
+            add_strided(y + first, from, n, (size_t)stride);
+        else if (stride == 1)
+            max_strided(y + first, from, n, 1);
+        else if (stride == 2)
+            max_strided(y + first, from, n, 2);
+        else
+            max_strided(y + first, from, n, (size_t)stride);
+    }
+}
+
+/* One output row of a plane, floats, from `x`, the start of the plane. */
+static void pool_plain_row(const pool_job *j, const float *x, const taps *d, const taps *h,
+                           float *y) {
+    for (int64_t i = 0; i < j->out[2]; i++)
+        y[i] = j->average ? 0 : -INFINITY;
+    for (int64_t q = d->first; q < d->last; q++)
+        for (int64_t r = h->first; r < h->last; r++) {
+            int64_t z = d->start + q * j->dilation[0];
+            pool_plain_taps(j, x + (z * j->in[1] + h->start + r * j->dilation[1]) * j->in[2], y);
+        }
+    for (int64_t i = 0; j->average && i < j->out[2]; i++) {
+        taps w = taps_at(j, 2, i);
+        int64_t inside = (d->last - d->first) * (h->last - h->first) * (w.last - w.first);
+        int64_t count = j->include_pad ? d->padded * h->padded * w.padded : inside;
+        y[i] = count > 0 ? y[i] / (float)count : 0;
+    }
+}
+
 /* Items: output rows of every plane. */
 static void pool_rows(void *context, size_t begin, size_t end) {
     const pool_job *j = context;
@@ -159,6 +212,10 @@ static void pool_rows(void *context, size_t begin, size_t end) {
         float *y = (float *)j->y + item * (size_t)j->out[2] * j->channels;
         int64_t row = (int64_t)(item % rows);
         taps d = taps_at(j, 0, row / j->out[1]), h = taps_at(j, 1, row % j->out[1]);
+        if (j->channels == 1) {
+            pool_plain_row(j, x, &d, &h, y);
+            continue;
+        }
         for (int64_t column = 0; column < j->out[2]; column++, y += j->channels) {
             taps w = taps_at(j, 2, column);
             pool_pixel(j, x, &d, &h, &w, y);
