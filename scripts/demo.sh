@@ -35,7 +35,7 @@ row() { # SPARSITY PRUNED_MODEL COMPARE_JSON
 for sparsity in "${sparsities[@]}"; do
     name=digits_$(percent "$sparsity")
     echo "pruning $model to $(percent "$sparsity") % zeros and comparing" >&2
-    "$coppice" prune "$model" -o "$work/$name.onnx" --sparsity "$sparsity" --json="$work/$name.prune.json" >"$work/$name.prune.txt"
+    "$coppice" -q prune "$model" -o "$work/$name.onnx" --sparsity "$sparsity" --json="$work/$name.prune.json" >"$work/$name.prune.txt"
     "$coppice" compare "$model" "$work/$name.onnx" "${data[@]}" --no-progress \
         --json="$work/$name.compare.json" >"$work/$name.compare.txt"
     row "$sparsity" "$work/$name.onnx" "$work/$name.compare.json" >>"$work/rows.tsv"

@@ -4,6 +4,10 @@ import harness
 IMAGENET = ("--scale", "0.00392157", "--mean", "0.485,0.456,0.406", "--std", "0.229,0.224,0.225")
 
 
+# One thread, as tests share the machine; the number of threads does not change an answer.
+THREADS = ("--threads", "1")
+
+
 def expect(got, wanted, what, within=0.0002):
     assert abs(got - wanted) <= within, f"{what}: top-1 {got}, expected {wanted}"
 
@@ -14,7 +18,7 @@ def resnet20(context):
     totals = context.coppice_json("prune", model, "-o", pruned, "--sparsity", "0.5")
     assert abs(totals["sparsity"] - 0.5) < 1e-4, totals["sparsity"]
     found = context.coppice_json("compare", model, pruned, "--images", context.data("cifar10/test_images.npy"),
-                                 "--labels", context.data("cifar10/test_labels.npy"), *IMAGENET)
+                                 "--labels", context.data("cifar10/test_labels.npy"), *IMAGENET, *THREADS)
     assert found["samples"] == 10000
     expect(found["a"]["top1"], 0.9173, "dense")
     expect(found["b"]["top1"], 0.870, "50 % zeros", within=0.001)
@@ -24,7 +28,7 @@ def imagenet(context):
     models = context.data("models/imagenet")
     found = context.coppice_json("compare", models / "squeezenet1.1.onnx", models / "mobilenet_v2_tv.onnx",
                                  "--images", context.data("imagenet/val1300"),
-                                 "--labels", context.data("imagenet/labels.txt"), "--crop", "224", *IMAGENET)
+                                 "--labels", context.data("imagenet/labels.txt"), "--crop", "224", *IMAGENET, *THREADS)
     assert found["samples"] == 1300
     expect(found["a"]["top1"], 0.6985, "squeezenet1.1")
     expect(found["b"]["top1"], 0.7946, "mobilenet_v2_tv")
@@ -36,7 +40,7 @@ def digits(context):
     context.coppice("prune", models / "digits.onnx", "-o", pruned, "--sparsity", "0.9")
     found = context.coppice_json("compare", models / "digits.onnx", pruned, "--scale", "0.00392157",
                                  "--images", models / "digits_test_images.npy",
-                                 "--labels", models / "digits_test_labels.npy")
+                                 "--labels", models / "digits_test_labels.npy", *THREADS)
     assert found["samples"] == 600
     expect(found["a"]["top1"], 1.0, "dense")
     expect(found["b"]["top1"], 0.9883, "90 % zeros", within=0.002)
