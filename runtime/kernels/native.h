@@ -4,9 +4,6 @@
 
 #include "runtime/conv.h"
 
-/* True when the sizes make sense and nothing computed from them overflows. */
-bool cop_native_supports_sizes(const cop_conv *conv);
-
 /* Sparse weights, any convolution, channels first. */
 bool cop_native_conv_supports(const cop_conv *conv);
 /* Dense weights, any convolution but depthwise ones. */

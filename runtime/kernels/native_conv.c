@@ -282,32 +282,14 @@ coppice_status cop_native_conv_run(void *state, const float *input, float *outpu
     return COPPICE_OK;
 }
 
-/* No size that depends on `conv` overflows: the arithmetic above need not ask. */
-static bool sizes_fit(const cop_conv *conv) {
-    const size_t limit = SIZE_MAX / 4096;
-    size_t in, out, columns;
-    return cop_size_mul(conv->in_h, conv->in_w, &in) && cop_size_mul(in, conv->in_channels, &in) &&
-           cop_size_mul(in, conv->batch, &in) && in < limit &&
-           cop_size_mul(conv->out_h, conv->out_w, &out) &&
-           cop_size_mul(out, conv->out_channels, &out) && cop_size_mul(out, conv->batch, &out) &&
-           out < limit && cop_size_mul(conv->kernel_h, conv->kernel_w, &columns) &&
-           cop_size_mul(columns, conv->in_channels, &columns) &&
-           columns < UINT32_MAX / (COP_SPMM_MAX_TILE * sizeof(float)) && in && out && columns;
-}
-
-bool cop_native_supports_sizes(const cop_conv *conv) {
-    return sizes_fit(conv) && conv->groups && conv->in_channels % conv->groups == 0 &&
-           conv->out_channels % conv->groups == 0;
-}
-
 bool cop_native_conv_supports(const cop_conv *conv) {
-    return cop_native_supports_sizes(conv);
+    return cop_tiling_fits(conv);
 }
 
 bool cop_native_dense_supports(const cop_conv *conv) {
-    return cop_native_supports_sizes(conv) && !cop_native_depthwise_supports(conv);
+    return cop_tiling_fits(conv) && !cop_native_depthwise_supports(conv);
 }
 
 bool cop_native_depthwise_supports(const cop_conv *conv) {
-    return cop_native_supports_sizes(conv) && conv->groups > 1 && conv->groups == conv->in_channels;
+    return cop_tiling_fits(conv) && conv->groups > 1 && conv->groups == conv->in_channels;
 }

@@ -22,6 +22,36 @@ static size_t plane_pitch(const cop_conv *c) {
     return c->out_w + (c->kernel_w - 1) * c->dilation_w / c->stride_w;
 }
 
+/* a * b, and false beyond what leaves room for the arithmetic here. */
+static bool small_product(size_t a, size_t b, size_t *out) {
+    return cop_size_mul(a, b, out) && *out < SIZE_MAX / 65536;
+}
+
+/* One dimension: how far the window and its steps reach. */
+static bool fits_dim(size_t in, size_t pads, size_t kernel, size_t dilation, size_t out,
+                     size_t stride, size_t *reach) {
+    size_t steps, padded;
+    return kernel && dilation && stride && small_product(kernel - 1, dilation, reach) &&
+           small_product(out, stride, &steps) && cop_size_add(in, pads, &padded) &&
+           padded < SIZE_MAX / 65536;
+}
+
+bool cop_tiling_fits(const cop_conv *c) {
+    size_t reach_h, reach_w, pads_h, pads_w, in, out, columns;
+    if (!c->groups || c->in_channels % c->groups || c->out_channels % c->groups ||
+        !cop_size_add(c->pad_top, c->pad_bottom, &pads_h) ||
+        !cop_size_add(c->pad_left, c->pad_right, &pads_w) ||
+        !fits_dim(c->in_h, pads_h, c->kernel_h, c->dilation_h, c->out_h, c->stride_h, &reach_h) ||
+        !fits_dim(c->in_w, pads_w, c->kernel_w, c->dilation_w, c->out_w, c->stride_w, &reach_w))
+        return false;
+    return small_product(c->in_h, c->in_w, &in) && small_product(in, c->in_channels, &in) &&
+           small_product(in, c->batch, &in) && in &&
+           small_product(c->out_h + reach_h, c->out_w + reach_w, &out) &&
+           small_product(out, c->out_channels, &out) && small_product(out, c->batch, &out) &&
+           c->out_h && c->out_w && out && small_product(c->kernel_h, c->kernel_w, &columns) &&
+           small_product(columns, c->in_channels, &columns) && columns < UINT32_MAX / 1024;
+}
+
 size_t cop_tiling_positions(const cop_conv *c, bool planes) {
     size_t image = planes ? (c->out_h - 1) * plane_pitch(c) + c->out_w : c->out_h * c->out_w;
     return image * c->batch;

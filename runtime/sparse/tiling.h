@@ -27,6 +27,10 @@ typedef struct cop_tiling {
     size_t *taps; /* [kernel_h * kernel_w]: floats from the channel to what a tap reads */
 } cop_tiling;
 
+/* True when the sizes make sense and no position, offset or size computed from them overflows. Ask
+ * before anything else here. */
+bool cop_tiling_fits(const cop_conv *conv);
+
 /* Positions of all tiles that `planes` or columns need. */
 size_t cop_tiling_positions(const cop_conv *conv, bool planes);
 

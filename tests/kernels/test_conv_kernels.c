@@ -296,6 +296,25 @@ START_TEST(the_portable_sparse_kernel_supports_every_convolution) {
 }
 END_TEST
 
+START_TEST(sizes_that_overflow_are_not_supported) {
+    const size_t huge = SIZE_MAX / 3;
+    cop_conv c = conv_of(&problems[16]);
+    size_t *const sizes[] = {&c.batch,    &c.in_channels, &c.out_channels, &c.in_h,
+                             &c.in_w,     &c.out_h,       &c.out_w,        &c.kernel_h,
+                             &c.kernel_w, &c.stride_h,    &c.dilation_h,   &c.dilation_w,
+                             &c.pad_top,  &c.pad_left,    &c.pad_bottom,   &c.pad_right};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        size_t saved = *sizes[i];
+        *sizes[i] = huge;
+        for (size_t k = 0; cop_conv_kernels[k]; k++)
+            ck_assert_msg(cop_conv_kernels[k]->backend != COPPICE_BACKEND_NATIVE ||
+                              !cop_conv_kernels[k]->supports(&c),
+                          "%s takes size %zu", cop_conv_kernels[k]->name, i);
+        *sizes[i] = saved;
+    }
+}
+END_TEST
+
 /* A kernel that supports none of the problems above would pass unseen. */
 START_TEST(every_kernel_supports_some_problem) {
     for (size_t i = 0; cop_conv_kernels[i]; i++) {
@@ -365,6 +384,7 @@ int main(void) {
     tcase_add_loop_test(kernels, every_kernel_agrees_with_the_reference_on_1_and_2_threads, 0,
                         PROBLEMS);
     tcase_add_test(kernels, the_portable_sparse_kernel_supports_every_convolution);
+    tcase_add_test(kernels, sizes_that_overflow_are_not_supported);
     tcase_add_test(kernels, every_kernel_supports_some_problem);
     tcase_add_loop_test(kernels, every_kernel_takes_denormal_inputs_for_zero, 0, PROBLEMS / 4);
     tcase_add_loop_test(kernels, sparse_kernels_skip_inputs_under_pruned_weights, 0, PROBLEMS / 2);
