@@ -23,8 +23,8 @@ coppice_status cop_fail_memory(coppice_error *err, size_t bytes);
 /* Puts "PREFIX: " before the message of an error that is already set. */
 void cop_error_prefix(coppice_error *err, const char *format, ...) COP_PRINTF(2, 3);
 
-/* Remembers where the error is: the `file`, `node` and `offset` members. The message is not changed;
- * NULL and -1 leave a member as it is. A member that is already set stays. */
+/* Remembers where the error is: the `file`, `node` and `offset` members. The message is not
+ * changed; NULL and -1 leave a member as it is. A member that is already set stays. */
 void cop_error_locate(coppice_error *err, const char *file, const char *node, int64_t offset);
 
 #define COP_TRY(call)                                                                              \
