@@ -17,6 +17,9 @@ static const double DENSE_RATE = 40, NATIVE_SPARSE_RATE = 20, XNNPACK_SPARSE_RAT
  */
 static const double LEAST_SPARSITY_TO_TRY = 0.2;
 
+/* Timed runs of a candidate whatever they cost: on a busy machine a single one says nothing. */
+enum { LEAST_RUNS = 3 };
+
 static const struct {
     unsigned runs;
     double budget_ms; /* per candidate, after the first run */
@@ -197,12 +200,12 @@ static coppice_status measure(const tuner *t, const cop_conv *c, const cop_conv_
         fill_activations(x, in);
     double best = INFINITY, spent = 0;
     unsigned runs = efforts[t->settings->tune].runs;
-    for (unsigned i = 0; !status && i <= runs && spent < efforts[t->settings->tune].budget_ms;
-         i++) {
+    double budget = efforts[t->settings->tune].budget_ms;
+    for (unsigned i = 0; !status && i <= runs && (i <= LEAST_RUNS || spent < budget); i++) {
         double begin = cop_now_ms();
         status = k->run(state, x, y, scratch, t->settings->pool, t->err);
         double taken = cop_now_ms() - begin;
-        if (i == 0 && runs > 0) /* the first run warms caches and indirection tables */
+        if (i == 0) /* the first run warms caches and indirection tables */
             continue;
         best = taken < best ? taken : best;
         spent += taken;
