@@ -17,6 +17,9 @@ static const double DENSE_RATE = 40, NATIVE_SPARSE_RATE = 20, XNNPACK_SPARSE_RAT
  */
 static const double LEAST_SPARSITY_TO_TRY = 0.2;
 
+/* Multiply-accumulates from which a layer is worth several threads: some 20 microseconds' work. */
+static const double LEAST_PARALLEL_MACS = 2e6;
+
 /* Timed runs of a candidate whatever they cost: on a busy machine a single one says nothing. */
 enum { LEAST_RUNS = 3 };
 
@@ -133,14 +136,24 @@ static void list_kernels(const cop_settings *s, const cop_conv *c, cop_node_choi
 
 /* ---- how fast they are ---- */
 
-static double estimate_ms(const cop_conv *c, const cop_conv_kernel *k) {
+/* Multiply-accumulates that the kernel does. */
+static double work_of(const cop_conv *c, const cop_conv_kernel *k) {
     double pixels = (double)(c->batch * c->out_h * c->out_w);
+    return pixels * (double)(k->sparse ? c->nonzeros : conv_weights(c));
+}
+
+const coppice_threadpool *cop_conv_pool(const cop_settings *settings, const cop_conv *conv,
+                                        const cop_conv_kernel *kernel) {
+    bool reference = kernel->backend == COPPICE_BACKEND_REFERENCE;
+    return reference || work_of(conv, kernel) >= LEAST_PARALLEL_MACS ? settings->pool : NULL;
+}
+
+static double estimate_ms(const cop_conv *c, const cop_conv_kernel *k) {
     double rate = k->backend == COPPICE_BACKEND_REFERENCE ? REFERENCE_RATE
                   : !k->sparse                            ? DENSE_RATE
                   : k->backend == COPPICE_BACKEND_NATIVE  ? NATIVE_SPARSE_RATE
                                                           : XNNPACK_SPARSE_RATE;
-    double weights = (double)(k->sparse ? c->nonzeros : conv_weights(c));
-    return weights * pixels / rate * 1e-6;
+    return work_of(c, k) / rate * 1e-6;
 }
 
 static cop_conv geometry_of(const cop_conv *c) {
@@ -201,9 +214,10 @@ static coppice_status measure(const tuner *t, const cop_conv *c, const cop_conv_
     double best = INFINITY, spent = 0;
     unsigned runs = efforts[t->settings->tune].runs;
     double budget = efforts[t->settings->tune].budget_ms;
+    const coppice_threadpool *pool = cop_conv_pool(t->settings, c, k);
     for (unsigned i = 0; !status && i <= runs && (i <= LEAST_RUNS || spent < budget); i++) {
         double begin = cop_now_ms();
-        status = k->run(state, x, y, scratch, t->settings->pool, t->err);
+        status = k->run(state, x, y, scratch, pool, t->err);
         double taken = cop_now_ms() - begin;
         if (i == 0) /* the first run warms caches and indirection tables */
             continue;
@@ -227,7 +241,8 @@ static coppice_status time_choice(tuner *t, const cop_conv *c, cop_choice *choic
     if (cop_interrupted())
         return cop_fail(t->err, COPPICE_INTERRUPTED, "interrupted");
     void *state = NULL;
-    coppice_status status = choice->kernel->create(c, t->settings->pool, &state, t->err);
+    coppice_status status =
+        choice->kernel->create(c, cop_conv_pool(t->settings, c, choice->kernel), &state, t->err);
     if (status == COPPICE_UNSUPPORTED)
         return COPPICE_OK;
     if (!status)

@@ -12,8 +12,7 @@ double cop_now_ms(void) {
     return (double)now.tv_sec * 1e3 + (double)now.tv_nsec * 1e-6;
 }
 
-static coppice_status run_op(const cop_plan *plan, const cop_step *step,
-                             const coppice_threadpool *pool, coppice_error *err) {
+static coppice_status run_op(const cop_plan *plan, const cop_step *step, coppice_error *err) {
     const cop_node *node = &plan->graph->nodes[step->node];
     cop_call call = {.graph = plan->graph,
                      .node = node,
@@ -21,29 +20,28 @@ static coppice_status run_op(const cop_plan *plan, const cop_step *step,
                      .params = plan->shapes.params[step->node],
                      .in = step->operands,
                      .out = step->results,
-                     .pool = pool,
+                     .pool = step->pool,
                      .scratch = plan->memory + plan->scratch_offset,
                      .err = err};
     return step->op->run(&call);
 }
 
-static coppice_status run_step(const cop_plan *plan, cop_step *step, const coppice_threadpool *pool,
-                               coppice_error *err) {
+static coppice_status run_step(const cop_plan *plan, const cop_step *step, coppice_error *err) {
     coppice_status status = COPPICE_OK;
     if (step->node == COP_STEP_LAYOUT)
-        cop_layout_convert(step->operands[0], &step->results[0], pool);
+        cop_layout_convert(step->operands[0], &step->results[0], step->pool);
     else if (step->kernel)
         status = step->kernel->run(step->state, step->operands[0]->t.data, step->results[0].t.data,
-                                   plan->memory + plan->scratch_offset, pool, err);
+                                   plan->memory + plan->scratch_offset, step->pool, err);
     else
-        status = run_op(plan, step, pool, err);
+        status = run_op(plan, step, err);
     if (status)
         cop_error_at_node(err, plan->graph, &plan->graph->nodes[step->node]);
     return status;
 }
 
-coppice_status cop_plan_run(cop_plan *plan, const coppice_tensor *inputs,
-                            const coppice_threadpool *pool, double *step_ms, coppice_error *err) {
+coppice_status cop_plan_run(cop_plan *plan, const coppice_tensor *inputs, double *step_ms,
+                            coppice_error *err) {
     for (size_t i = 0; i < plan->input_count; i++) {
         const cop_slot *slot = &plan->slots[plan->input_slots[i]];
         size_t bytes = (size_t)coppice_tensor_bytes(&inputs[i]);
@@ -57,7 +55,7 @@ coppice_status cop_plan_run(cop_plan *plan, const coppice_tensor *inputs,
         if (cop_interrupted())
             status = cop_fail(err, COPPICE_INTERRUPTED, "interrupted");
         else
-            status = run_step(plan, &plan->steps[i], pool, err);
+            status = run_step(plan, &plan->steps[i], err);
         if (step_ms)
             step_ms[i] = cop_now_ms() - begin;
     }

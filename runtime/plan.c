@@ -9,6 +9,9 @@
 #include "base/size.h"
 #include "runtime/memory.h"
 
+/* Bytes read from which a step without a kernel is worth several threads. */
+static const int64_t LEAST_PARALLEL_BYTES = 256 * 1024;
+
 typedef struct builder {
     const cop_graph *graph;
     const cop_settings *settings;
@@ -150,11 +153,12 @@ static const cop_conv_kernel *reference_kernel(bool channels_last) {
 static coppice_status create_kernel(builder *b, const cop_choice *choice, const cop_conv *conv,
                                     cop_step *step) {
     step->kernel = choice->kernel;
-    coppice_status status = choice->kernel->create(conv, b->settings->pool, &step->state, b->err);
+    step->pool = cop_conv_pool(b->settings, conv, choice->kernel);
+    coppice_status status = choice->kernel->create(conv, step->pool, &step->state, b->err);
     if (status == COPPICE_UNSUPPORTED) {
         step->kernel = reference_kernel(choice->kernel->channels_last);
         step->why = "the wanted kernel does not run on this machine";
-        status = step->kernel->create(conv, b->settings->pool, &step->state, b->err);
+        status = step->kernel->create(conv, step->pool, &step->state, b->err);
     }
     if (!status && step->kernel->scratch)
         step->scratch = step->kernel->scratch(step->state);
@@ -355,7 +359,15 @@ static coppice_status place_slots(builder *b) {
     return plan->memory ? COPPICE_OK : cop_fail_memory(b->err, plan->memory_bytes);
 }
 
-static void bind_operands(cop_plan *plan) {
+static const coppice_threadpool *pool_of(const builder *b, const cop_step *step) {
+    int64_t bytes = 0;
+    for (int k = 0; k < step->in_count; k++)
+        bytes += step->operands[k] ? coppice_tensor_bytes(&step->operands[k]->t) : 0;
+    return bytes >= LEAST_PARALLEL_BYTES ? b->settings->pool : NULL;
+}
+
+static void bind_operands(builder *b) {
+    cop_plan *plan = b->plan;
     for (size_t i = 0; i < plan->step_count; i++) {
         cop_step *step = &plan->steps[i];
         for (int k = 0; k < step->in_count; k++)
@@ -364,6 +376,8 @@ static void bind_operands(cop_plan *plan) {
             if (step->out[k] >= 0)
                 step->results[k] = plan->slots[step->out[k]].operand;
         }
+        if (!step->kernel)
+            step->pool = pool_of(b, step);
     }
     for (size_t i = 0; i < plan->output_count; i++)
         plan->outputs[i] = plan->slots[plan->output_slots[i]].operand.t;
@@ -395,7 +409,7 @@ static coppice_status build(builder *b, const coppice_tensor *inputs, size_t cou
     }
     COP_TRY(emit_outputs(b));
     COP_TRY(place_slots(b));
-    bind_operands(plan);
+    bind_operands(b);
     return COPPICE_OK;
 }
 

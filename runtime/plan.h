@@ -62,6 +62,11 @@ coppice_status cop_list_choices(const cop_graph *graph, const cop_shapes *shapes
                                 const cop_settings *settings, cop_node_choices *choices,
                                 coppice_error *err);
 
+/* The threads a kernel gets: the session's pool, or NULL (the caller alone) for a layer so small
+ * that waking other threads would take longer, by far where the machine is busy. */
+const coppice_threadpool *cop_conv_pool(const cop_settings *settings, const cop_conv *conv,
+                                        const cop_conv_kernel *kernel);
+
 /* Picks `taken` for all nodes together: the least sum of kernel times and changes of layout. */
 void cop_assign(const cop_graph *graph, const cop_shapes *shapes, cop_node_choices *choices);
 
@@ -88,8 +93,9 @@ typedef struct cop_step {
     int in_count, out_count;
     const cop_operand **operands; /* for op->run: pointers to the slots' operands */
     cop_operand *results;
-    size_t scratch; /* bytes */
-    int64_t macs;   /* with kept weights */
+    size_t scratch;                 /* bytes */
+    const coppice_threadpool *pool; /* NULL: a small step, on the caller alone */
+    int64_t macs;                   /* with kept weights */
     double sparsity, dense_ms, sparse_ms;
     const char *why;
 } cop_step;
@@ -121,8 +127,8 @@ bool cop_plan_fits(const cop_plan *plan, const coppice_tensor *inputs, size_t co
 
 /* Copies the inputs, runs every step; plan->outputs hold the results. `step_ms`, when not NULL,
  * gets the time of each step. */
-coppice_status cop_plan_run(cop_plan *plan, const coppice_tensor *inputs,
-                            const coppice_threadpool *pool, double *step_ms, coppice_error *err);
+coppice_status cop_plan_run(cop_plan *plan, const coppice_tensor *inputs, double *step_ms,
+                            coppice_error *err);
 
 /* Monotonic time in milliseconds. */
 double cop_now_ms(void);

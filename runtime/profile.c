@@ -91,9 +91,8 @@ static void fill_rows(const cop_plan *plan, const double *times, unsigned runs, 
     }
 }
 
-coppice_status cop_profile_run(cop_plan *plan, const coppice_tensor *inputs,
-                               const coppice_threadpool *pool, unsigned runs, cop_profile *profile,
-                               coppice_error *err) {
+coppice_status cop_profile_run(cop_plan *plan, const coppice_tensor *inputs, unsigned runs,
+                               cop_profile *profile, coppice_error *err) {
     cop_profile_free(profile);
     runs = runs ? runs : 1;
     double *times = calloc((plan->step_count + 1) * runs, sizeof *times);
@@ -104,10 +103,9 @@ coppice_status cop_profile_run(cop_plan *plan, const coppice_tensor *inputs,
     if (!times || !column || !profile->rows || (!inputs && !made))
         status = cop_fail_memory(err, (plan->step_count + 1) * runs * sizeof *times);
     if (!status)
-        status = cop_plan_run(plan, inputs ? inputs : made, pool, NULL, err);
+        status = cop_plan_run(plan, inputs ? inputs : made, NULL, err);
     for (unsigned r = 0; r < runs && !status; r++)
-        status =
-            cop_plan_run(plan, inputs ? inputs : made, pool, times + r * plan->step_count, err);
+        status = cop_plan_run(plan, inputs ? inputs : made, times + r * plan->step_count, err);
     if (!status)
         fill_rows(plan, times, runs, column, profile->rows);
     free_inputs(made, plan->input_count);

@@ -11,9 +11,8 @@ typedef struct cop_profile {
 
 /* Runs the plan `runs` times (at least once) and fills profile->rows with one row per step.
  * `inputs` NULL: normally distributed floats, zeros for other types. */
-coppice_status cop_profile_run(cop_plan *plan, const coppice_tensor *inputs,
-                               const coppice_threadpool *pool, unsigned runs, cop_profile *profile,
-                               coppice_error *err);
+coppice_status cop_profile_run(cop_plan *plan, const coppice_tensor *inputs, unsigned runs,
+                               cop_profile *profile, coppice_error *err);
 void cop_profile_free(cop_profile *profile);
 
 #endif

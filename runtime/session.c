@@ -210,7 +210,7 @@ static coppice_status run(coppice_session *session, const coppice_tensor *inputs
                           coppice_error *err) {
     COP_TRY(check_inputs(session, inputs, count, err));
     COP_TRY(use_plan(session, inputs, count, err));
-    return cop_plan_run(&session->plans[0], inputs, session->settings.pool, NULL, err);
+    return cop_plan_run(&session->plans[0], inputs, NULL, err);
 }
 
 coppice_status coppice_session_run(coppice_session *session, const coppice_tensor *inputs,
@@ -230,8 +230,7 @@ static coppice_status profile(coppice_session *session, const coppice_tensor *in
         COP_TRY(check_inputs(session, inputs, count, err));
     if (inputs || !session->plans[0].memory)
         COP_TRY(use_plan(session, inputs, count, err));
-    return cop_profile_run(&session->plans[0], inputs, session->settings.pool, runs,
-                           &session->profile, err);
+    return cop_profile_run(&session->plans[0], inputs, runs, &session->profile, err);
 }
 
 coppice_status coppice_session_profile(coppice_session *session, const coppice_tensor *inputs,
