@@ -27,6 +27,9 @@ coppice_status cop_pass_fold_bias(cop_graph *graph, coppice_error *err);
  * activation_min and activation_max. */
 coppice_status cop_pass_fuse_activation(cop_graph *graph, coppice_error *err);
 
+/* A first output that the model leaves out gets a value: operators write it whatever is read. */
+coppice_status cop_pass_name_outputs(cop_graph *graph, coppice_error *err);
+
 /* ---- shared ---- */
 
 /* True for an operator `op` of the default domain. */
@@ -41,6 +44,9 @@ const coppice_tensor *cop_constant_input(const cop_graph *graph, const cop_node 
 
 /* Element `i` of a float32 tensor that may be unaligned. */
 float cop_float_at(const coppice_tensor *tensor, int64_t i);
+
+/* A value of a name that is free: `name` with something behind it. -1: no memory. */
+int cop_fresh_value(cop_graph *graph, const char *name, const char *suffix);
 
 /* `first` takes over the output of `second`, its only reader, which is left without users. */
 void cop_take_over(cop_graph *graph, cop_node *first, cop_node *second);

@@ -1,6 +1,7 @@
 /* The table of passes in the order in which they run, and what they share. */
 #include "runtime/passes/passes.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "runtime/passes/internal.h"
@@ -10,8 +11,9 @@ static coppice_status remove_dead(cop_graph *graph, coppice_error *err) {
 }
 
 static coppice_status (*const passes[])(cop_graph *, coppice_error *) = {
-    cop_pass_widen,     cop_pass_skip_identities, cop_pass_fold_batchnorm,
-    cop_pass_fold_bias, cop_pass_fuse_activation, remove_dead,
+    cop_pass_widen,        cop_pass_skip_identities, cop_pass_fold_batchnorm,
+    cop_pass_fold_bias,    cop_pass_fuse_activation, remove_dead,
+    cop_pass_name_outputs,
 };
 
 coppice_status cop_passes_run(cop_graph *graph, coppice_error *err) {
@@ -43,6 +45,14 @@ float cop_float_at(const coppice_tensor *tensor, int64_t i) {
     float value;
     memcpy(&value, (const char *)tensor->data + (size_t)i * sizeof value, sizeof value);
     return value;
+}
+
+int cop_fresh_value(cop_graph *graph, const char *name, const char *suffix) {
+    char unique[512];
+    snprintf(unique, sizeof unique, "%.400s%s", name, suffix);
+    for (unsigned n = 1; cop_graph_find(graph, unique) >= 0; n++)
+        snprintf(unique, sizeof unique, "%.400s%s.%u", name, suffix, n);
+    return cop_graph_value(graph, unique);
 }
 
 void cop_take_over(cop_graph *graph, cop_node *first, cop_node *second) {

@@ -1,5 +1,4 @@
 /* float16 and bfloat16 become float32: no kernel computes in them. */
-#include <stdio.h>
 #include <string.h>
 
 #include "runtime/passes/internal.h"
@@ -42,15 +41,6 @@ static coppice_status widen_node(cop_graph *graph, cop_node *node, coppice_error
     return COPPICE_OK;
 }
 
-/* A value of a name that is free: that of `like` with something behind it. -1: no memory. */
-static int fresh_value(cop_graph *graph, int like, const char *suffix) {
-    char name[512];
-    snprintf(name, sizeof name, "%.400s%s", graph->values[like].name, suffix);
-    for (unsigned n = 1; cop_graph_find(graph, name) >= 0; n++)
-        snprintf(name, sizeof name, "%.400s%s.%u", graph->values[like].name, suffix, n);
-    return cop_graph_value(graph, name);
-}
-
 /* A Cast node from one value to another. */
 static coppice_status add_cast(cop_graph *graph, int from, int to, coppice_type type,
                                coppice_error *err) {
@@ -67,7 +57,7 @@ static coppice_status add_cast(cop_graph *graph, int from, int to, coppice_type 
 
 /* The readers of a float16 input read its widened form. */
 static coppice_status widen_input(cop_graph *graph, int input, coppice_error *err) {
-    int wide = fresh_value(graph, input, "_float32");
+    int wide = cop_fresh_value(graph, graph->values[input].name, "_float32");
     if (wide < 0 || !cop_graph_replace_value(graph, input, wide))
         return cop_fail_memory(err, sizeof *graph->values);
     return add_cast(graph, input, wide, COPPICE_TYPE_FLOAT, err);
@@ -76,7 +66,8 @@ static coppice_status widen_input(cop_graph *graph, int input, coppice_error *er
 /* A float16 output is made of the float32 value that a node now returns. */
 static coppice_status narrow_output(cop_graph *graph, size_t index, coppice_type type,
                                     coppice_error *err) {
-    int wide = graph->outputs[index], narrow = fresh_value(graph, wide, "_narrow");
+    int wide = graph->outputs[index];
+    int narrow = cop_fresh_value(graph, graph->values[wide].name, "_narrow");
     if (narrow < 0)
         return cop_fail_memory(err, sizeof *graph->values);
     graph->outputs[index] = narrow;

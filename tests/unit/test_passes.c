@@ -1,6 +1,7 @@
 /* Tests of the passes: what they rewrite computes the same, and what they must leave stays. */
 #include <math.h>
 
+#include "runtime/plan.h"
 #include "small_graph.h"
 #include "unit.h"
 
@@ -251,6 +252,56 @@ START_TEST(dead_nodes_are_removed) {
 }
 END_TEST
 
+/* Plans and runs the graph as a session does, after the passes, on `x`; output 0. */
+static const coppice_tensor *run_plan(cop_plan *plan, const coppice_tensor *x) {
+    const cop_settings settings = {.tune = COPPICE_TUNE_NONE, .isa = COPPICE_ISA_SCALAR};
+    ck_assert_int_eq(cop_graph_connect(small_graph, &small_error), COPPICE_OK);
+    ck_assert_int_eq(cop_passes_run(small_graph, &small_error), COPPICE_OK);
+    coppice_status status = cop_plan_build(small_graph, x, 1, &settings, plan, &small_error);
+    ck_assert_msg(status == COPPICE_OK, "%s", small_error.message);
+    ck_assert_int_eq(cop_plan_run(plan, x, NULL, &small_error), COPPICE_OK);
+    return &plan->outputs[0];
+}
+
+START_TEST(a_first_output_may_be_left_out) {
+    cop_plan plan = {0};
+    float data[16];
+    coppice_tensor in = {COPPICE_TYPE_FLOAT, 4, {1, 1, 4, 4}, data};
+    for (int i = 0; i < 16; i++)
+        data[i] = (float)(i == 6);
+    small_begin(13);
+    int indices = small_node("MaxPool", 1, small_input("x", COPPICE_TYPE_FLOAT, DIMS(1, 1, 4, 4)));
+    small_attr_ints("kernel_shape", LIST(4, 4));
+    small_last()->outputs = cop_arena_copy(&small_arena, (int[]){-1, indices}, 2 * sizeof(int));
+    small_last()->output_count = 2;
+    small_output(indices);
+    ck_assert_int_eq(cop_tensor_get_int(run_plan(&plan, &in), 0), 6);
+    cop_plan_free(&plan);
+    small_end();
+}
+END_TEST
+
+START_TEST(the_mask_of_dropout_is_all_ones) {
+    cop_plan plan = {0};
+    float data[4] = {1, -2, 3, -4};
+    coppice_tensor in = {COPPICE_TYPE_FLOAT, 1, {4}, data};
+    small_begin(13);
+    int kept = small_node("Dropout", 1, small_input("x", COPPICE_TYPE_FLOAT, DIMS(4)));
+    int mask = cop_graph_value(small_graph, "mask");
+    small_last()->outputs = cop_arena_copy(&small_arena, (int[]){kept, mask}, 2 * sizeof(int));
+    small_last()->output_count = 2;
+    small_output(mask);
+    small_output(small_node("Relu", 1, kept));
+    const coppice_tensor *out = run_plan(&plan, &in);
+    ck_assert_int_eq(out[0].type, COPPICE_TYPE_BOOL);
+    for (int i = 0; i < 4; i++)
+        ck_assert_int_eq(cop_tensor_get_int(&out[0], i), 1);
+    ck_assert_float_eq(((float *)out[1].data)[2], 3);
+    cop_plan_free(&plan);
+    small_end();
+}
+END_TEST
+
 int main(void) {
     TCase *tests = tcase_create("passes");
     tcase_add_test(tests, batchnorm_goes_into_a_conv_with_and_without_bias);
@@ -265,5 +316,7 @@ int main(void) {
     tcase_add_test(tests, identities_and_dropout_disappear_but_outputs_stay);
     tcase_add_test(tests, float16_is_widened_and_its_ends_keep_their_type);
     tcase_add_test(tests, dead_nodes_are_removed);
+    tcase_add_test(tests, a_first_output_may_be_left_out);
+    tcase_add_test(tests, the_mask_of_dropout_is_all_ones);
     return unit_run("passes", tests);
 }
