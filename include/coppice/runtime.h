@@ -1,10 +1,10 @@
 /* Running models: thread pools and sessions.
  *
  *     coppice_session *session = NULL;
+ *     const coppice_tensor *out = NULL;
+ *     coppice_tensor in = {COPPICE_TYPE_FLOAT, 4, {1, 3, 224, 224}, x};
  *     coppice_session_create(model, NULL, &session, &error);
- *     coppice_tensor in = {.type = COPPICE_TYPE_FLOAT, .rank = 4, .dims = {1, 3, 224, 224}, .data =
- * x}; const coppice_tensor *out = NULL; coppice_session_run(session, &in, 1, &out, &error);   //
- * out[0].data: borrowed
+ *     coppice_session_run(session, &in, 1, &out, &error);     // out[0].data: borrowed
  *
  * A session is a compiled model: graph simplified, a kernel chosen per node, memory planned,
  * weights packed. It compiles for the shapes of the first run, or of coppice_session_prepare; other
