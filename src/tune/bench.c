@@ -14,8 +14,8 @@
 #include "tune/timing.h"
 
 typedef struct bench_report {
-    coppice_bench_report public; /* first: the caller's pointer is to this */
-    cop_arena arena;             /* layers and their strings */
+    coppice_bench_report base; /* first: the caller's pointer is to this */
+    cop_arena arena;           /* layers and their strings */
 } bench_report;
 
 void coppice_bench_options_init(coppice_bench_options *options) {
@@ -149,7 +149,7 @@ static coppice_status keep_layers(bench_report *report, coppice_bench_side *side
 static coppice_status finish_side(bench_report *report, coppice_bench_side *side, cop_timed *timed,
                                   int64_t runs, bool profile, coppice_error *err) {
     coppice_latency_summarize(timed->ms, (size_t)runs, &side->latency);
-    side->throughput = (double)report->public.batch * 1e3 / side->latency.mean;
+    side->throughput = (double)report->base.batch * 1e3 / side->latency.mean;
     if (!profile)
         return COPPICE_OK;
     const coppice_profile_row *rows = NULL;
@@ -161,7 +161,7 @@ static coppice_status finish_side(bench_report *report, coppice_bench_side *side
 
 static coppice_status measure(bench_work *work, const coppice_bench_options *options,
                               bench_report *report, coppice_error *err) {
-    coppice_bench_report *public = &report->public;
+    coppice_bench_report *base = &report->base;
     cop_timing_limits limits = {
         .seconds = options->seconds,
         .runs = options->runs,
@@ -172,23 +172,23 @@ static coppice_status measure(bench_work *work, const coppice_bench_options *opt
     };
     int64_t runs = 0;
     COP_TRY(cop_time_runs(work->models, work->model_count, &limits, &runs, err));
-    public->batch = work->input_count && work->inputs[0].rank ? work->inputs[0].dims[0] : 1;
-    public->threads = coppice_threadpool_threads(work->session.pool);
-    if (public->has_other) /* before the times are sorted */
-        COP_TRY(summarize_ratio(work, runs, public, err));
-    COP_TRY(finish_side(report, &public->model, &work->models[0], runs, options->profile, err));
-    if (public->has_other)
-        COP_TRY(finish_side(report, &public->other, &work->models[1], runs, options->profile, err));
+    base->batch = work->input_count && work->inputs[0].rank ? work->inputs[0].dims[0] : 1;
+    base->threads = coppice_threadpool_threads(work->session.pool);
+    if (base->has_other) /* before the times are sorted */
+        COP_TRY(summarize_ratio(work, runs, base, err));
+    COP_TRY(finish_side(report, &base->model, &work->models[0], runs, options->profile, err));
+    if (base->has_other)
+        COP_TRY(finish_side(report, &base->other, &work->models[1], runs, options->profile, err));
     struct rusage usage;
     if (getrusage(RUSAGE_SELF, &usage) == 0)
-    public->peak_rss_bytes = (int64_t)usage.ru_maxrss * 1024;
+        base->peak_rss_bytes = (int64_t)usage.ru_maxrss * 1024;
     return COPPICE_OK;
 }
 
 static coppice_status bench(const coppice_model *model, const coppice_model *other,
                             const coppice_bench_options *options, bench_work *work,
                             bench_report *report, coppice_error *err) {
-    coppice_bench_report *public = &report->public;
+    coppice_bench_report *base = &report->base;
     COP_TRY(check_options(options, err));
     if (options->session)
         work->session = *options->session;
@@ -198,13 +198,13 @@ static coppice_status bench(const coppice_model *model, const coppice_model *oth
         COP_TRY(coppice_threadpool_create(work->session.threads, &work->pool, err));
         work->session.pool = work->pool;
     }
-    COP_TRY(cop_isa_resolve(work->session.isa, &public->isa, err));
+    COP_TRY(cop_isa_resolve(work->session.isa, &base->isa, err));
     COP_TRY(make_inputs(model, options, work, err));
-    COP_TRY(make_session(model, work, &work->models[0], &public->model.prepare_ms, err));
+    COP_TRY(make_session(model, work, &work->models[0], &base->model.prepare_ms, err));
     if (other) {
-        public->has_other = true;
+        base->has_other = true;
         COP_TRY(check_other(other, work->inputs, work->input_count, err));
-        COP_TRY(make_session(other, work, &work->models[1], &public->other.prepare_ms, err));
+        COP_TRY(make_session(other, work, &work->models[1], &base->other.prepare_ms, err));
     }
     return measure(work, options, report, err);
 }
@@ -223,9 +223,9 @@ coppice_status coppice_bench(const coppice_model *model, const coppice_model *ot
         bench(model, other, options ? options : &defaults, &work, report, error);
     work_free(&work);
     if (status == COPPICE_OK)
-        *out = &report->public;
+        *out = &report->base;
     else
-        coppice_bench_report_free(&report->public);
+        coppice_bench_report_free(&report->base);
     return status;
 }
 

@@ -20,8 +20,8 @@ enum { LATENCY_RUNS = 500 };
 enum { USUAL_BATCH = 64, USUAL_ELEMENTS = 1 << 20 };
 
 typedef struct compare_report {
-    coppice_compare_report public; /* first: the caller's pointer is to this */
-    cop_arena arena;               /* outputs and names */
+    coppice_compare_report base; /* first: the caller's pointer is to this */
+    cop_arena arena;             /* outputs and names */
 } compare_report;
 
 /* One of the two models. */
@@ -288,8 +288,8 @@ static coppice_status compare_batch(work *w, int64_t first, coppice_error *err) 
 /* On the first `n` samples. */
 static coppice_status measure_latency(work *w, int64_t n, double seconds, compare_report *report,
                                       coppice_error *err) {
-    coppice_latency_summarize(NULL, 0, &report->public.a.latency);
-    coppice_latency_summarize(NULL, 0, &report->public.b.latency);
+    coppice_latency_summarize(NULL, 0, &report->base.a.latency);
+    coppice_latency_summarize(NULL, 0, &report->base.b.latency);
     if (!(seconds > 0))
         return COPPICE_OK;
     cop_timed timed[2] = {w->sides[0].timed, w->sides[1].timed};
@@ -305,8 +305,8 @@ static coppice_status measure_latency(work *w, int64_t n, double seconds, compar
     w->sides[0].timed.ms = timed[0].ms; /* freed with the rest */
     w->sides[1].timed.ms = timed[1].ms;
     COP_TRY(status);
-    coppice_latency_summarize(timed[0].ms, (size_t)runs, &report->public.a.latency);
-    coppice_latency_summarize(timed[1].ms, (size_t)runs, &report->public.b.latency);
+    coppice_latency_summarize(timed[0].ms, (size_t)runs, &report->base.a.latency);
+    coppice_latency_summarize(timed[1].ms, (size_t)runs, &report->base.b.latency);
     return COPPICE_OK;
 }
 
@@ -322,7 +322,7 @@ static coppice_status describe_file(const coppice_model *model, coppice_compare_
 }
 
 static void describe_accuracy(const work *w, compare_report *report) {
-    coppice_compare_report *r = &report->public;
+    coppice_compare_report *r = &report->base;
     coppice_compare_side *sides[2] = {&r->a, &r->b};
     double count = (double)w->count;
     bool measured = r->has_labels && w->scores >= 0;
@@ -361,17 +361,17 @@ static coppice_status describe_outputs(const work *w, compare_report *report, co
         outputs[i].psnr = coppice_metric_psnr(&w->sums[i]);
         outputs[i].kl = coppice_metric_kl(&w->sums[i]);
     }
-    report->public.outputs = outputs;
-    report->public.output_count = count;
+    report->base.outputs = outputs;
+    report->base.output_count = count;
     if (w->scores >= 0)
-        report->public.scores = outputs[w->scores].name;
+        report->base.scores = outputs[w->scores].name;
     return COPPICE_OK;
 }
 
 static coppice_status compare(work *w, const coppice_dataset_options *data,
                               const coppice_compare_options *options, compare_report *report,
                               coppice_error *err) {
-    coppice_compare_report *r = &report->public;
+    coppice_compare_report *r = &report->base;
     if (options->batch < 0)
         return cop_fail(err, COPPICE_INVALID_ARGUMENT, "the batch cannot be negative (%lld)",
                         (long long)options->batch);
@@ -413,9 +413,9 @@ coppice_status coppice_compare(const coppice_model *a, const coppice_model *b,
     coppice_status status = compare(&w, data, options ? options : &defaults, report, error);
     work_free(&w);
     if (status == COPPICE_OK)
-        *out = &report->public;
+        *out = &report->base;
     else
-        coppice_compare_report_free(&report->public);
+        coppice_compare_report_free(&report->base);
     return status;
 }
 
