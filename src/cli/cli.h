@@ -136,6 +136,9 @@ void cli_print(cli_context *cli, const char *format, ...) __attribute__((format(
 void cli_progress(cli_context *cli, const char *what, int64_t done, int64_t total);
 void cli_progress_end(cli_context *cli);
 
+/* Monotonic time in milliseconds. */
+double cli_now_ms(void);
+
 /* malloc'd memory that is freed at the end; NULL: no memory (cli->error is set). Zeroed. */
 void *cli_alloc(cli_context *cli, size_t bytes);
 

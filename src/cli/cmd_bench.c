@@ -2,7 +2,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "cli.h"
 #include "session_options.h"
@@ -35,12 +34,6 @@ typedef struct bench_entry {
     const coppice_bench_side *side;
     coppice_inspection *inspection; /* for the column `pattern`; NULL without --profile */
 } bench_entry;
-
-static double now_ms(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec * 1e3 + (double)now.tv_nsec * 1e-6;
-}
 
 /* ---- latency ---- */
 
@@ -302,9 +295,9 @@ static bool make_options(cli_context *cli, const bench_flags *flags,
 }
 
 static coppice_status load(cli_context *cli, bench_entry *entry, bool profile) {
-    double start = now_ms();
+    double start = cli_now_ms();
     coppice_status status = cli_load_model(cli, entry->path, &entry->model);
-    entry->read_ms = now_ms() - start;
+    entry->read_ms = cli_now_ms() - start;
     if (status == COPPICE_OK && profile)
         status = coppice_model_inspect(entry->model, &entry->inspection, &cli->error);
     return status;

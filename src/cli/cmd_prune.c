@@ -4,7 +4,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "stdout_model.h"
 
@@ -58,12 +57,6 @@ typedef struct prune_result {
     int64_t bytes_in, bytes_out, gzip, zstd;
     double ms;
 } prune_result;
-
-static double now_ms(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return 1e3 * (double)t.tv_sec + 1e-6 * (double)t.tv_nsec;
-}
 
 /* ---- before the work ---- */
 
@@ -359,7 +352,7 @@ static coppice_status prune(cli_context *cli, const prune_options *o, coppice_mo
 }
 
 static coppice_status run(cli_context *cli, int argc, char **argv) {
-    double start = now_ms();
+    double start = cli_now_ms();
     prune_options o = {.sparsity = NAN,
                        .scope = "layer",
                        .keep_first = true,
@@ -384,7 +377,7 @@ static coppice_status run(cli_context *cli, int argc, char **argv) {
     status = cli_load_model(cli, cli->args[0], &model);
     if (status == COPPICE_OK)
         status = prune(cli, &o, model, &result, &report);
-    result.ms = now_ms() - start;
+    result.ms = cli_now_ms() - start;
     if (status == COPPICE_OK) {
         print_layers(cli, report);
         print_totals(cli, &result);

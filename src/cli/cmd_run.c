@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 
 #include "cli.h"
 #include "session_options.h"
@@ -284,12 +283,6 @@ static coppice_status report(cli_context *cli, const run_state *state,
 
 /* ---- the command ---- */
 
-static double now_ms(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec * 1e3 + (double)now.tv_nsec * 1e-6;
-}
-
 static coppice_status load(cli_context *cli, run_state *state) {
     coppice_status status = cli_load_model(cli, cli->args[0], &state->model);
     if (status != COPPICE_OK)
@@ -312,11 +305,11 @@ static coppice_status infer(cli_context *cli, run_state *state, const run_flags 
     coppice_status status = coppice_session_create(state->model, options, &state->session, error);
     if (status == COPPICE_OK)
         status = coppice_session_prepare(state->session, state->inputs, state->input_count, error);
-    double start = now_ms();
+    double start = cli_now_ms();
     if (status == COPPICE_OK)
         status =
             coppice_session_run(state->session, state->inputs, state->input_count, &outputs, error);
-    double ms = now_ms() - start;
+    double ms = cli_now_ms() - start;
     if (status == COPPICE_OK)
         status = write_outputs(cli, state, flags->folder, outputs);
     return status == COPPICE_OK ? report(cli, state, outputs, ms) : status;

@@ -7,7 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { BAR_WIDTH = 30 };
+enum { BAR_WIDTH = 30, BAR_INTERVAL_MS = 100 };
 
 static void set_error(cli_context *cli, coppice_status status, const char *format, va_list args) {
     cli->error = (coppice_error){.status = status, .offset = -1};
@@ -64,17 +64,17 @@ void cli_print(cli_context *cli, const char *format, ...) {
     va_end(args);
 }
 
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+double cli_now_ms(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec * 1e3 + (double)now.tv_nsec * 1e-6;
 }
 
 void cli_progress(cli_context *cli, const char *what, int64_t done, int64_t total) {
     if (cli->quiet || !cli->progress || total <= 0 || !isatty(STDERR_FILENO))
         return;
-    double time = now();
-    if (cli->bar_drawn && done < total && time - cli->bar_time < 0.1)
+    double time = cli_now_ms();
+    if (cli->bar_drawn && done < total && time - cli->bar_time < BAR_INTERVAL_MS)
         return;
     cli->bar_time = time;
     cli->bar_drawn = true;

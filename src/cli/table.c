@@ -73,9 +73,11 @@ void cli_table_bytes(cli_table *table, int64_t bytes) {
 
 void cli_table_rule(cli_table *table) {
     size_t *rules = realloc(table->rules, (table->rule_count + 1) * sizeof *rules);
-    if (!rules || !table->column_count)
+    if (!rules)
         return;
     table->rules = rules;
+    if (!table->column_count)
+        return;
     rules[table->rule_count++] = table->cell_count / table->column_count;
 }
 
