@@ -59,12 +59,12 @@ static coppice_status zstd_bytes(const cop_mapping *file, unsigned char *buffer,
             left = ZSTD_compressStream2(context, &out, &in,
                                         at == file->bytes ? ZSTD_e_end : ZSTD_e_continue);
             *bytes += (int64_t)out.pos;
-            if (ZSTD_isError(left)) {
-                status = cop_fail(err, COPPICE_INTERNAL, "zstd: %s", ZSTD_getErrorName(left));
-                left = 0;
-            }
-        } while (in.pos < in.size || (at == file->bytes && left != 0));
-        left = at < file->bytes && status == COPPICE_OK;
+        } while (!ZSTD_isError(left) && (in.pos < in.size || (at == file->bytes && left != 0)));
+        if (ZSTD_isError(left)) {
+            status = cop_fail(err, COPPICE_INTERNAL, "zstd: %s", ZSTD_getErrorName(left));
+            break;
+        }
+        left = at < file->bytes;
     }
     ZSTD_freeCCtx(context);
     return status;
@@ -83,10 +83,13 @@ coppice_status coppice_file_compressed_bytes(const char *path, coppice_compressi
     cop_mapping file;
     COP_TRY(cop_mapping_open(path, &file, error));
     unsigned char *buffer = malloc(CHUNK);
-    coppice_status status = cop_fail_memory(error, CHUNK);
-    if (buffer)
-        status = compression == COPPICE_COMPRESSION_GZIP ? gzip_bytes(&file, buffer, bytes, error)
-                                                         : zstd_bytes(&file, buffer, bytes, error);
+    coppice_status status;
+    if (!buffer)
+        status = cop_fail_memory(error, CHUNK);
+    else if (compression == COPPICE_COMPRESSION_GZIP)
+        status = gzip_bytes(&file, buffer, bytes, error);
+    else
+        status = zstd_bytes(&file, buffer, bytes, error);
     if (status == COPPICE_OK && cop_interrupted())
         status = cop_fail(error, COPPICE_INTERRUPTED, "interrupted");
     free(buffer);
