@@ -3,12 +3,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -76,24 +76,35 @@ void cop_writer_abort_all(void) {
 }
 
 static void release(cop_writer *writer) {
-    if (writer->fd > 0)
+    if (writer->temporary) {
         close(writer->fd);
-    if (writer->temporary)
         forget(writer->temporary);
+    }
     free(writer->target);
     free(writer->temporary);
     free(writer->buffer);
     *writer = (cop_writer){0};
 }
 
-/* The mode that a new file would get, or that of the file to be replaced. */
-static mode_t target_mode(const char *target) {
-    struct stat info;
-    if (stat(target, &info) == 0)
-        return info.st_mode & 0777;
-    mode_t mask = umask(0);
-    umask(mask);
-    return 0666 & ~mask;
+/* Creates a file in place of the X at the end of `path`, with the mode that the umask gives a new
+ * file: mkstemp would need it asked for, which is to set it for all threads. The descriptor, or -1.
+ */
+static int create_temporary(char *path) {
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyz012345"; /* 32: no remainder */
+    enum { LETTERS = 6, ATTEMPTS = 100 };
+    char *end = path + strlen(path) - LETTERS;
+    int fd = -1;
+    for (int i = 0; i < ATTEMPTS && fd < 0; i++) {
+        unsigned char random[LETTERS];
+        if (getrandom(random, sizeof random, 0) != sizeof random)
+            return -1;
+        for (int k = 0; k < LETTERS; k++)
+            end[k] = letters[random[k] % 32];
+        fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        if (fd < 0 && errno != EEXIST)
+            return -1;
+    }
+    return fd;
 }
 
 coppice_status cop_writer_open(cop_writer *writer, const char *target, bool overwrite,
@@ -107,23 +118,28 @@ coppice_status cop_writer_open(cop_writer *writer, const char *target, bool over
             return cop_fail(err, COPPICE_EXISTS, "%s: already exists (use --force to replace it)",
                             target);
     }
-    char *resolved = realpath(target, NULL);
+    char *resolved = realpath(target, NULL), *temporary = NULL;
+    bool replaces = resolved && stat(resolved, &info) == 0;
     writer->target = resolved ? resolved : strdup(target);
     writer->buffer = malloc(BUFFER_BYTES);
-    if (writer->target && asprintf(&writer->temporary, "%s.tmp-XXXXXX", writer->target) < 0)
-        writer->temporary = NULL;
-    if (!writer->target || !writer->buffer || !writer->temporary) {
+    if (writer->target && asprintf(&temporary, "%s.tmp-XXXXXX", writer->target) < 0)
+        temporary = NULL;
+    if (!writer->target || !writer->buffer || !temporary) {
+        free(temporary);
         release(writer);
         return cop_fail_memory(err, BUFFER_BYTES);
     }
-    writer->fd = mkostemp(writer->temporary, O_CLOEXEC);
+    writer->fd = create_temporary(temporary);
     if (writer->fd < 0) {
         coppice_status status = cop_fail_errno(err, "%s: cannot create", target);
+        free(temporary);
         release(writer);
         return status == COPPICE_NOT_FOUND ? COPPICE_IO : status;
     }
-    remember(writer->temporary);
-    fchmod(writer->fd, target_mode(writer->target));
+    writer->temporary = temporary;
+    remember(temporary);
+    if (replaces)
+        fchmod(writer->fd, info.st_mode & 0777);
     return COPPICE_OK;
 }
 
@@ -213,7 +229,7 @@ coppice_status cop_writer_commit(cop_writer *writer, coppice_error *err) {
 }
 
 void cop_writer_abort(cop_writer *writer) {
-    if (writer->temporary && writer->fd > 0)
+    if (writer->temporary)
         unlink(writer->temporary);
     release(writer);
 }

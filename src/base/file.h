@@ -22,7 +22,7 @@ void cop_mapping_close(cop_mapping *mapping);
 /* A file that appears complete or not at all: written to a temporary file in the target's folder,
  * then synced and renamed over the target. Zero-initialise. */
 typedef struct cop_writer {
-    int fd; /* 0: not open */
+    int fd; /* open while there is a `temporary` */
     char *target, *temporary;
     unsigned char *buffer;
     size_t used;

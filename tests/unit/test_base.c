@@ -111,6 +111,29 @@ START_TEST(aborted_writer_leaves_the_old_file) {
 }
 END_TEST
 
+START_TEST(a_writer_that_got_descriptor_0_is_cleaned_up_too) {
+    cop_writer writer = {0};
+    close(STDIN_FILENO);
+    ck_assert_int_eq(cop_writer_open(&writer, target, true, NULL), COPPICE_OK);
+    cop_writer_abort(&writer); /* the temporary file is gone: teardown looks */
+    ck_assert_int_eq(cop_file_bytes(target), -1);
+}
+END_TEST
+
+START_TEST(a_new_file_has_the_mode_of_the_umask_and_a_replaced_one_keeps_its_own) {
+    cop_writer writer = {0};
+    struct stat info;
+    umask(027);
+    for (int i = 0; i < 2; i++) {
+        ck_assert_int_eq(cop_writer_open(&writer, target, true, NULL), COPPICE_OK);
+        ck_assert_int_eq(cop_writer_commit(&writer, NULL), COPPICE_OK);
+        ck_assert_int_eq(stat(target, &info), 0);
+        ck_assert_uint_eq(info.st_mode & 0777, i ? 0604 : 0640);
+        ck_assert_int_eq(chmod(target, 0604), 0);
+    }
+}
+END_TEST
+
 START_TEST(full_disk_is_an_error_and_leaves_nothing) {
     cop_writer writer = {0};
     coppice_error err;
@@ -139,6 +162,8 @@ int main(void) {
     tcase_add_test(tests, written_file_appears_only_at_the_commit);
     tcase_add_test(tests, existing_target_is_kept_without_overwrite);
     tcase_add_test(tests, aborted_writer_leaves_the_old_file);
+    tcase_add_test(tests, a_writer_that_got_descriptor_0_is_cleaned_up_too);
+    tcase_add_test(tests, a_new_file_has_the_mode_of_the_umask_and_a_replaced_one_keeps_its_own);
     tcase_add_test(tests, full_disk_is_an_error_and_leaves_nothing);
     tcase_add_test(tests, error_messages_never_hold_control_characters);
     return unit_run("base", tests);
