@@ -12,6 +12,7 @@
 #include "runtime/conv.h"
 #include "runtime/kernels/native.h"
 #include "tests/kernels/guarded.h"
+#include "tests/unit/unit.h"
 
 /* One problem; zero fields mean 1 (0 for padding). */
 typedef struct problem {
@@ -378,7 +379,6 @@ START_TEST(sparse_kernels_skip_inputs_under_pruned_weights) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("conv_kernels");
     TCase *kernels = tcase_create("kernels");
     tcase_set_timeout(kernels, 120);
     tcase_add_loop_test(kernels, every_kernel_agrees_with_the_reference_on_1_and_2_threads, 0,
@@ -388,10 +388,5 @@ int main(void) {
     tcase_add_test(kernels, every_kernel_supports_some_problem);
     tcase_add_loop_test(kernels, every_kernel_takes_denormal_inputs_for_zero, 0, PROBLEMS / 4);
     tcase_add_loop_test(kernels, sparse_kernels_skip_inputs_under_pruned_weights, 0, PROBLEMS / 2);
-    suite_add_tcase(suite, kernels);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return unit_run("conv_kernels", kernels);
 }

@@ -11,6 +11,7 @@
 #include "runtime/conv.h"
 #include "runtime/cores.h"
 #include "runtime/parallel.h"
+#include "tests/unit/unit.h"
 
 enum { ITEMS = 1000, GRAIN = 7 };
 
@@ -238,9 +239,5 @@ int main(void) {
     tcase_add_test(groups, cgroup_files_that_make_no_sense_limit_nothing);
     suite_add_tcase(suite, tests);
     suite_add_tcase(suite, groups);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return unit_run_suite(suite);
 }
