@@ -10,7 +10,7 @@
 
 #include <coppice/runtime.h>
 
-enum { COP_SPMM_MAX_VECTORS = 8, COP_SPMM_MAX_TILE = 128 };
+enum { COP_SPMM_MAX_VECTORS = 8 };
 
 /* A kept weight and where its input lies: `offset` bytes behind args.input. */
 typedef struct cop_spmm_entry {

@@ -37,10 +37,6 @@ typedef struct native_conv {
     size_t workers, slot_bytes; /* each worker has its own slot of scratch */
 } native_conv;
 
-static size_t smaller(size_t a, size_t b) {
-    return a < b ? a : b;
-}
-
 /* Vectors that all tiles of a choice take, with what a weight costs beside them: about one and a
  * half vectors per tile. *vectors: the best number of vectors of a tile. */
 static size_t tile_cost(const cop_conv *c, bool planes, size_t lanes, size_t most,
@@ -233,22 +229,22 @@ static void run_tile(const run_job *job, size_t unit, size_t tile, float *slot) 
     const native_conv *s = job->s;
     const cop_conv *c = &s->tiling.conv;
     size_t row = unit * s->unit_rows, group_rows = c->out_channels / c->groups;
-    size_t rows = smaller(s->unit_rows, c->out_channels - row);
+    size_t rows = cop_smaller(s->unit_rows, c->out_channels - row);
     size_t group_channels = c->in_channels / c->groups, first = row / group_rows * group_channels;
-    size_t channels = smaller(s->unit_channels, c->in_channels - first);
+    size_t channels = cop_smaller(s->unit_channels, c->in_channels - first);
     float *results = slot + s->block_channels * s->tiling.channel;
     float *place = cop_tiling_in_place(&s->tiling, tile, row, job->output);
     cop_spmm_args args = {.input = (const char *)slot,
                           .output = place ? place : results,
                           .output_stride = place ? c->out_h * c->out_w : s->tiling.tile};
     size_t left = s->tiling.span - tile % s->tiling.image_tiles * s->tiling.tile;
-    size_t steps = smaller(s->steps, (left + s->step - 1) / s->step);
+    size_t steps = cop_smaller(s->steps, (left + s->step - 1) / s->step);
     size_t blocks = (channels + s->block_channels - 1) / s->block_channels;
     for (size_t block = 0; block < blocks; block++) {
         size_t channel = block * s->block_channels;
         bool last = block + 1 == blocks;
         cop_tiling_lay_out(&s->tiling, tile, first + channel,
-                           smaller(s->block_channels, channels - channel), job->input, slot);
+                           cop_smaller(s->block_channels, channels - channel), job->input, slot);
         args.bias = block == 0 ? s->bias + row : NULL;
         args.min = last ? c->min : -INFINITY;
         args.max = last ? c->max : INFINITY;

@@ -7,14 +7,6 @@
 #include "base/error.h"
 #include "base/size.h"
 
-static size_t divide_up(size_t a, size_t b) {
-    return a / b + (a % b != 0);
-}
-
-static size_t smaller(size_t a, size_t b) {
-    return a < b ? a : b;
-}
-
 /* What one pass over the matrix keeps: positions in the streams, and room for sorting. */
 typedef struct packer {
     const cop_spmm_shape *shape;
@@ -53,9 +45,9 @@ static void pack_row(packer *p, const float *weights, size_t columns, uint32_t g
 static void pack_block(packer *p, size_t unit, size_t block) {
     const cop_spmm_shape *s = p->shape;
     cop_spmm_pack *pack = p->pack;
-    size_t row = unit * s->unit_rows, rows = smaller(s->unit_rows, s->rows - row);
+    size_t row = unit * s->unit_rows, rows = cop_smaller(s->unit_rows, s->rows - row);
     size_t column = block * p->block_columns;
-    size_t columns = smaller(p->block_columns, s->columns - column);
+    size_t columns = cop_smaller(p->block_columns, s->columns - column);
     bool keep_empty = block == 0 || block + 1 == pack->block_count;
     cop_spmm_block *b = &pack->blocks[unit * pack->block_count + block];
     *b = (cop_spmm_block){p->entry, p->row, p->run, 0};
@@ -135,8 +127,8 @@ coppice_status cop_spmm_pack_create(const cop_spmm_shape *shape, cop_spmm_pack *
     packer p = {.shape = shape, .pack = pack};
     p.block_columns = shape->block_channels * shape->tap_count;
     p.group_bytes = shape->columns / shape->tap_count * shape->channel * sizeof(float);
-    pack->unit_count = divide_up(shape->rows, shape->unit_rows);
-    pack->block_count = divide_up(shape->columns, p.block_columns);
+    pack->unit_count = cop_divide_up(shape->rows, shape->unit_rows);
+    pack->block_count = cop_divide_up(shape->columns, p.block_columns);
     COP_TRY(allocate(shape, pack, err));
     coppice_status status = start_packer(&p, err);
     for (size_t unit = 0; !status && unit < pack->unit_count; unit++)

@@ -6,14 +6,6 @@
 #include "base/error.h"
 #include "base/size.h"
 
-static size_t divide_up(size_t a, size_t b) {
-    return a / b + (a % b != 0);
-}
-
-static size_t smaller(size_t a, size_t b) {
-    return a < b ? a : b;
-}
-
 /* Floats of a unit, with its rows filled up to a multiple of four. */
 static size_t unit_floats(const cop_gemm_pack *p) {
     return cop_round_up(p->unit_rows, COP_GEMM_ROWS) * p->columns;
@@ -36,8 +28,8 @@ coppice_status cop_gemm_pack_create(const cop_spmm_shape *s, cop_gemm_pack *p, c
     p->unit_rows = s->unit_rows;
     p->columns = s->columns;
     p->block_columns = s->block_channels * s->tap_count;
-    p->unit_count = divide_up(s->rows, s->unit_rows);
-    p->block_count = divide_up(s->columns, p->block_columns);
+    p->unit_count = cop_divide_up(s->rows, s->unit_rows);
+    p->block_count = cop_divide_up(s->columns, p->block_columns);
     if (!cop_size_mul(s->block_channels, s->channel, &reach) || reach > UINT32_MAX / sizeof(float))
         return cop_fail(err, COPPICE_UNSUPPORTED, "the inputs of a block lie too far apart");
     if (!cop_size_mul(p->unit_count, unit_floats(p), &bytes) ||
@@ -64,8 +56,8 @@ void cop_gemm_pack_free(cop_gemm_pack *p) {
 
 void cop_gemm_pack_args(const cop_gemm_pack *p, size_t unit, size_t block, cop_gemm_args *args) {
     size_t column = block * p->block_columns;
-    args->rows = smaller(p->unit_rows, p->rows - unit * p->unit_rows);
-    args->columns = smaller(p->block_columns, p->columns - column);
+    args->rows = cop_smaller(p->unit_rows, p->rows - unit * p->unit_rows);
+    args->columns = cop_smaller(p->block_columns, p->columns - column);
     args->offsets = p->offsets;
     args->weights =
         p->weights + unit * unit_floats(p) + cop_round_up(p->unit_rows, COP_GEMM_ROWS) * column;

@@ -118,19 +118,15 @@ void cop_tiling_free(cop_tiling *t) {
     *t = (cop_tiling){0};
 }
 
-static size_t smaller(size_t a, size_t b) {
-    return a < b ? a : b;
-}
-
 /* Columns: the pixels may belong to several images; what is left of the tile is zero. */
 static void lay_out_columns(const cop_tiling *t, size_t tile, size_t channel, size_t channels,
                             const float *input, float *output) {
     const cop_conv *c = &t->conv;
     size_t pixels = c->out_h * c->out_w, first = tile * t->tile;
-    size_t count = smaller(t->tile, t->span - first);
+    size_t count = cop_smaller(t->tile, t->span - first);
     for (size_t done = 0; done < count;) {
         size_t image = (first + done) / pixels, pixel = (first + done) % pixels;
-        size_t n = smaller(pixels - pixel, count - done);
+        size_t n = cop_smaller(pixels - pixel, count - done);
         cop_im2col(c, input + image * c->in_channels * c->in_h * c->in_w, channel, channels, pixel,
                    n, output + done, t->stripe);
         done += n;
@@ -177,20 +173,20 @@ void cop_tiling_spread(const cop_tiling *t, size_t tile, size_t channel, size_t 
     const cop_conv *c = &t->conv;
     size_t pixels = c->out_h * c->out_w;
     size_t first = t->planes ? tile % t->image_tiles * t->tile : tile * t->tile;
-    size_t count = smaller(t->tile, t->span - first);
+    size_t count = cop_smaller(t->tile, t->span - first);
     for (size_t done = 0; done < count;) {
         size_t at = first + done, image = tile / t->image_tiles, pixel, n;
         if (t->planes) {
             size_t x = at % t->pitch;
-            n = smaller(count - done, t->pitch - x);
+            n = cop_smaller(count - done, t->pitch - x);
             pixel = at / t->pitch * c->out_w + x;
             if (x < c->out_w)
-                spread_run(t, channels, results + done, smaller(n, c->out_w - x),
+                spread_run(t, channels, results + done, cop_smaller(n, c->out_w - x),
                            output + (image * c->out_channels + channel) * pixels + pixel);
         } else {
             image = at / pixels;
             pixel = at % pixels;
-            n = smaller(count - done, pixels - pixel);
+            n = cop_smaller(count - done, pixels - pixel);
             spread_run(t, channels, results + done, n,
                        output + (image * c->out_channels + channel) * pixels + pixel);
         }

@@ -23,6 +23,15 @@ static inline bool cop_i64_add(int64_t a, int64_t b, int64_t *out) {
     return !__builtin_add_overflow(a, b, out);
 }
 
+/* a / b, rounded up; `b` is not 0. */
+static inline size_t cop_divide_up(size_t a, size_t b) {
+    return a / b + (a % b != 0);
+}
+
+static inline size_t cop_smaller(size_t a, size_t b) {
+    return a < b ? a : b;
+}
+
 /* `n` rounded up to a multiple of `to` (a power of two); `n` must leave room for it. */
 static inline size_t cop_round_up(size_t n, size_t to) {
     return (n + to - 1) & ~(to - 1);
