@@ -107,10 +107,6 @@ coppice_status cop_concat_infer(cop_call *call) {
     return COPPICE_OK;
 }
 
-unsigned cop_concat_layouts(const cop_call *call) {
-    return cop_elementwise_layouts(call);
-}
-
 /* Copies `part` to or from where it belongs in `whole`, `offset` along the axis. */
 static void copy_part(const cop_operand *whole, const cop_operand *part, int axis, int64_t offset,
                       bool into_whole, const coppice_threadpool *pool) {

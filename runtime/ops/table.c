@@ -1,4 +1,5 @@
 /* The operator table: every operator that the runtime has, by opset range. */
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -64,7 +65,7 @@ const cop_op cop_ops[] = {
      .types = NUMBERS, PARSE(clip, cop_unary_params), INFER(clip), RUN(clip), ANY_LAYOUT},
     {.name = "Concat", .since = 1, .min_inputs = 1, .max_inputs = -1, .max_outputs = 1,
      .types = WHOLE_BYTES, PARSE(concat, cop_ints_params), INFER(concat), RUN(concat),
-     .layouts = cop_concat_layouts},
+     ANY_LAYOUT},
     {.name = "Constant", .since = 1, .max_outputs = 1, .infer = cop_constant_infer},
     {.name = "ConstantOfShape", .since = 9, ONE_TO_ONE, .types = COP_TYPE_BIT(INT64),
      INFER(constantofshape), RUN(constantofshape)},
@@ -215,7 +216,7 @@ static struct {
     char types[ROWS][TYPE_TEXT];
 } list;
 
-static void __attribute__((constructor)) fill_list(void) {
+static void fill_list(void) {
     for (size_t i = 0; cop_ops[i].name; i++) {
         const cop_op *op = &cop_ops[i];
         size_t used = 0;
@@ -235,5 +236,7 @@ static void __attribute__((constructor)) fill_list(void) {
 }
 
 const coppice_operator_info *coppice_operators(void) {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, fill_list);
     return list.rows;
 }

@@ -74,7 +74,7 @@ coppice_status cop_axis_set(const cop_call *call, const int64_t *axes, int count
 coppice_status cop_broadcast(const cop_call *call, coppice_tensor *shape,
                              const coppice_tensor *other);
 
-/* Layouts of operators that treat each element alone. */
+/* Layouts of operators that treat each element alone, or move them along one axis. */
 unsigned cop_elementwise_layouts(const cop_call *call);
 
 /* ---- walking over strided tensors ---- */
