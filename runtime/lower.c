@@ -52,26 +52,6 @@ static bool conv_fits(const lowering *l) {
            (!b || is_constant_float(b));
 }
 
-/* A one-dimensional convolution is a two-dimensional one of height 1. */
-static void fill_geometry(cop_conv *c, const cop_window *w) {
-    bool flat = w->spatial == 1;
-    int x = flat ? 0 : 1;
-    c->in_h = flat ? 1 : (size_t)w->in[0];
-    c->out_h = flat ? 1 : (size_t)w->out[0];
-    c->kernel_h = flat ? 1 : (size_t)w->kernel[0];
-    c->stride_h = flat ? 1 : (size_t)w->stride[0];
-    c->dilation_h = flat ? 1 : (size_t)w->dilation[0];
-    c->pad_top = flat ? 0 : (size_t)w->pad_begin[0];
-    c->pad_bottom = flat ? 0 : (size_t)w->pad_end[0];
-    c->in_w = (size_t)w->in[x];
-    c->out_w = (size_t)w->out[x];
-    c->kernel_w = (size_t)w->kernel[x];
-    c->stride_w = (size_t)w->stride[x];
-    c->dilation_w = (size_t)w->dilation[x];
-    c->pad_left = (size_t)w->pad_begin[x];
-    c->pad_right = (size_t)w->pad_end[x];
-}
-
 static coppice_status lower_conv(lowering *l, bool *is_conv) {
     if (!conv_fits(l))
         return COPPICE_OK;
@@ -86,7 +66,7 @@ static coppice_status lower_conv(lowering *l, bool *is_conv) {
                     .out_channels = (size_t)w->dims[0],
                     .min = p->activation_min,
                     .max = p->activation_max};
-    fill_geometry(c, &window);
+    cop_window_geometry(&window, c);
     c->weights = aligned_floats(w, &l->out->owned_weights);
     c->bias = b ? aligned_floats(b, &l->out->owned_bias) : NULL;
     if (!c->weights || (b && !c->bias))

@@ -116,35 +116,6 @@ static void volumes(void *context, size_t begin, size_t end) {
 
 /* ---- run ---- */
 
-/* One or two spatial dimensions as a description; a row is an image of height 1. */
-static cop_conv describe(const cop_conv_params *p, const cop_window *w, const coppice_tensor *x,
-                         const coppice_tensor *weights, const coppice_tensor *bias) {
-    int h = w->spatial == 1 ? 1 : 0,
-        v = w->spatial == 1 ? 0 : 1; /* [1] of a 1-D window is trivial */
-    return (cop_conv){.batch = (size_t)x->dims[0],
-                      .groups = (size_t)p->group,
-                      .in_channels = (size_t)x->dims[1],
-                      .out_channels = (size_t)weights->dims[0],
-                      .in_h = (size_t)w->in[h],
-                      .in_w = (size_t)w->in[v],
-                      .out_h = (size_t)w->out[h],
-                      .out_w = (size_t)w->out[v],
-                      .kernel_h = (size_t)w->kernel[h],
-                      .kernel_w = (size_t)w->kernel[v],
-                      .stride_h = (size_t)w->stride[h],
-                      .stride_w = (size_t)w->stride[v],
-                      .dilation_h = (size_t)w->dilation[h],
-                      .dilation_w = (size_t)w->dilation[v],
-                      .pad_top = (size_t)w->pad_begin[h],
-                      .pad_left = (size_t)w->pad_begin[v],
-                      .pad_bottom = (size_t)w->pad_end[h],
-                      .pad_right = (size_t)w->pad_end[v],
-                      .weights = weights->data,
-                      .bias = bias ? bias->data : NULL,
-                      .min = p->activation_min,
-                      .max = p->activation_max};
-}
-
 coppice_status cop_conv_run(const cop_call *call) {
     const cop_conv_params *p = call->params;
     const coppice_tensor *x = cop_in(call, 0), *w = cop_in(call, 1), *b = cop_in(call, 2);
@@ -152,7 +123,15 @@ coppice_status cop_conv_run(const cop_call *call) {
     COP_TRY(cop_window_resolve(&p->window, x, w->dims + 2, &window, call->err));
     float *y = cop_out(call, 0)->data;
     if (window.spatial < 3) {
-        cop_conv conv = describe(p, &window, x, w, b);
+        cop_conv conv = {.batch = (size_t)x->dims[0],
+                         .groups = (size_t)p->group,
+                         .in_channels = (size_t)x->dims[1],
+                         .out_channels = (size_t)w->dims[0],
+                         .weights = w->data,
+                         .bias = b ? b->data : NULL,
+                         .min = p->activation_min,
+                         .max = p->activation_max};
+        cop_window_geometry(&window, &conv);
         cop_conv_reference(&conv, false, x->data, y, call->pool);
         return COPPICE_OK;
     }

@@ -1,5 +1,4 @@
-/* The functions that rows of the operator table point to, and what
- * they share within a family. */
+/* The functions that rows of the operator table point to, and what they share within a family. */
 #ifndef COP_OPS_OPS_H
 #define COP_OPS_OPS_H
 
@@ -12,8 +11,6 @@
     coppice_status cop_##name##_parse(const cop_call *call, void *params);                         \
     coppice_status cop_##name##_infer(cop_call *call);                                             \
     coppice_status cop_##name##_run(const cop_call *call)
-
-coppice_status cop_window_parse(const cop_call *call, cop_window_params *window);
 
 /* ---- convolution and matrix products ---- */
 
@@ -62,10 +59,11 @@ COP_OP(erf);
 COP_OP(clip);
 COP_OP(cast);
 
-/* Two-input functions; `axis` of opsets before 7, -1: numpy's rules. */
+/* Two-input functions. From opset 7 on numpy's rules hold; before, attributes say how to broadcast.
+ */
 typedef struct cop_binary_params {
-    bool legacy, broadcast;
-    bool has_axis;
+    bool legacy; /* of an opset before 7: the rest counts */
+    bool broadcast, has_axis;
     int64_t axis;
 } cop_binary_params;
 
@@ -102,7 +100,6 @@ COP_OP(identity);
 COP_OP(dropout);
 COP_OP(transpose);
 COP_OP(concat);
-unsigned cop_concat_layouts(const cop_call *call);
 COP_OP(split);
 COP_OP(slice);
 COP_OP(gather);

@@ -142,3 +142,21 @@ coppice_status cop_window_resolve(const cop_window_params *params, const coppice
     }
     return COPPICE_OK;
 }
+
+void cop_window_geometry(const cop_window *window, cop_conv *conv) {
+    int y = window->spatial == 1 ? 1 : 0, x = 1 - y; /* [1] of one dimension is trivial */
+    conv->in_h = (size_t)window->in[y];
+    conv->in_w = (size_t)window->in[x];
+    conv->out_h = (size_t)window->out[y];
+    conv->out_w = (size_t)window->out[x];
+    conv->kernel_h = (size_t)window->kernel[y];
+    conv->kernel_w = (size_t)window->kernel[x];
+    conv->stride_h = (size_t)window->stride[y];
+    conv->stride_w = (size_t)window->stride[x];
+    conv->dilation_h = (size_t)window->dilation[y];
+    conv->dilation_w = (size_t)window->dilation[x];
+    conv->pad_top = (size_t)window->pad_begin[y];
+    conv->pad_left = (size_t)window->pad_begin[x];
+    conv->pad_bottom = (size_t)window->pad_end[y];
+    conv->pad_right = (size_t)window->pad_end[x];
+}

@@ -2,6 +2,7 @@
 #ifndef COP_RUNTIME_OPS_WINDOW_H
 #define COP_RUNTIME_OPS_WINDOW_H
 
+#include "runtime/conv.h"
 #include "runtime/op.h"
 
 enum { COP_MAX_SPATIAL = 3 };
@@ -44,6 +45,13 @@ typedef struct cop_window {
  * make no sense (stride or dilation < 1, negative pads, a window larger than the padded input). */
 coppice_status cop_window_resolve(const cop_window_params *params, const coppice_tensor *input,
                                   const int64_t *kernel, cop_window *out, coppice_error *err);
+
+/* Reads the attributes of Conv and the pooling operators. */
+coppice_status cop_window_parse(const cop_call *call, cop_window_params *window);
+
+/* Sizes, strides, dilations and pads of a window of 1 or 2 dimensions into *conv; the others stay.
+ * One dimension is an image of height 1. */
+void cop_window_geometry(const cop_window *window, cop_conv *conv);
 
 /* What Gemm's and MatMul's `parse` fills (MatMul: alpha 1, nothing transposed). A third input is
  * the bias, also for a MatMul that a pass gave one. */
