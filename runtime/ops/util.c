@@ -68,18 +68,6 @@ size_t cop_type_bytes(coppice_type type) {
     return bits % 8 ? 0 : bits / 8;
 }
 
-bool cop_is_float_type(coppice_type type) {
-    return type == COPPICE_TYPE_FLOAT || type == COPPICE_TYPE_DOUBLE ||
-           type == COPPICE_TYPE_FLOAT16 || type == COPPICE_TYPE_BFLOAT16;
-}
-
-bool cop_is_integer_type(coppice_type type) {
-    const uint32_t integers = COP_TYPE_BIT(INT8) | COP_TYPE_BIT(INT16) | COP_TYPE_BIT(INT32) |
-                              COP_TYPE_BIT(INT64) | COP_TYPE_BIT(UINT8) | COP_TYPE_BIT(UINT16) |
-                              COP_TYPE_BIT(UINT32) | COP_TYPE_BIT(UINT64);
-    return (unsigned)type < 32 && (integers >> type & 1);
-}
-
 /* ---- numbers from attributes and constant inputs ---- */
 
 static coppice_status need_constant(const cop_call *call, int i) {

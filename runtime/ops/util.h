@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/size.h"
+#include "base/type.h"
 #include "runtime/op.h"
 
 /* ---- operands ---- */
@@ -39,9 +40,6 @@ coppice_status cop_need_rank(const cop_call *call, int i, uint32_t rank);
 
 /* Bytes of one element; 0 for types without whole bytes. */
 size_t cop_type_bytes(coppice_type type);
-
-bool cop_is_float_type(coppice_type type);
-bool cop_is_integer_type(coppice_type type);
 
 /* ---- numbers from attributes and constant inputs ---- */
 

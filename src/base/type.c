@@ -1,5 +1,6 @@
 /* Element types and sizes of plain tensors; the version of the library. */
-#include <coppice/tensor.h>
+#include "base/type.h"
+
 #include <coppice/version.h>
 
 #include "base/size.h"
@@ -24,6 +25,27 @@ const char *coppice_type_name(coppice_type type) {
 
 unsigned coppice_type_bits(coppice_type type) {
     return (unsigned)type < TYPE_COUNT ? types[type].bits : 0;
+}
+
+bool cop_is_float_type(coppice_type type) {
+    return type == COPPICE_TYPE_FLOAT || type == COPPICE_TYPE_DOUBLE ||
+           type == COPPICE_TYPE_FLOAT16 || type == COPPICE_TYPE_BFLOAT16;
+}
+
+bool cop_is_integer_type(coppice_type type) {
+    switch (type) {
+    case COPPICE_TYPE_INT8:
+    case COPPICE_TYPE_INT16:
+    case COPPICE_TYPE_INT32:
+    case COPPICE_TYPE_INT64:
+    case COPPICE_TYPE_UINT8:
+    case COPPICE_TYPE_UINT16:
+    case COPPICE_TYPE_UINT32:
+    case COPPICE_TYPE_UINT64:
+        return true;
+    default:
+        return false;
+    }
 }
 
 int64_t coppice_tensor_count(const coppice_tensor *tensor) {

@@ -4,12 +4,14 @@
 #include <math.h>
 #include <string.h>
 
-bool cop_type_is_float(coppice_type type) {
+#include "base/half.h"
+
+bool cop_is_numpy_float(coppice_type type) {
     return type == COPPICE_TYPE_FLOAT || type == COPPICE_TYPE_FLOAT16 ||
            type == COPPICE_TYPE_DOUBLE;
 }
 
-bool cop_type_is_integer(coppice_type type) {
+bool cop_is_numpy_integer(coppice_type type) {
     switch (type) {
     case COPPICE_TYPE_BOOL:
     case COPPICE_TYPE_UINT8:
@@ -24,19 +26,6 @@ bool cop_type_is_integer(coppice_type type) {
     default:
         return false;
     }
-}
-
-static float half_to_float(uint16_t half) {
-    int exponent = half >> 10 & 31;
-    int mantissa = half & 1023;
-    float magnitude;
-    if (exponent == 31)
-        magnitude = mantissa ? NAN : INFINITY;
-    else if (exponent == 0)
-        magnitude = ldexpf((float)mantissa, -24);
-    else
-        magnitude = ldexpf((float)(mantissa + 1024), exponent - 25);
-    return half & 0x8000 ? -magnitude : magnitude;
 }
 
 /* From double, so that a value is rounded once. */
@@ -73,7 +62,7 @@ double cop_load_float(coppice_type type, const void *data, int64_t index) {
     }
     uint16_t half;
     memcpy(&half, at, sizeof half);
-    return half_to_float(half);
+    return cop_float_from_half(half);
 }
 
 static void store_float(coppice_type type, void *out, int64_t index, double value) {
@@ -167,8 +156,8 @@ void cop_store_floats(coppice_type type, const float *values, int64_t count, voi
 }
 
 bool cop_can_convert(coppice_type from, coppice_type to) {
-    return from == to || (cop_type_is_float(from) && cop_type_is_float(to)) ||
-           (cop_type_is_integer(from) && cop_type_is_integer(to));
+    return from == to || (cop_is_numpy_float(from) && cop_is_numpy_float(to)) ||
+           (cop_is_numpy_integer(from) && cop_is_numpy_integer(to));
 }
 
 int64_t cop_convert(coppice_type from, const void *data, coppice_type to, void *out,
@@ -179,7 +168,7 @@ int64_t cop_convert(coppice_type from, const void *data, coppice_type to, void *
         return -1;
     }
     for (int64_t i = 0; i < count; i++) {
-        if (cop_type_is_float(from)) {
+        if (cop_is_numpy_float(from)) {
             store_float(to, out, i, cop_load_float(from, data, i));
             continue;
         }
@@ -206,7 +195,6 @@ void cop_widen_bfloat16(const void *data, int64_t count, float *out) {
     for (int64_t i = 0; i < count; i++) {
         uint16_t high;
         memcpy(&high, (const unsigned char *)data + 2 * i, sizeof high);
-        uint32_t bits = (uint32_t)high << 16;
-        memcpy(out + i, &bits, sizeof bits);
+        out[i] = cop_float_from_bfloat(high);
     }
 }

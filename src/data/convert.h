@@ -8,11 +8,11 @@
 
 #include <coppice/tensor.h>
 
-/* float16, float32 or float64. */
-bool cop_type_is_float(coppice_type type);
+/* float16, float32 or float64: the floats that NumPy has. */
+bool cop_is_numpy_float(coppice_type type);
 
-/* bool or an integer of 8 to 64 bits. */
-bool cop_type_is_integer(coppice_type type);
+/* bool or an integer of 8 to 64 bits, as NumPy counts bool among them. */
+bool cop_is_numpy_integer(coppice_type type);
 
 /* Element `index` of an array of a float type, of an integer type. Integers above INT64_MAX come
  * out as -1 with *fits false (`fits` may be NULL). The data need not be aligned. */

@@ -137,7 +137,7 @@ static coppice_status image_batch(coppice_dataset *ds, cop_source *source, int64
 
 static coppice_status check_image_array(const coppice_tensor *t, const char *path,
                                         coppice_error *err) {
-    if (t->type != COPPICE_TYPE_UINT8 && !cop_type_is_float(t->type))
+    if (t->type != COPPICE_TYPE_UINT8 && !cop_is_numpy_float(t->type))
         return cop_fail(err, COPPICE_BAD_DATA,
                         "%s: images of type %s; uint8 or a float type is needed", path,
                         coppice_type_name(t->type));

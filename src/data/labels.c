@@ -25,7 +25,7 @@ static coppice_status from_array(const char *path, int64_t count, int64_t *label
     const coppice_tensor *t = &array.tensor;
     coppice_status status = COPPICE_OK;
     bool flat = t->rank == 1 || (t->rank == 2 && t->dims[1] == 1);
-    if (!cop_type_is_integer(t->type) || t->type == COPPICE_TYPE_BOOL)
+    if (!cop_is_numpy_integer(t->type) || t->type == COPPICE_TYPE_BOOL)
         status = cop_fail(err, COPPICE_BAD_DATA, "%s: labels are of type %s; integers are needed",
                           path, coppice_type_name(t->type));
     else if (!flat)

@@ -16,7 +16,7 @@ typedef struct table {
 static coppice_status check(const coppice_tensor *tensor, int64_t rows, bool integers, table *out,
                             coppice_error *err) {
     int64_t count = tensor->rank <= COPPICE_MAX_RANK ? coppice_tensor_count(tensor) : -1;
-    if (!cop_type_is_float(tensor->type) && !(integers && cop_type_is_integer(tensor->type)))
+    if (!cop_is_numpy_float(tensor->type) && !(integers && cop_is_numpy_integer(tensor->type)))
         return cop_fail(err, COPPICE_UNSUPPORTED, "scores of type %s; floats are needed",
                         coppice_type_name(tensor->type));
     if (count < 0 || tensor->rank == 0 || rows < 0 || rows > tensor->dims[0])
@@ -27,7 +27,7 @@ static coppice_status check(const coppice_tensor *tensor, int64_t rows, bool int
 }
 
 static double at(const table *t, int64_t index) {
-    if (cop_type_is_float(t->type))
+    if (cop_is_numpy_float(t->type))
         return cop_load_float(t->type, t->data, index);
     return (double)cop_load_integer(t->type, t->data, index, NULL);
 }

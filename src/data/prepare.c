@@ -20,7 +20,7 @@ static coppice_status take_input(cop_preparer *p, const coppice_value_info *inpu
     const int64_t *d = input->dims;
     p->type = input->type;
     p->height = p->width = p->channels = p->flat = -1;
-    if (!cop_type_is_float(p->type) && p->type != COPPICE_TYPE_UINT8)
+    if (!cop_is_numpy_float(p->type) && p->type != COPPICE_TYPE_UINT8)
         return cop_fail(err, COPPICE_UNSUPPORTED,
                         "input '%s' is of type %s, which images cannot fill; give it with --inputs",
                         input->name, coppice_type_name(p->type));

@@ -8,11 +8,11 @@
 
 /* Element `index` of a type that has numbers, else NaN. */
 static double element(const coppice_tensor *tensor, int64_t index) {
-    if (cop_type_is_float(tensor->type))
+    if (cop_is_numpy_float(tensor->type))
         return cop_load_float(tensor->type, tensor->data, index);
     if (tensor->type == COPPICE_TYPE_UINT64)
         return (double)((const uint64_t *)tensor->data)[index];
-    if (cop_type_is_integer(tensor->type))
+    if (cop_is_numpy_integer(tensor->type))
         return (double)cop_load_integer(tensor->type, tensor->data, index, NULL);
     if (tensor->type == COPPICE_TYPE_BFLOAT16) {
         float wide;

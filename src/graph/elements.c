@@ -1,66 +1,8 @@
-/* Single elements of tensors as numbers; conversions of 16-bit and 8-bit floats. */
+/* Single elements of tensors as numbers. */
 #include <math.h>
 #include <string.h>
 
 #include "graph/graph.h"
-
-static float float_from_bits(uint32_t bits) {
-    float value;
-    memcpy(&value, &bits, sizeof value);
-    return value;
-}
-
-static uint32_t bits_from_float(float value) {
-    uint32_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    return bits;
-}
-
-float cop_float_from_half(uint16_t bits) {
-    uint32_t sign = (uint32_t)(bits & 0x8000) << 16, exponent = (bits >> 10) & 31;
-    uint32_t fraction = bits & 0x3ff;
-    if (exponent == 31)
-        return float_from_bits(sign | 0x7f800000u | fraction << 13);
-    if (exponent == 0) {
-        float magnitude = (float)fraction * 0x1p-24f;
-        return sign ? -magnitude : magnitude;
-    }
-    return float_from_bits(sign | (exponent + 112) << 23 | fraction << 13);
-}
-
-/* Drops the low `shift` bits of `value`, rounding half to even. */
-static uint32_t round_shift(uint32_t value, unsigned shift) {
-    uint32_t kept = value >> shift, rest = value & ((1u << shift) - 1), half = 1u << (shift - 1);
-    return kept + (rest > half || (rest == half && (kept & 1)));
-}
-
-uint16_t cop_half_from_float(float value) {
-    uint32_t bits = bits_from_float(value), sign = (bits >> 16) & 0x8000;
-    uint32_t magnitude = bits & 0x7fffffffu;
-    if (magnitude > 0x7f800000u)
-        return (uint16_t)(sign | 0x7e00 | ((magnitude >> 13) & 0x3ff));
-    if (magnitude >= 0x47800000u) /* 65536 and above, infinity */
-        return (uint16_t)(sign | 0x7c00);
-    if (magnitude < 0x33000000u) /* below half of the smallest subnormal */
-        return (uint16_t)sign;
-    if (magnitude < 0x38800000u) { /* subnormal in half precision */
-        uint32_t fraction = (magnitude & 0x7fffffu) | 0x800000u;
-        unsigned shift = 126 - (magnitude >> 23);
-        return (uint16_t)(sign | round_shift(fraction, shift));
-    }
-    return (uint16_t)(sign | round_shift(magnitude - 0x38000000u, 13)); /* may carry to infinity */
-}
-
-float cop_float_from_bfloat(uint16_t bits) {
-    return float_from_bits((uint32_t)bits << 16);
-}
-
-uint16_t cop_bfloat_from_float(float value) {
-    uint32_t bits = bits_from_float(value);
-    if ((bits & 0x7fffffffu) > 0x7f800000u)
-        return (uint16_t)(bits >> 16 | 0x40);
-    return (uint16_t)(round_shift(bits & 0x7fffffffu, 16) | ((bits >> 16) & 0x8000));
-}
 
 /* How an 8-bit or 4-bit float is laid out (OCP and ONNX float8 definitions). */
 typedef struct small_float {

@@ -19,6 +19,7 @@
 #include <coppice/tensor.h>
 
 #include "base/arena.h"
+#include "base/half.h"
 #include "base/map.h"
 
 typedef struct cop_graph cop_graph;
@@ -184,11 +185,5 @@ coppice_status cop_node_ints(const cop_node *node, const char *name, const int64
  * be unaligned. Types without a number (strings, complex) give 0. */
 double cop_tensor_get(const coppice_tensor *tensor, int64_t index);
 int64_t cop_tensor_get_int(const coppice_tensor *tensor, int64_t index);
-
-/* float16 and bfloat16 bits to float and back, round to nearest even. */
-float cop_float_from_half(uint16_t bits);
-uint16_t cop_half_from_float(float value);
-float cop_float_from_bfloat(uint16_t bits);
-uint16_t cop_bfloat_from_float(float value);
 
 #endif

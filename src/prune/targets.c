@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/type.h"
 #include "graph/subgraph.h"
 #include "prune/constant.h"
 
@@ -33,11 +34,6 @@ static bool has_weight(const cop_node *node) {
         if (strcmp(node->op, weight_ops[i]) == 0)
             return true;
     return false;
-}
-
-static bool is_float_type(coppice_type type) {
-    return type == COPPICE_TYPE_FLOAT || type == COPPICE_TYPE_FLOAT16 ||
-           type == COPPICE_TYPE_BFLOAT16 || type == COPPICE_TYPE_DOUBLE;
 }
 
 /* The input of the node that is its weight, or -1: input 1, for products also input 0. */
@@ -94,7 +90,7 @@ static bool weight_index(walk *w, const cop_found *found, size_t *index) {
                                             .mask = found->mask,
                                             .key = key,
                                             .first_use = out->use_count,
-                                            .is_float = is_float_type(constant->tensor.type)};
+                                            .is_float = cop_is_float_type(constant->tensor.type)};
     return true;
 }
 

@@ -190,7 +190,7 @@ static coppice_status make_sessions(work *w, const coppice_session_options *opti
 
 /* Class scores: [rows, classes], also with dimensions of 1 behind. */
 static bool is_scores(const coppice_tensor *t, int64_t rows) {
-    if (!cop_type_is_float(t->type) || t->rank < 2 || t->dims[0] != rows || t->dims[1] < 2)
+    if (!cop_is_numpy_float(t->type) || t->rank < 2 || t->dims[0] != rows || t->dims[1] < 2)
         return false;
     for (uint32_t d = 2; d < t->rank; d++) {
         if (t->dims[d] != 1)

@@ -254,7 +254,7 @@ static void fill_ones(coppice_tensor *tensor, int64_t count) {
     static const float one = 1;
     size_t element = coppice_type_bits(tensor->type) / 8;
     char value[8] = {1}; /* integers and bool, little-endian */
-    if (cop_type_is_float(tensor->type))
+    if (cop_is_numpy_float(tensor->type))
         cop_store_floats(tensor->type, &one, 1, value);
     for (int64_t i = 0; i < count; i++)
         memcpy((char *)tensor->data + (size_t)i * element, value, element);
@@ -267,7 +267,7 @@ static bool is_mask(const char *name) {
 coppice_status coppice_input_fill(const char *name, uint64_t seed, coppice_tensor *tensor,
                                   coppice_error *error) {
     tensor->data = NULL;
-    if (!cop_type_is_float(tensor->type) && !cop_type_is_integer(tensor->type))
+    if (!cop_is_numpy_float(tensor->type) && !cop_is_numpy_integer(tensor->type))
         return cop_fail(error, COPPICE_UNSUPPORTED, "input '%s': cannot make data of type %s",
                         name ? name : "", coppice_type_name(tensor->type));
     int64_t count = coppice_tensor_count(tensor), bytes = coppice_tensor_bytes(tensor);
@@ -278,7 +278,7 @@ coppice_status coppice_input_fill(const char *name, uint64_t seed, coppice_tenso
         return cop_fail_memory(error, (size_t)bytes);
     if (is_mask(name))
         fill_ones(tensor, count);
-    else if (cop_type_is_float(tensor->type))
+    else if (cop_is_numpy_float(tensor->type))
         fill_normal(tensor, count, seed);
     return COPPICE_OK;
 }
