@@ -1,16 +1,9 @@
 /* Running a plan: its steps, one after another. */
 #include <string.h>
-#include <time.h>
 
 #include "base/error.h"
 #include "base/interrupt.h"
 #include "runtime/plan.h"
-
-double cop_now_ms(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec * 1e3 + (double)now.tv_nsec * 1e-6;
-}
 
 static coppice_status run_op(const cop_plan *plan, const cop_step *step, coppice_error *err) {
     const cop_node *node = &plan->graph->nodes[step->node];

@@ -8,6 +8,7 @@
 #ifndef COP_RUNTIME_PLAN_H
 #define COP_RUNTIME_PLAN_H
 
+#include "base/clock.h"
 #include "runtime/conv.h"
 #include "runtime/layout.h"
 #include "runtime/op.h"
@@ -129,8 +130,5 @@ bool cop_plan_fits(const cop_plan *plan, const coppice_tensor *inputs, size_t co
  * gets the time of each step. */
 coppice_status cop_plan_run(cop_plan *plan, const coppice_tensor *inputs, double *step_ms,
                             coppice_error *err);
-
-/* Monotonic time in milliseconds. */
-double cop_now_ms(void);
 
 #endif

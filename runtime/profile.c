@@ -1,29 +1,12 @@
 /* Timing each step of a plan. */
 #include "runtime/profile.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
-
-static int ascending(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return x < y ? -1 : x > y;
-}
-
-/* Box-Muller over a linear congruential generator: always the same numbers. */
-static void fill_normal(float *x, size_t count) {
-    uint64_t state = 1;
-    for (size_t i = 0; i < count; i++) {
-        double u[2];
-        for (int k = 0; k < 2; k++) {
-            state = state * 6364136223846793005u + 1442695040888963407u;
-            u[k] = ((double)(state >> 11) + 0.5) * 0x1p-53;
-        }
-        x[i] = (float)(sqrt(-2 * log(u[0])) * cos(2 * M_PI * u[1]));
-    }
-}
+#include "base/random.h"
+#include "base/statistics.h"
 
 static void free_inputs(coppice_tensor *inputs, size_t count) {
     for (size_t i = 0; inputs && i < count; i++)
@@ -33,6 +16,7 @@ static void free_inputs(coppice_tensor *inputs, size_t count) {
 
 static coppice_tensor *make_inputs(const cop_plan *plan) {
     coppice_tensor *inputs = calloc(plan->input_count + 1, sizeof *inputs);
+    uint64_t seed = 0;
     for (size_t i = 0; inputs && i < plan->input_count; i++) {
         inputs[i] = plan->slots[plan->input_slots[i]].operand.t;
         inputs[i].data = calloc(1, (size_t)coppice_tensor_bytes(&inputs[i]) + 1);
@@ -41,7 +25,7 @@ static coppice_tensor *make_inputs(const cop_plan *plan) {
             return NULL;
         }
         if (inputs[i].type == COPPICE_TYPE_FLOAT)
-            fill_normal(inputs[i].data, (size_t)coppice_tensor_count(&inputs[i]));
+            cop_random_normal(inputs[i].data, (size_t)coppice_tensor_count(&inputs[i]), &seed);
     }
     return inputs;
 }
@@ -75,11 +59,6 @@ static coppice_profile_row describe(const cop_plan *plan, const cop_step *step) 
     return row;
 }
 
-static double median(double *sorted, size_t count) {
-    qsort(sorted, count, sizeof *sorted, ascending);
-    return (sorted[(count - 1) / 2] + sorted[count / 2]) / 2;
-}
-
 /* times: [runs][step_count] */
 static void fill_rows(const cop_plan *plan, const double *times, unsigned runs, double *column,
                       coppice_profile_row *rows) {
@@ -87,7 +66,8 @@ static void fill_rows(const cop_plan *plan, const double *times, unsigned runs, 
         for (unsigned r = 0; r < runs; r++)
             column[r] = times[r * plan->step_count + i];
         rows[i] = describe(plan, &plan->steps[i]);
-        rows[i].ms = median(column, runs);
+        cop_sort_doubles(column, runs);
+        rows[i].ms = cop_percentile(column, runs, 0.5);
     }
 }
 

@@ -8,9 +8,9 @@
 #include <coppice/data.h>
 
 #include "base/arena.h"
+#include "base/clock.h"
 #include "base/error.h"
 #include "runtime/conv.h"
-#include "runtime/plan.h"
 #include "tune/timing.h"
 
 typedef struct bench_report {

@@ -1,5 +1,4 @@
 /* Made-up inputs for measuring: shapes from the model's declarations and options, and data. */
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +7,7 @@
 #include <coppice/bench.h>
 
 #include "base/error.h"
+#include "base/random.h"
 #include "data/convert.h"
 #include "graph/model.h"
 
@@ -219,33 +219,14 @@ coppice_status coppice_model_input_shapes(const coppice_model *model,
 
 /* ---- data ---- */
 
-/* splitmix64 (Steele, Lea and Flood 2014). */
-static uint64_t next_random(uint64_t *state) {
-    uint64_t z = *state += 0x9e3779b97f4a7c15u;
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return z ^ (z >> 31);
-}
-
-/* In (0, 1]. */
-static double next_uniform(uint64_t *state) {
-    return (double)((next_random(state) >> 11) + 1) * 0x1p-53;
-}
-
 static void fill_normal(coppice_tensor *tensor, int64_t count, uint64_t seed) {
     enum { BLOCK = 256 };
-    const double two_pi = 6.283185307179586;
     float block[BLOCK];
     char *out = tensor->data;
     size_t element = coppice_type_bits(tensor->type) / 8;
     for (int64_t done = 0; done < count; done += BLOCK) {
         int64_t n = count - done < BLOCK ? count - done : BLOCK;
-        for (int i = 0; i < BLOCK; i += 2) { /* Box and Muller 1958 */
-            double radius = sqrt(-2 * log(next_uniform(&seed)));
-            double angle = two_pi * next_uniform(&seed);
-            block[i] = (float)(radius * cos(angle));
-            block[i + 1] = (float)(radius * sin(angle));
-        }
+        cop_random_normal(block, BLOCK, &seed);
         cop_store_floats(tensor->type, block, n, out + (size_t)done * element);
     }
 }

@@ -5,9 +5,10 @@
 #include <stdlib.h>
 
 #include "base/arena.h"
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/interrupt.h"
-#include "runtime/plan.h"
+#include "base/statistics.h"
 
 static coppice_status run_once(const cop_timed *model, double *ms, coppice_error *err) {
     const coppice_tensor *outputs = NULL;
@@ -67,33 +68,19 @@ coppice_status cop_time_runs(cop_timed *models, size_t model_count, const cop_ti
 
 /* ---- statistics ---- */
 
-static int ascending(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-/* `sorted` has at least one value; 0 <= share <= 1. */
-static double percentile(const double *sorted, size_t count, double share) {
-    double rank = share * (double)(count - 1);
-    size_t low = (size_t)rank;
-    if (low + 1 >= count)
-        return sorted[count - 1];
-    return sorted[low] + (rank - (double)low) * (sorted[low + 1] - sorted[low]);
-}
-
 void coppice_latency_summarize(double *ms, size_t count, coppice_latency *out) {
     if (count == 0) {
         *out = (coppice_latency){NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, 0};
         return;
     }
-    qsort(ms, count, sizeof *ms, ascending);
+    cop_sort_doubles(ms, count);
     double sum = 0, squares = 0;
     for (size_t i = 0; i < count; i++)
         sum += ms[i];
     double mean = sum / (double)count;
     for (size_t i = 0; i < count; i++)
         squares += (ms[i] - mean) * (ms[i] - mean);
-    double median = percentile(ms, count, 0.5);
+    double median = cop_percentile(ms, count, 0.5);
     *out = (coppice_latency){
         .mean = mean,
         .median = median,
@@ -101,9 +88,9 @@ void coppice_latency_summarize(double *ms, size_t count, coppice_latency *out) {
         .max = ms[count - 1],
         .std = count > 1 ? sqrt(squares / (double)(count - 1)) : 0,
         .p50 = median,
-        .p90 = percentile(ms, count, 0.90),
-        .p95 = percentile(ms, count, 0.95),
-        .p99 = percentile(ms, count, 0.99),
+        .p90 = cop_percentile(ms, count, 0.90),
+        .p95 = cop_percentile(ms, count, 0.95),
+        .p99 = cop_percentile(ms, count, 0.99),
         .runs = (int64_t)count,
     };
 }
