@@ -44,7 +44,7 @@ static coppice_status declare(builder *b, cop_graph *graph, int index,
         if (dim->value_case == ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_VALUE)
             dims[i].size = dim->dim_value < 0 ? -1 : dim->dim_value;
         else if (dim->value_case == ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_PARAM &&
-                 cop_text(dim->dim_param)[0])
+                 cop_or_empty(dim->dim_param)[0])
             dims[i].symbol = dim->dim_param;
     }
     value->rank = (int)rank;
@@ -74,7 +74,7 @@ static coppice_status add_initializers(builder *b, cop_graph *graph, Onnx__Graph
     const char *name = "";
     for (size_t i = 0; status == COPPICE_OK && i < proto->n_initializer; i++) {
         cop_constant *constant;
-        name = cop_text(proto->initializer[i]->name);
+        name = cop_or_empty(proto->initializer[i]->name);
         status = cop_tensor_load(b->model, proto->initializer[i], proto, &constant, b->err);
         if (status == COPPICE_OK)
             status = add_initializer(b, graph, name, constant);
@@ -82,7 +82,7 @@ static coppice_status add_initializers(builder *b, cop_graph *graph, Onnx__Graph
     for (size_t i = 0; status == COPPICE_OK && i < proto->n_sparse_initializer; i++) {
         cop_constant *constant;
         Onnx__SparseTensorProto *sparse = proto->sparse_initializer[i];
-        name = sparse->values ? cop_text(sparse->values->name) : "";
+        name = sparse->values ? cop_or_empty(sparse->values->name) : "";
         status = cop_sparse_load(b->model, sparse, proto, &constant, b->err);
         if (status == COPPICE_OK)
             status = add_initializer(b, graph, name, constant);
@@ -99,7 +99,7 @@ static coppice_status add_inputs(builder *b, cop_graph *graph, Onnx__GraphProto 
     if (!graph->inputs)
         return no_memory(b);
     for (size_t i = 0; i < proto->n_input; i++) {
-        const char *name = cop_text(proto->input[i]->name);
+        const char *name = cop_or_empty(proto->input[i]->name);
         if (!name[0])
             return cop_fail(b->err, COPPICE_BAD_MODEL, "graph input %zu has no name", i);
         int index = cop_graph_value(graph, name);
@@ -124,12 +124,12 @@ static coppice_status add_outputs(builder *b, cop_graph *graph, Onnx__GraphProto
     if (!graph->outputs)
         return no_memory(b);
     for (size_t i = 0; i < proto->n_value_info; i++) {
-        int index = cop_graph_find(graph, cop_text(proto->value_info[i]->name));
+        int index = cop_graph_find(graph, cop_or_empty(proto->value_info[i]->name));
         if (index >= 0)
             COP_TRY(declare(b, graph, index, proto->value_info[i]->type));
     }
     for (size_t i = 0; i < proto->n_output; i++) {
-        const char *name = cop_text(proto->output[i]->name);
+        const char *name = cop_or_empty(proto->output[i]->name);
         if (!name[0])
             return cop_fail(b->err, COPPICE_BAD_MODEL, "graph output %zu has no name", i);
         int index = cop_graph_value(graph, name);
@@ -182,7 +182,7 @@ static coppice_status build_subgraph(builder *b, cop_graph *graph, Onnx__GraphPr
     if (b->depth >= COP_MAX_GRAPH_DEPTH)
         return cop_fail(b->err, COPPICE_LIMIT, "more than %d graphs inside each other",
                         COP_MAX_GRAPH_DEPTH);
-    cop_graph *inner = cop_graph_new(&b->model->arena, graph, cop_text(proto->name));
+    cop_graph *inner = cop_graph_new(&b->model->arena, graph, cop_or_empty(proto->name));
     if (!inner)
         return no_memory(b);
     attr->kind = COP_ATTR_GRAPH;
@@ -195,7 +195,7 @@ static coppice_status build_subgraph(builder *b, cop_graph *graph, Onnx__GraphPr
 
 static coppice_status build_attr(builder *b, cop_graph *graph, Onnx__AttributeProto *a,
                                  cop_attr *attr) {
-    attr->name = cop_text(a->name);
+    attr->name = cop_or_empty(a->name);
     attr->kind = COP_ATTR_OTHER;
     switch (kind_of(a)) {
     case ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__FLOAT:
@@ -250,7 +250,7 @@ static coppice_status constant_of(builder *b, const cop_node *node, Onnx__NodePr
                                   cop_constant **out) {
     for (size_t i = 0; i < proto->n_attribute; i++) {
         Onnx__AttributeProto *a = proto->attribute[i];
-        const char *name = cop_text(a->name);
+        const char *name = cop_or_empty(a->name);
         const cop_attr *attr = &node->attrs[i];
         if (strcmp(name, "value") == 0 && attr->kind == COP_ATTR_TENSOR) {
             *out = attr->tensor;
@@ -292,14 +292,14 @@ static coppice_status name_values(builder *b, cop_graph *graph, char **names, si
 /* Fills a node; the graph's array of nodes does not move meanwhile (sub-graphs have their own). */
 static coppice_status fill_node(builder *b, cop_graph *graph, cop_node *node,
                                 Onnx__NodeProto *proto) {
-    node->name = cop_text(proto->name);
+    node->name = cop_or_empty(proto->name);
     node->domain = domain_of(proto->domain);
     COP_TRY(name_values(b, graph, proto->input, proto->n_input, node->inputs));
     COP_TRY(name_values(b, graph, proto->output, proto->n_output, node->outputs));
     for (size_t i = 0; i < proto->n_attribute; i++) {
         coppice_status status = build_attr(b, graph, proto->attribute[i], &node->attrs[i]);
         if (status != COPPICE_OK) {
-            cop_error_prefix(b->err, "attribute '%s'", cop_text(proto->attribute[i]->name));
+            cop_error_prefix(b->err, "attribute '%s'", cop_or_empty(proto->attribute[i]->name));
             return status;
         }
     }
@@ -312,9 +312,9 @@ static coppice_status fill_node(builder *b, cop_graph *graph, cop_node *node,
 }
 
 static coppice_status add_node(builder *b, cop_graph *graph, Onnx__NodeProto *proto, size_t index) {
-    if (!cop_text(proto->op_type)[0])
+    if (!cop_or_empty(proto->op_type)[0])
         return cop_fail(b->err, COPPICE_BAD_MODEL, "node %zu ('%s') has no operator type", index,
-                        cop_text(proto->name));
+                        cop_or_empty(proto->name));
     if (proto->n_input > INT32_MAX || proto->n_output > INT32_MAX)
         return cop_fail(b->err, COPPICE_LIMIT, "node %zu has too many inputs or outputs", index);
     cop_node *node = cop_graph_add_node(graph, proto->op_type, (int)proto->n_input,
@@ -390,7 +390,7 @@ coppice_status cop_model_build(coppice_model *model, coppice_error *err) {
                                    "IR version %lld is newer than %d, the newest that is known: "
                                    "new parts of the format are kept but not understood",
                                    (long long)proto->ir_version, COP_ONNX_NEWEST_IR));
-    model->graph = cop_graph_new(&model->arena, NULL, cop_text(proto->graph->name));
+    model->graph = cop_graph_new(&model->arena, NULL, cop_or_empty(proto->graph->name));
     if (!model->graph)
         return no_memory(&b);
     COP_TRY(set_opsets(&b, model->graph, proto));

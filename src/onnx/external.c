@@ -30,8 +30,8 @@ static coppice_status read_entries(const Onnx__TensorProto *tensor, placement *o
                                    coppice_error *err) {
     *out = (placement){0};
     for (size_t i = 0; i < tensor->n_external_data; i++) {
-        const char *key = cop_text(tensor->external_data[i]->key);
-        const char *value = cop_text(tensor->external_data[i]->value);
+        const char *key = cop_or_empty(tensor->external_data[i]->key);
+        const char *value = cop_or_empty(tensor->external_data[i]->value);
         bool length = strcmp(key, "length") == 0;
         if (strcmp(key, "location") == 0)
             out->location = value;

@@ -73,7 +73,7 @@ coppice_status cop_visit_messages(Onnx__ModelProto *model, cop_message_visitor v
 bool cop_tensor_is_external(const Onnx__TensorProto *tensor);
 
 /* The name in a message, "" when it has none. */
-const char *cop_text(const char *text);
+const char *cop_or_empty(const char *text);
 
 /* Makes the constant of a TensorProto: checks dims against the length of the data, decodes what is
  * not stored as plain elements. `graph` is the graph message that lists it, or NULL. */

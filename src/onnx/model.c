@@ -42,7 +42,7 @@ coppice_status cop_model_add_note(coppice_model *model, coppice_error *err, cons
     return COPPICE_OK;
 }
 
-const char *cop_text(const char *text) {
+const char *cop_or_empty(const char *text) {
     return text ? text : "";
 }
 
