@@ -1,5 +1,4 @@
 /* Shape inference of a whole graph, with everything that is constant computed on the way. */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -44,20 +43,14 @@ static void take_constant(inference *inf, size_t value) {
 }
 
 /* What the model wants of an input, as "[N,3,224,224]". */
-static cop_text declared_text(const cop_value *value) {
-    cop_text text = {"["};
-    size_t used = 1, room = sizeof text.s;
-    for (int d = 0; d < value->rank && used < room - 1; d++) {
-        const cop_dim *dim = &value->dims[d];
-        int n = dim->size >= 0 ? snprintf(text.s + used, room - used, "%s%lld", d ? "," : "",
-                                          (long long)dim->size)
-                               : snprintf(text.s + used, room - used, "%s%.16s", d ? "," : "",
-                                          dim->symbol ? dim->symbol : "?");
-        used += n > 0 ? (size_t)n : 0;
-        used = used < room - 1 ? used : room - 1;
+static cop_text wanted_text(const cop_value *value) {
+    int64_t dims[COPPICE_MAX_RANK];
+    const char *symbols[COPPICE_MAX_RANK];
+    for (int d = 0; d < value->rank && d < COPPICE_MAX_RANK; d++) {
+        dims[d] = value->dims[d].size;
+        symbols[d] = value->dims[d].symbol;
     }
-    snprintf(text.s + used, room - used, "]");
-    return text;
+    return cop_declared_text(value->rank, dims, symbols);
 }
 
 static coppice_status check_given(const inference *inf, const cop_value *value,
@@ -74,7 +67,7 @@ static coppice_status check_given(const inference *inf, const cop_value *value,
         return COPPICE_OK;
     return cop_fail(inf->err, COPPICE_INVALID_ARGUMENT,
                     "input '%s' has shape %s, the model wants %s", value->name,
-                    cop_shape_text(given).s, value->rank < 0 ? "another" : declared_text(value).s);
+                    cop_shape_text(given).s, value->rank < 0 ? "another" : wanted_text(value).s);
 }
 
 /* The shape as declared, free dims 1. */

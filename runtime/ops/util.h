@@ -4,6 +4,7 @@
 #define COP_OPS_UTIL_H
 
 #include "base/error.h"
+#include "base/shape.h"
 #include "base/size.h"
 #include "base/type.h"
 #include "runtime/op.h"
@@ -19,10 +20,7 @@ coppice_tensor *cop_out(const cop_call *call, int i);
 /* Name of the value at input `i`, for messages. */
 const char *cop_in_name(const cop_call *call, int i);
 
-/* "[1,3,32,32]" as .s of a temporary: cop_shape_text(t).s inside the argument list. */
-typedef struct cop_text {
-    char s[COPPICE_MAX_RANK * 21 + 3];
-} cop_text;
+/* "[1,3,32,32]"; negative dimensions as they are. */
 cop_text cop_shape_text(const coppice_tensor *tensor);
 cop_text cop_dims_text(uint32_t rank, const int64_t *dims);
 

@@ -1,11 +1,11 @@
 /* One input of a data set from named arrays: finding the array, checking it, cutting batches. */
 #include "data/source.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
+#include "base/shape.h"
 #include "base/size.h"
 #include "data/convert.h"
 
@@ -17,24 +17,8 @@ static cop_source *find_source(cop_source *sources, size_t count, const char *na
     return NULL;
 }
 
-/* "[?,3,224,224]", in a fixed buffer of the caller. */
-static const char *shape_text(const int64_t *dims, int rank, char text[256]) {
-    size_t used = 0;
-    text[used++] = '[';
-    for (int i = 0; i < rank && used < 230; i++) {
-        const char *comma = i ? "," : "";
-        int n = dims[i] < 0
-                    ? snprintf(text + used, 256 - used, "%s?", comma)
-                    : snprintf(text + used, 256 - used, "%s%lld", comma, (long long)dims[i]);
-        used += (size_t)n;
-    }
-    strcpy(text + used, "]");
-    return text;
-}
-
 static coppice_status check_shape(cop_source *source, const char *what, coppice_error *err) {
     const coppice_tensor *t = &source->array.tensor;
-    char have[256], want[256];
     bool fits = t->rank > 0;
     source->whole = source->rank >= 0 && t->rank == (uint32_t)source->rank + 1;
     if (!source->whole && source->rank >= 0)
@@ -46,8 +30,9 @@ static coppice_status check_shape(cop_source *source, const char *what, coppice_
     if (!fits)
         return cop_fail(err, COPPICE_BAD_DATA,
                         "%s: shape %s does not fit input '%s' %s; the first axis is the sample",
-                        what, shape_text(t->dims, (int)t->rank, have), source->name,
-                        source->rank < 0 ? "" : shape_text(source->dims, source->rank, want));
+                        what, cop_declared_text((int)t->rank, t->dims, NULL).s, source->name,
+                        source->rank < 0 ? ""
+                                         : cop_declared_text(source->rank, source->dims, NULL).s);
     if (!cop_can_convert(t->type, source->type))
         return cop_fail(err, COPPICE_BAD_DATA,
                         "%s: type %s does not fit input '%s' of type %s; convert the array first",

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/random.h"
+#include "base/shape.h"
 #include "data/convert.h"
 #include "graph/model.h"
 
@@ -30,36 +31,16 @@ static const coppice_dim_value *find_dim(const coppice_shape_options *options, c
     return NULL;
 }
 
-/* "[N,3,?,32]" */
-static void describe(const coppice_value_info *info, char *text, size_t size) {
-    size_t used = (size_t)snprintf(text, size, "[");
-    for (int i = 0; i < info->rank && used < size; i++) {
-        const char *comma = i ? "," : "";
-        int n;
-        if (info->dims[i] >= 0)
-            n = snprintf(text + used, size - used, "%s%lld", comma, (long long)info->dims[i]);
-        else
-            n = snprintf(text + used, size - used, "%s%s", comma,
-                         info->symbols[i] ? info->symbols[i] : "?");
-        used += n > 0 ? (size_t)n : 0;
-    }
-    if (used < size)
-        snprintf(text + used, size - used, "]");
-}
-
 /* The shape that the caller gave, checked against what the model declares. */
 static coppice_status apply_shape(const coppice_value_info *info, const coppice_input_shape *shape,
                                   coppice_tensor *tensor, coppice_error *err) {
-    char declared[256];
     bool fits = info->rank < 0 || shape->rank == (uint32_t)info->rank;
     for (int i = 0; fits && i < info->rank; i++)
         fits = info->dims[i] < 0 || info->dims[i] == shape->dims[i];
-    if (!fits) {
-        describe(info, declared, sizeof declared);
+    if (!fits)
         return cop_fail(err, COPPICE_INVALID_ARGUMENT,
                         "the shape given for input '%s' does not fit what the model declares, %s",
-                        info->name, declared);
-    }
+                        info->name, cop_declared_text(info->rank, info->dims, info->symbols).s);
     tensor->rank = shape->rank;
     memcpy(tensor->dims, shape->dims, shape->rank * sizeof *shape->dims);
     return COPPICE_OK;

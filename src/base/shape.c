@@ -1,0 +1,21 @@
+/* Shapes as text, for messages. */
+#include "base/shape.h"
+
+#include <stdio.h>
+
+#include "base/size.h"
+
+cop_text cop_declared_text(int rank, const int64_t *dims, const char *const *symbols) {
+    cop_text text = {"["};
+    const size_t room = sizeof text.s - 1; /* for the bracket at the end */
+    size_t used = 1;
+    for (int i = 0; i < rank && i < COPPICE_MAX_RANK; i++) {
+        const char *comma = i ? "," : "", *symbol = symbols && symbols[i] ? symbols[i] : "?";
+        int n = dims[i] < 0
+                    ? snprintf(text.s + used, room - used, "%s%s", comma, symbol)
+                    : snprintf(text.s + used, room - used, "%s%lld", comma, (long long)dims[i]);
+        used = cop_smaller(used + (n > 0 ? (size_t)n : 0), room - 1);
+    }
+    snprintf(text.s + used, sizeof text.s - used, "]");
+    return text;
+}

@@ -1,0 +1,18 @@
+/* Shapes as text, for messages. */
+#ifndef COP_BASE_SHAPE_H
+#define COP_BASE_SHAPE_H
+
+#include <stdint.h>
+
+#include <coppice/tensor.h>
+
+/* A text in a struct of its own: cop_declared_text(...).s inside an argument list. */
+typedef struct cop_text {
+    char s[COPPICE_MAX_RANK * 21 + 3];
+} cop_text;
+
+/* "[N,3,?,32]": a dimension below 0 is free and shown by its symbol, "?" without one. `symbols` may
+ * be NULL. Of more dimensions than COPPICE_MAX_RANK the first are shown. */
+cop_text cop_declared_text(int rank, const int64_t *dims, const char *const *symbols);
+
+#endif
