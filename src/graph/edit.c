@@ -36,13 +36,6 @@ int *cop_graph_use_counts(const cop_graph *graph) {
     return counts;
 }
 
-int cop_graph_use_count(const cop_graph *graph, int value) {
-    int *counts = cop_graph_use_counts(graph);
-    int count = counts ? counts[value] : -1;
-    free(counts);
-    return count;
-}
-
 /* ---- replacing ---- */
 
 /* A sub-graph knows an outer value by name only: `from` becomes `to` there. With `check` nothing is

@@ -34,11 +34,8 @@ bool cop_node_set_attr_int(cop_graph *graph, cop_node *node, const char *name, i
 bool cop_node_set_attr_ints(cop_graph *graph, cop_node *node, const char *name,
                             const int64_t *values, size_t count);
 
-/* How often a value is read: by nodes of the graph, inside sub-graphs, as graph output. -1: no
- * memory. */
-int cop_graph_use_count(const cop_graph *graph, int value);
-
-/* The same for all values: a malloc'd array of value_count. NULL: no memory. */
+/* How often each value is read: by nodes of the graph, inside sub-graphs, as graph output. A
+ * malloc'd array of value_count. NULL: no memory. */
 int *cop_graph_use_counts(const cop_graph *graph);
 
 #endif
