@@ -22,6 +22,10 @@ bool cop_is_array(const unsigned char *bytes, size_t size) {
     return gzip || idx || cop_is_npy(bytes, size);
 }
 
+bool cop_is_zip(const unsigned char *bytes, size_t size) {
+    return size >= 4 && bytes[0] == 'P' && bytes[1] == 'K';
+}
+
 static coppice_status open_npy(cop_array *array, const char *path, coppice_error *err) {
     cop_npy_header header;
     COP_TRY(cop_npy_parse(array->mapping.data, array->mapping.bytes, array->mapping.bytes, path,
@@ -51,7 +55,7 @@ static coppice_status open_mapped(cop_array *array, const char *path, coppice_er
         return cop_fail(err, COPPICE_BAD_DATA, "%s: the file is empty", path);
     if (cop_is_npy(bytes, size))
         return open_npy(array, path, err);
-    if (size >= 4 && memcmp(bytes, "PK\3\4", 4) == 0)
+    if (cop_is_zip(bytes, size))
         return cop_fail(err, COPPICE_BAD_DATA, "%s: a .npz file where one array is expected", path);
     if (!cop_is_array(bytes, size))
         return cop_fail(err, COPPICE_BAD_DATA, "%s: neither a .npy nor an idx file", path);

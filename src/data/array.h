@@ -40,6 +40,9 @@ enum {
     COP_NPY_HEADER_MAX = 1024       /* longest header that is written */
 };
 
+/* True when the bytes begin like a zip file, as .npz is one. */
+bool cop_is_zip(const unsigned char *bytes, size_t size);
+
 bool cop_is_npy(const unsigned char *bytes, size_t size);
 
 /* Length of the whole header from its first bytes (at least COP_NPY_PREFIX, or all there are).

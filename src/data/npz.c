@@ -80,7 +80,7 @@ coppice_status coppice_npz_open(const char *path, coppice_npz **out, coppice_err
     int code = 0;
     cop_mapping probe = {0}; /* says in the usual words when this is no regular file */
     COP_TRY(cop_mapping_open(path, &probe, error));
-    bool zip = probe.bytes >= 4 && probe.data[0] == 'P' && probe.data[1] == 'K';
+    bool zip = cop_is_zip(probe.data, probe.bytes);
     cop_mapping_close(&probe);
     if (!zip) {
         status = cop_fail(error, COPPICE_BAD_DATA, "%s: not a .npz file", path);

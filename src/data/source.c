@@ -91,7 +91,7 @@ static coppice_status bind_npz(cop_source *sources, size_t count, cop_source *on
 static coppice_status is_zip(const char *path, bool *zip, coppice_error *err) {
     cop_mapping file = {0};
     COP_TRY(cop_mapping_open(path, &file, err));
-    *zip = file.bytes >= 4 && file.data[0] == 'P' && file.data[1] == 'K';
+    *zip = cop_is_zip(file.data, file.bytes);
     cop_mapping_close(&file);
     return COPPICE_OK;
 }
