@@ -71,18 +71,20 @@ static void add_item(pools *p, const cop_prune_plan *plan, size_t i) {
 }
 
 /* Selects in one pool: items `from` to the last. */
-static coppice_status select_pool(pools *p, size_t from, double sparsity,
-                                  coppice_prune_layer *layers, coppice_error *err) {
+static coppice_status select_pool(pools *p, size_t from, double sparsity, cop_prune_plan *plan,
+                                  coppice_error *err) {
     int64_t total = 0;
     for (size_t i = from; i < p->count; i++)
         if (!cop_i64_add(total, p->items[i].count, &total))
             return cop_fail_memory(err, SIZE_MAX);
     if (from == p->count)
         return COPPICE_OK;
-    COP_TRY(cop_select_smallest(p->items + from, p->count - from, cop_zeros_wanted(sparsity, total),
-                                err));
-    for (size_t i = from; i < p->count; i++)
-        layers[p->layer[i]].zeros = p->items[i].zeros;
+    int64_t wanted = cop_zeros_wanted(sparsity, total);
+    COP_TRY(cop_select_smallest(p->items + from, p->count - from, wanted, err));
+    for (size_t i = from; i < p->count; i++) {
+        plan->report.layers[p->layer[i]].zeros = p->items[i].zeros;
+        plan->weights.items[p->layer[i]].zeros_asked = wanted > 0;
+    }
     return COPPICE_OK;
 }
 
@@ -99,13 +101,13 @@ static coppice_status select_all(cop_prune_plan *plan, const coppice_prune_optio
         if (decisions[i].kept_dense || (global && !decisions[i].own_target))
             continue;
         add_item(&p, plan, i);
-        COP_TRY(select_pool(&p, p.count - 1, decisions[i].sparsity, plan->report.layers, err));
+        COP_TRY(select_pool(&p, p.count - 1, decisions[i].sparsity, plan, err));
     }
     size_t from = p.count;
     for (size_t i = 0; global && i < count; i++)
         if (!decisions[i].kept_dense && !decisions[i].own_target)
             add_item(&p, plan, i);
-    return select_pool(&p, from, options->sparsity, plan->report.layers, err);
+    return select_pool(&p, from, options->sparsity, plan, err);
 }
 
 static void total_up(cop_prune_plan *plan) {
@@ -154,7 +156,8 @@ fail:
 void cop_prune_apply(cop_prune_plan *plan) {
     for (size_t i = 0; i < plan->report.layer_count; i++) {
         const coppice_prune_layer *layer = &plan->report.layers[i];
-        if (layer->mask)
+        /* Asked for no zeros, a weight keeps every bit, that of -0.0 too. */
+        if (layer->mask && plan->weights.items[i].zeros_asked)
             cop_apply_mask(plan->weights.items[i].constant, layer->mask, layer->weights);
     }
 }

@@ -23,6 +23,7 @@ typedef struct cop_weight {
     const char *other_use;    /* operator that reads the constant other than as a weight, or NULL */
     bool is_float;            /* of a type that can be pruned */
     bool is_first, is_last;   /* of the first Conv; of the last node before a graph output */
+    bool zeros_asked;         /* its target is more than none (prune.c) */
 } cop_weight;
 
 typedef struct cop_weights {

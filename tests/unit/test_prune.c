@@ -1,4 +1,6 @@
 /* Pruning: which layers are pruned and to what target, and which are left alone. */
+#include <math.h>
+
 #include "net.h"
 
 /* Four MatMuls of 10 weights: b's are twenty times, c's a hundred times those of a; d is as a. */
@@ -60,6 +62,26 @@ START_TEST(layers_with_a_rule_leave_the_global_pool) {
     options.layers = rules;
     options.layer_count = 2;
     prune_four(&options, 2, 0, 9, 10);
+}
+END_TEST
+
+START_TEST(without_zeros_asked_for_minus_zero_keeps_its_sign) {
+    float data[10] = {1, -0.0f, 2, 3, 4, 5, 6, 7, 8, 9};
+    net n;
+    net_open(&n, NULL, "main");
+    add_node(&n, "MatMul", "a", add_weight(&n, "a.w", COPPICE_TYPE_FLOAT, data, 2, 2, 5));
+    set_outputs(&n, 1, n.last);
+    coppice_prune_options options = all_layers(0);
+    cop_prune_plan *plan = prune(&n, &options);
+    ck_assert(signbit(data[1]));
+    ck_assert_int_eq(plan->report.zeros, 1);
+    coppice_prune_report_free(&plan->report);
+    options = all_layers(0.1);
+    plan = prune(&n, &options);
+    ck_assert(!signbit(data[1]));
+    ck_assert_int_eq(plan->report.zeros, 1);
+    coppice_prune_report_free(&plan->report);
+    net_close(&n);
 }
 END_TEST
 
@@ -342,6 +364,7 @@ int main(void) {
     tcase_add_test(tests, layer_scope_gives_every_layer_the_same_sparsity);
     tcase_add_test(tests, global_scope_takes_the_smallest_of_all_layers);
     tcase_add_test(tests, layers_with_a_rule_leave_the_global_pool);
+    tcase_add_test(tests, without_zeros_asked_for_minus_zero_keeps_its_sign);
     tcase_add_test(tests, the_last_matching_layer_rule_counts_and_zero_keeps_dense);
     tcase_add_test(tests, include_and_exclude_choose_by_initializer_or_node);
     tcase_add_test(tests, a_pattern_that_matches_nothing_is_refused_by_name);
