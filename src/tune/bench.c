@@ -1,8 +1,8 @@
 /* coppice_bench: latency of one model, or of two in turns. */
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 
 #include <coppice/bench.h>
 #include <coppice/data.h>
@@ -159,6 +159,20 @@ static coppice_status finish_side(bench_report *report, coppice_bench_side *side
     return keep_layers(report, side, rows, count, err);
 }
 
+/* VmHWM and not getrusage(2), whose maximum lives through exec: a large parent would be counted.
+ * 0 when unknown. */
+static int64_t peak_rss_bytes(void) {
+    FILE *file = fopen("/proc/self/status", "re");
+    char line[256];
+    long long kibibytes = 0;
+    while (file && fgets(line, sizeof line, file))
+        if (sscanf(line, "VmHWM: %lld", &kibibytes) == 1)
+            break;
+    if (file)
+        fclose(file);
+    return kibibytes * 1024;
+}
+
 static coppice_status measure(bench_work *work, const coppice_bench_options *options,
                               bench_report *report, coppice_error *err) {
     coppice_bench_report *base = &report->base;
@@ -179,9 +193,7 @@ static coppice_status measure(bench_work *work, const coppice_bench_options *opt
     COP_TRY(finish_side(report, &base->model, &work->models[0], runs, options->profile, err));
     if (base->has_other)
         COP_TRY(finish_side(report, &base->other, &work->models[1], runs, options->profile, err));
-    struct rusage usage;
-    if (getrusage(RUSAGE_SELF, &usage) == 0)
-        base->peak_rss_bytes = (int64_t)usage.ru_maxrss * 1024;
+    base->peak_rss_bytes = peak_rss_bytes();
     return COPPICE_OK;
 }
 
