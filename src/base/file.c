@@ -107,6 +107,10 @@ static int create_temporary(char *path) {
     return fd;
 }
 
+static coppice_status already_exists(const char *target, coppice_error *err) {
+    return cop_fail(err, COPPICE_EXISTS, "%s: already exists (use --force to replace it)", target);
+}
+
 coppice_status cop_writer_open(cop_writer *writer, const char *target, bool overwrite,
                                coppice_error *err) {
     *writer = (cop_writer){.keep_existing = !overwrite};
@@ -115,8 +119,7 @@ coppice_status cop_writer_open(cop_writer *writer, const char *target, bool over
         if (!S_ISREG(info.st_mode))
             return cop_fail(err, COPPICE_IO, "%s: exists and is not a regular file", target);
         if (!overwrite)
-            return cop_fail(err, COPPICE_EXISTS, "%s: already exists (use --force to replace it)",
-                            target);
+            return already_exists(target, err);
     }
     char *resolved = realpath(target, NULL), *temporary = NULL;
     bool replaces = resolved && stat(resolved, &info) == 0;
@@ -204,8 +207,12 @@ static coppice_status check(cop_writer *writer, coppice_error *err) {
     if (!writer->error)
         return COPPICE_OK;
     errno = writer->error;
-    coppice_status status = cop_fail_errno(
-        err, "%s: cannot write (the target is as it was; is there room for it?)", writer->target);
+    coppice_status status =
+        writer->error == EEXIST /* made by somebody else since the writer was opened */
+            ? already_exists(writer->target, err)
+            : cop_fail_errno(err,
+                             "%s: cannot write (the target is as it was; is there room for it?)",
+                             writer->target);
     cop_error_locate(err, writer->target, NULL, -1);
     cop_writer_abort(writer);
     return status;

@@ -76,7 +76,19 @@ static char *data_path(cli_context *cli, const prune_options *o) {
     return path;
 }
 
+/* First of all checks: with --force, an error as JSON must not replace the model that OUT was. */
+static coppice_status check_names(cli_context *cli, const prune_options *o) {
+    if (same(o->output, cli->json.value) || same(o->masks, cli->json.value))
+        cli->json = (cli_optional){0};
+    else if (!same(o->output, o->masks))
+        return COPPICE_OK;
+    return cli_usage(cli, "two outputs have the same name");
+}
+
 static coppice_status check_usage(cli_context *cli, const prune_options *o) {
+    coppice_status status = check_names(cli, o);
+    if (status != COPPICE_OK)
+        return status;
     if (isnan(o->sparsity))
         return cli_usage(cli, "prune: how much? Give --sparsity S, as 0.8");
     if (o->sparsity < 0 || o->sparsity > 1)
@@ -94,9 +106,6 @@ static coppice_status check_usage(cli_context *cli, const prune_options *o) {
         return cli_usage(cli, "--external-data needs a file: -o - writes one stream");
     if (same(o->output, "-") && cli->json.given && !cli->json.value)
         return cli_usage(cli, "-o - and --json both write to standard output; use --json=FILE");
-    if (same(o->output, o->masks) || same(o->output, cli->json.value) ||
-        same(o->masks, cli->json.value))
-        return cli_usage(cli, "two outputs have the same name");
     return COPPICE_OK;
 }
 
