@@ -21,7 +21,7 @@ const char *cop_layout_name(cop_layout layout) {
 bool cop_layout_fits(cop_layout layout, const coppice_tensor *tensor) {
     switch (layout) {
     case COP_LAYOUT_NHWC:
-        return tensor->rank == 4;
+        return tensor->rank >= 3;
     case COP_LAYOUT_CHANNELS_FIRST:
         return tensor->rank >= 2;
     default:
@@ -43,7 +43,7 @@ static transposition matrices(const coppice_tensor *tensor, cop_layout layout) {
     if (layout == COP_LAYOUT_NHWC) {
         t.batch = (size_t)tensor->dims[0];
         t.rows = (size_t)tensor->dims[1];
-        t.columns = product(tensor, 2, 4);
+        t.columns = product(tensor, 2, tensor->rank);
     } else if (layout == COP_LAYOUT_CHANNELS_FIRST) {
         t.rows = product(tensor, 0, tensor->rank - 1);
         t.columns = (size_t)tensor->dims[tensor->rank - 1];

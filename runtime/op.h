@@ -13,7 +13,7 @@
  * order of the bytes differs. */
 typedef enum cop_layout {
     COP_LAYOUT_PLAIN,          /* row-major, as in ONNX: images are N,C,H,W */
-    COP_LAYOUT_NHWC,           /* rank 4 only: channels (dim 1) innermost */
+    COP_LAYOUT_NHWC,           /* rank 3 and up: channels (dim 1) innermost */
     COP_LAYOUT_CHANNELS_FIRST, /* rank >= 2: the last dimension outermost: [channels][tokens] */
     COP_LAYOUT_COUNT
 } cop_layout;

@@ -46,6 +46,29 @@ START_TEST(images_survive_nhwc_and_back) {
 }
 END_TEST
 
+START_TEST(sequences_survive_nhwc_and_back) {
+    float plain[2 * 3 * 5], nhwc[2 * 3 * 5], back[2 * 3 * 5];
+    for (int i = 0; i < 30; i++)
+        plain[i] = (float)i;
+    coppice_tensor t = {.type = COPPICE_TYPE_FLOAT, .rank = 3, .dims = {2, 3, 5}};
+    cop_operand from = {t, COP_LAYOUT_PLAIN}, to = {t, COP_LAYOUT_NHWC}, again = from;
+    from.t.data = plain;
+    to.t.data = nhwc;
+    again.t.data = back;
+    ck_assert(cop_layout_fits(COP_LAYOUT_NHWC, &t));
+    ck_assert(!cop_layout_same(&t, COP_LAYOUT_PLAIN, COP_LAYOUT_NHWC));
+    cop_layout_convert(&from, &to, NULL);
+    for (int n = 0; n < 2; n++) {
+        for (int c = 0; c < 3; c++) {
+            for (int p = 0; p < 5; p++)
+                ck_assert(nhwc[(n * 5 + p) * 3 + c] == plain[(n * 3 + c) * 5 + p]);
+        }
+    }
+    cop_layout_convert(&to, &again, NULL);
+    ck_assert_mem_eq(back, plain, sizeof plain);
+}
+END_TEST
+
 #define CHECK_TOKENS(ctype, id)                                                                    \
     do {                                                                                           \
         ctype from[6 * 35], to[6 * 35];                                                            \
@@ -83,6 +106,7 @@ END_TEST
 int main(void) {
     TCase *tests = tcase_create("layout");
     tcase_add_test(tests, images_survive_nhwc_and_back);
+    tcase_add_test(tests, sequences_survive_nhwc_and_back);
     tcase_add_test(tests, tokens_are_transposed_for_every_element_size);
     tcase_add_test(tests, one_pixel_or_one_channel_is_the_same_in_both_layouts);
     return unit_run("layout", tests);

@@ -10,6 +10,7 @@
 
 #include <coppice/coppice.h>
 
+#include "tiny_model.h"
 #include "unit.h"
 
 enum { CLASSES = 10 };
@@ -128,6 +129,84 @@ START_TEST(batches_of_any_size_give_the_results_of_single_images) {
 }
 END_TEST
 
+/* A Conv over [1,8,40] with kernel 3, named by its output. */
+static void add_conv1d(wire *graph, const char *input, const char *weight, const char *output) {
+    wire node = {.used = 0}, tensor = {.used = 0};
+    float values[8 * 8 * 3];
+    for (size_t i = 0; i < sizeof values / sizeof values[0]; i++)
+        values[i] = (float)(i * 37 % 23) / 23 - 0.5f;
+    wire_text(&node, 1, input);
+    wire_text(&node, 1, weight);
+    wire_text(&node, 2, output);
+    wire_text(&node, 4, "Conv");
+    wire_message(graph, 1, &node);
+    wire_int(&tensor, 1, 8);
+    wire_int(&tensor, 1, 8);
+    wire_int(&tensor, 1, 3);
+    wire_int(&tensor, 2, COPPICE_TYPE_FLOAT);
+    wire_text(&tensor, 8, weight);
+    wire_bytes(&tensor, 9, values, sizeof values);
+    wire_message(graph, 5, &tensor);
+}
+
+/* A graph input (field 11) or output (12) of `dims`. */
+static void add_sequence(wire *graph, unsigned field, const char *name, const uint64_t dims[3]) {
+    wire shape = {.used = 0}, tensor = {.used = 0}, type = {.used = 0}, value = {.used = 0};
+    for (int i = 0; i < 3; i++) {
+        wire dim = {.used = 0};
+        wire_int(&dim, 1, dims[i]);
+        wire_message(&shape, 1, &dim);
+    }
+    wire_int(&tensor, 1, COPPICE_TYPE_FLOAT);
+    wire_message(&tensor, 2, &shape);
+    wire_message(&type, 1, &tensor);
+    wire_text(&value, 1, name);
+    wire_message(&value, 2, &type);
+    wire_message(graph, field, &value);
+}
+
+static coppice_model *two_conv1d(void) {
+    wire graph = {.used = 0}, opset = {.used = 0}, bytes = {.used = 0};
+    add_conv1d(&graph, "x", "W1", "between");
+    add_conv1d(&graph, "between", "W2", "y");
+    add_sequence(&graph, 11, "x", (const uint64_t[]){1, 8, 40});
+    add_sequence(&graph, 12, "y", (const uint64_t[]){1, 8, 36});
+    wire_int(&opset, 2, 13);
+    wire_int(&bytes, 1, 8);
+    wire_message(&bytes, 7, &graph);
+    wire_message(&bytes, 8, &opset);
+    coppice_model *result = NULL;
+    coppice_status status = coppice_model_load_memory(bytes.bytes, bytes.used, &result, &err);
+    ck_assert_msg(status == COPPICE_OK, "%s", err.message);
+    return result;
+}
+
+START_TEST(one_dimensional_convolutions_agree_with_reference_on_every_backend) {
+    coppice_model_free(model);
+    model = two_conv1d();
+    float expected[8 * 36];
+    coppice_tensor in = {.type = COPPICE_TYPE_FLOAT, .rank = 3, .dims = {1, 8, 40}, .data = images};
+    for (int b = 0; b < 4; b++) {
+        static const coppice_backend backends[] = {COPPICE_BACKEND_REFERENCE,
+                                                   COPPICE_BACKEND_XNNPACK, COPPICE_BACKEND_NATIVE,
+                                                   COPPICE_BACKEND_AUTO};
+        for (int s = 0; s < 2; s++) {
+            coppice_session *session =
+                make(backends[b], s ? COPPICE_SPARSE_ALWAYS : COPPICE_SPARSE_NEVER, 1);
+            const coppice_tensor *out = NULL;
+            coppice_status status = coppice_session_run(session, &in, 1, &out, &err);
+            ck_assert_msg(status == COPPICE_OK, "%s", err.message);
+            ck_assert_int_eq(coppice_tensor_count(out), 8 * 36);
+            if (b == 0 && s == 0)
+                memcpy(expected, out->data, sizeof expected);
+            for (int i = 0; i < 8 * 36; i++)
+                ck_assert_float_eq_tol(((const float *)out->data)[i], expected[i], 1e-4f);
+            coppice_session_free(session);
+        }
+    }
+}
+END_TEST
+
 START_TEST(inputs_that_do_not_fit_are_refused_with_what_is_wanted) {
     coppice_session *session = make(COPPICE_BACKEND_REFERENCE, COPPICE_SPARSE_AUTO, 1);
     const coppice_tensor *out;
@@ -219,6 +298,7 @@ int main(void) {
     tcase_add_test(tests, every_backend_agrees_with_reference_dense_and_pruned);
     tcase_add_test(tests, results_do_not_depend_on_the_number_of_threads);
     tcase_add_test(tests, batches_of_any_size_give_the_results_of_single_images);
+    tcase_add_test(tests, one_dimensional_convolutions_agree_with_reference_on_every_backend);
     tcase_add_test(tests, inputs_that_do_not_fit_are_refused_with_what_is_wanted);
     tcase_add_test(tests, interrupted_run_says_so_and_the_session_works_afterwards);
     tcase_add_test(tests, second_call_at_the_same_time_is_told_that_the_session_is_busy);
