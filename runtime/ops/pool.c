@@ -162,9 +162,13 @@ static void max_strided(float *restrict y, const float *restrict x, size_t n, si
 
 /* One input row of a plane into a row of outputs, tap by tap: the loops over outputs are long. */
 static void pool_plain_taps(const pool_job *j, const float *x, float *y) {
-    int64_t stride = j->stride[2];
-    for (int64_t s = 0; s < j->kernel[2]; s++) {
-        int64_t offset = s * j->dilation[2] - j->begin[2], room = j->in[2] - offset;
+    int64_t stride = j->stride[2], dilation = j->dilation[2];
+    /* Taps that reach no input under any output are left out: a window may be mostly padding. */
+    int64_t before = j->begin[2] - (j->out[2] - 1) * stride;
+    int64_t end = (j->in[2] + j->begin[2] + dilation - 1) / dilation;
+    end = end < j->kernel[2] ? end : j->kernel[2];
+    for (int64_t s = before > 0 ? (before + dilation - 1) / dilation : 0; s < end; s++) {
+        int64_t offset = s * dilation - j->begin[2], room = j->in[2] - offset;
         int64_t first = offset >= 0 ? 0 : (-offset + stride - 1) / stride;
         int64_t last = room <= 0 ? 0 : (room + stride - 1) / stride;
         last = last < j->out[2] ? last : j->out[2];
@@ -229,7 +233,7 @@ static coppice_status run_float_pool(const cop_call *call, bool average) {
     COP_TRY(cop_window_resolve(&p->window, cop_in(call, 0), NULL, &window, call->err));
     pool_job job = make_job(call, &window, average);
     size_t rows = job.planes * (size_t)(job.out[0] * job.out[1]);
-    size_t each = (size_t)(job.out[2] * job.kernel[1] * job.kernel[2]) * job.channels;
+    size_t each = (size_t)job.out[2] * (size_t)job.kernel[1] * (size_t)job.kernel[2] * job.channels;
     cop_parallel_for(call->pool, rows, cop_grain(each), pool_rows, &job);
     return COPPICE_OK;
 }

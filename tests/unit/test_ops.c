@@ -543,6 +543,27 @@ START_TEST(rows_of_one_operator_do_not_overlap) {
 }
 END_TEST
 
+/* Going through all of the 2^62 taps would run into the time limit. */
+START_TEST(a_window_that_is_mostly_padding_costs_no_time) {
+    const int64_t far = 1 << 30;
+    float data[16];
+    coppice_tensor in = {COPPICE_TYPE_FLOAT, 4, {1, 1, 4, 4}, data};
+    for (int i = 0; i < 16; i++)
+        data[i] = (float)i;
+    small_begin(13);
+    small_output(small_node("MaxPool", 1, small_input("x", COPPICE_TYPE_FLOAT, DIMS(1, 1, 4, 4))));
+    small_attr_ints("kernel_shape", LIST(2 * far - 1, 2 * far - 1));
+    small_attr_ints("pads", LIST(far, far, far, far));
+    ck_assert_int_eq(cop_graph_connect(small_graph, &small_error), COPPICE_OK);
+    ck_assert_int_eq(interpreter_run(&small_it, small_graph, &in, 1, &small_error), COPPICE_OK);
+    const coppice_tensor *out = &small_it.shapes.values[small_graph->outputs[0]].t;
+    ck_assert_int_eq(coppice_tensor_count(out), 36);
+    for (int i = 0; i < 36; i++)
+        ck_assert_float_eq(((float *)out->data)[i], 15);
+    small_end();
+}
+END_TEST
+
 int main(void) {
     TCase *tests = tcase_create("ops");
     tcase_add_test(tests, conv_refuses_attributes_that_make_no_sense);
@@ -566,5 +587,6 @@ int main(void) {
     tcase_add_test(tests, batchnorm_concat_and_pooling_work_channels_last);
     tcase_add_test(tests, operator_list_names_every_row);
     tcase_add_test(tests, rows_of_one_operator_do_not_overlap);
+    tcase_add_test(tests, a_window_that_is_mostly_padding_costs_no_time);
     return unit_run("ops", tests);
 }
