@@ -237,7 +237,7 @@ static coppice_status emit_op(builder *b, size_t node) {
     if (!in)
         return cop_fail_memory(b->err, sizeof *in);
     COP_TRY(read_operands(b, n, layout, in));
-    if (op->flags & COP_OP_VIEW) {
+    if (op->flags & COP_OP_VIEW) { /* such rows have no layouts but the plain one */
         int view = add_slot(plan, n->outputs[0], COP_LAYOUT_PLAIN, plan->slots[in[0]].root, 0);
         return view < 0 ? cop_fail_memory(b->err, sizeof(cop_slot)) : COPPICE_OK;
     }
