@@ -58,6 +58,15 @@ static bool same_family(const cop_conv_kernel *a, const cop_conv_kernel *b) {
     return a->family && b->family && strcmp(a->family, b->family) == 0;
 }
 
+/* A row of the kernel's family is among the choices already: that of a wider instruction set. */
+static bool has_family(const cop_node_choices *c, const cop_conv_kernel *k) {
+    for (int i = 0; i < c->count; i++) {
+        if (same_family(c->list[i].kernel, k))
+            return true;
+    }
+    return false;
+}
+
 static bool usable(const cop_settings *s, const cop_conv *c, const cop_conv_kernel *k) {
     bool has_zeros = c->nonzeros < conv_weights(c);
     if (!cop_isa_allows(s->isa, k->isa) || !k->supports(c))
@@ -68,17 +77,15 @@ static bool usable(const cop_settings *s, const cop_conv *c, const cop_conv_kern
 /* Adds the usable kernels of one backend. Of a family only the widest instruction set. */
 static void add_backend(const cop_settings *s, const cop_conv *c, coppice_backend backend,
                         cop_node_choices *out) {
-    const cop_conv_kernel *previous = NULL;
     for (const cop_conv_kernel *const *row = cop_conv_kernels; *row; row++) {
         const cop_conv_kernel *k = *row;
-        if (k->backend != backend || !usable(s, c, k) || (previous && same_family(previous, k)))
+        if (k->backend != backend || !usable(s, c, k) || has_family(out, k))
             continue;
         cop_layout first = c->tokens ? COP_LAYOUT_CHANNELS_FIRST : COP_LAYOUT_PLAIN;
         cop_layout last = c->tokens ? COP_LAYOUT_PLAIN : COP_LAYOUT_NHWC;
         if (out->count < COP_MAX_CHOICES)
             out->list[out->count++] =
                 (cop_choice){.kernel = k, .layout = k->channels_last ? last : first};
-        previous = k;
     }
 }
 
