@@ -102,6 +102,8 @@ static coppice_status check_usage(cli_context *cli, const prune_options *o) {
     if (o->external_data && (!*o->external_data || strchr(o->external_data, '/')))
         return cli_usage(cli, "--external-data: '%s' is not a file name without a folder",
                          o->external_data);
+    if (same(o->masks, "-"))
+        return cli_usage(cli, "--masks-out needs a file: '-' is no name for one");
     if (same(o->output, "-") && o->external_data)
         return cli_usage(cli, "--external-data needs a file: -o - writes one stream");
     if (same(o->output, "-") && cli->json.given && !cli->json.value)

@@ -1,6 +1,7 @@
 /* Options of run, bench and compare that say how a model is executed and on which shapes. */
 #include "session_options.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -40,7 +41,7 @@ bool cli_session_options(cli_context *cli, const cli_session_flags *flags,
         return false;
     if (flags->isa && coppice_isa_parse(flags->isa, &out->isa, error))
         return false;
-    out->threads = cli->threads > 4096 ? 4096 : (unsigned)cli->threads;
+    out->threads = cli->threads > UINT_MAX ? UINT_MAX : (unsigned)cli->threads;
     return true;
 }
 

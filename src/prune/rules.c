@@ -3,6 +3,7 @@
 
 #include <fnmatch.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/error.h"
 
@@ -97,6 +98,8 @@ const char *cop_weight_kept_dense(cop_weights *weights, size_t index,
     return NULL;
 }
 
+static const char not_included[] = "not included";
+
 static cop_decision decide(cop_weights *weights, size_t index,
                            const coppice_prune_options *options) {
     cop_decision decision = {.sparsity = options->sparsity};
@@ -118,7 +121,7 @@ static cop_decision decide(cop_weights *weights, size_t index,
     }
     if (options->include_count &&
         !matches_any(weights, index, options->include, options->include_count)) {
-        decision.kept_dense = "not included";
+        decision.kept_dense = not_included;
         return decision;
     }
     decision.kept_dense = cop_weight_kept_dense(weights, index, options);
@@ -131,10 +134,13 @@ static coppice_status refuse_nothing(const cop_weights *weights, const cop_decis
         return cop_fail(err, COPPICE_INVALID_ARGUMENT,
                         "nothing to prune: no Conv, ConvTranspose, Gemm or MatMul has a constant "
                         "weight");
+    size_t example = 0; /* one that was asked for says more than one that was not */
+    while (example + 1 < weights->count && strcmp(decisions[example].kept_dense, not_included) == 0)
+        example++;
     return cop_fail(err, COPPICE_INVALID_ARGUMENT,
                     "nothing to prune: all %zu weights are kept dense ('%s': %s); choose with "
                     "layer rules or switch the keep rules off",
-                    weights->count, weights->items[0].key, decisions[0].kept_dense);
+                    weights->count, weights->items[example].key, decisions[example].kept_dense);
 }
 
 coppice_status cop_prune_decide(cop_weights *weights, const coppice_prune_options *options,
