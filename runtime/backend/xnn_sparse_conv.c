@@ -5,6 +5,7 @@
 
 #if defined(COP_HAVE_XNNPACK)
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,6 +18,7 @@
 enum {
     MATRIX_BYTES = 512 * 1024, /* columns of a tile: they should stay in the second level cache */
     TILE_STEP = 32,            /* the kernels take so many positions at once */
+    BLOCK_BYTES = 32 * 1024,   /* columns of one step, which should stay in the first level cache */
     GRAIN = 8,                 /* channels laid out, or spread, by a thread at a time */
     SLACK = 64                 /* bytes that XNNPACK may read behind its input */
 };
@@ -27,7 +29,9 @@ typedef struct sparse_conv {
     bool expand;                 /* columns are copied from planes */
     cop_tiling tiling;           /* not in place */
     size_t taps, channels, rows; /* of a group */
-    cop_xnn_spmm **groups;       /* [conv.groups] */
+    size_t blocks,
+        block_channels;   /* of a group; a block beyond the first also takes the sums so far */
+    cop_xnn_spmm **steps; /* [conv.groups * blocks] */
 } sparse_conv;
 
 static bool is_in_place(const cop_conv *c) {
@@ -53,9 +57,9 @@ static void sparse_destroy(void *state) {
     sparse_conv *s = state;
     if (!s)
         return;
-    for (size_t g = 0; s->groups && g < s->conv.groups; g++)
-        cop_xnn_spmm_free(s->groups[g]);
-    free(s->groups);
+    for (size_t i = 0; s->steps && i < s->conv.groups * s->blocks; i++)
+        cop_xnn_spmm_free(s->steps[i]);
+    free(s->steps);
     cop_tiling_free(&s->tiling);
     free(s);
 }
@@ -96,23 +100,69 @@ static coppice_status column_offsets(const sparse_conv *s, size_t **out, coppice
     return COPPICE_OK;
 }
 
+/* Columns that are copied anyway are worked off in blocks. Each block beyond the first has one more
+ * column per row, the sum of the blocks before it, with a weight of 1: so the kernel itself adds
+ * the blocks up. */
+static void choose_blocks(sparse_conv *s) {
+    size_t most = BLOCK_BYTES / (TILE_STEP * sizeof(float)) / s->taps;
+    most = most ? most : 1;
+    s->blocks = s->expand ? cop_divide_up(s->channels, most) : 1;
+    s->block_channels = cop_divide_up(s->channels, s->blocks);
+    s->blocks = cop_divide_up(s->channels, s->block_channels);
+}
+
+static size_t channels_of(const sparse_conv *s, size_t block) {
+    return cop_smaller(s->block_channels, s->channels - block * s->block_channels);
+}
+
+/* The weights of a block: [rows][its columns, then an identity beyond the first block]. */
+static float *block_weights(const sparse_conv *s, const float *weights, size_t block,
+                            size_t columns) {
+    size_t own = channels_of(s, block) * s->taps, first = block * s->block_channels * s->taps;
+    float *out = calloc(s->rows * columns, sizeof *out);
+    for (size_t r = 0; out && r < s->rows; r++) {
+        memcpy(out + r * columns, weights + r * s->channels * s->taps + first, own * sizeof *out);
+        if (block)
+            out[r * columns + own + r] = 1;
+    }
+    return out;
+}
+
+static coppice_status pack_block(sparse_conv *s, size_t group, size_t block, const cop_conv *c,
+                                 const size_t *offsets, const coppice_threadpool *pool,
+                                 coppice_error *err) {
+    bool last = block + 1 == s->blocks;
+    cop_xnn_spmm_shape shape = {
+        .rows = s->rows,
+        .columns = channels_of(s, block) * s->taps + (block ? s->rows : 0),
+        .pixels = s->in_place ? c->out_h * c->out_w : s->tiling.tile,
+        .batch = s->in_place ? c->batch : 1,
+        .offsets = offsets,
+        .bias = c->bias && block == 0 ? c->bias + group * s->rows : NULL,
+        .min = last ? c->min : -INFINITY,
+        .max = last ? c->max : INFINITY,
+    };
+    const float *weights = c->weights + group * s->rows * s->channels * s->taps;
+    float *own = s->blocks > 1 ? block_weights(s, weights, block, shape.columns) : NULL;
+    if (s->blocks > 1 && !own)
+        return cop_fail_memory(err, s->rows * shape.columns * sizeof *own);
+    shape.weights = own ? own : weights;
+    coppice_status status =
+        cop_xnn_spmm_create(&shape, pool, &s->steps[group * s->blocks + block], err);
+    free(own);
+    return status;
+}
+
 static coppice_status pack_groups(sparse_conv *s, const cop_conv *c, const coppice_threadpool *pool,
                                   coppice_error *err) {
+    s->steps = calloc(c->groups * s->blocks, sizeof *s->steps);
+    if (!s->steps)
+        return cop_fail_memory(err, c->groups * s->blocks * sizeof *s->steps);
     size_t *offsets;
     COP_TRY(column_offsets(s, &offsets, err));
     coppice_status status = COPPICE_OK;
-    cop_xnn_spmm_shape shape = {.rows = s->rows,
-                                .columns = s->channels * s->taps,
-                                .pixels = s->in_place ? c->out_h * c->out_w : s->tiling.tile,
-                                .batch = s->in_place ? c->batch : 1,
-                                .offsets = offsets,
-                                .min = c->min,
-                                .max = c->max};
-    for (size_t g = 0; !status && g < c->groups; g++) {
-        shape.weights = c->weights + g * s->rows * shape.columns;
-        shape.bias = c->bias ? c->bias + g * s->rows : NULL;
-        status = cop_xnn_spmm_create(&shape, pool, &s->groups[g], err);
-    }
+    for (size_t i = 0; !status && i < c->groups * s->blocks; i++)
+        status = pack_block(s, i / s->blocks, i % s->blocks, c, offsets, pool, err);
     free(offsets);
     return status;
 }
@@ -129,11 +179,10 @@ static coppice_status sparse_create(const cop_conv *c, const coppice_threadpool 
     s->taps = c->kernel_h * c->kernel_w;
     s->channels = c->in_channels / c->groups;
     s->rows = c->out_channels / c->groups;
-    s->groups = calloc(c->groups, sizeof *s->groups);
-    coppice_status status =
-        s->groups ? COPPICE_OK : cop_fail_memory(err, c->groups * sizeof *s->groups);
-    if (!status && !s->in_place)
+    coppice_status status = COPPICE_OK;
+    if (!s->in_place)
         status = choose_tiling(s, c, coppice_threadpool_threads(pool), err);
+    choose_blocks(s);
     if (!status)
         status = pack_groups(s, c, pool, err);
     if (status) {
@@ -146,7 +195,8 @@ static coppice_status sparse_create(const cop_conv *c, const coppice_threadpool 
 
 /* ---- running ---- */
 
-/* Scratch holds, in this order: the results of a tile, its layout, the columns made of that. */
+/* Scratch holds, in this order: the results of a tile, its layout, the columns made of that: twice,
+ * as the sums of one block are columns of the next. */
 static size_t result_floats(const sparse_conv *s) {
     return cop_round_up(s->rows * s->tiling.tile, 16);
 }
@@ -155,11 +205,16 @@ static size_t layout_floats(const sparse_conv *s) {
     return cop_round_up(s->channels * s->tiling.channel + SLACK / sizeof(float), 16);
 }
 
+static size_t block_floats(const sparse_conv *s) {
+    size_t columns = s->block_channels * s->taps + (s->blocks > 1 ? s->rows : 0);
+    return cop_round_up(columns * s->tiling.tile + SLACK / sizeof(float), 16);
+}
+
 static size_t sparse_scratch(const void *state) {
     const sparse_conv *s = state;
     if (s->in_place)
         return 0;
-    size_t columns = s->expand ? s->channels * s->taps * s->tiling.tile + SLACK / sizeof(float) : 0;
+    size_t columns = s->expand ? block_floats(s) * (s->blocks > 1 ? 2 : 1) : 0;
     return (result_floats(s) + layout_floats(s) + columns) * sizeof(float);
 }
 
@@ -167,7 +222,7 @@ typedef struct tile_job {
     const sparse_conv *s;
     const float *input;
     float *output, *results, *layout, *columns;
-    size_t tile, group;
+    size_t tile, group, block;
 } tile_job;
 
 static void lay_out(void *context, size_t begin, size_t end) {
@@ -177,11 +232,16 @@ static void lay_out(void *context, size_t begin, size_t end) {
     float *layout = job->layout + begin * t->channel;
     cop_tiling_lay_out(t, job->tile, job->group * s->channels + begin, end - begin, job->input,
                        layout);
-    if (!s->expand)
-        return;
+}
+
+/* Copies the columns of channels begin .. end of the block out of the layout. */
+static void expand(void *context, size_t begin, size_t end) {
+    const tile_job *job = context;
+    const sparse_conv *s = job->s;
+    const cop_tiling *t = &s->tiling;
+    const float *layout = job->layout + job->block * s->block_channels * t->channel;
     for (size_t k = begin * s->taps; k < end * s->taps; k++)
-        memcpy(job->columns + k * t->tile,
-               layout + (k / s->taps - begin) * t->channel + t->taps[k % s->taps],
+        memcpy(job->columns + k * t->tile, layout + k / s->taps * t->channel + t->taps[k % s->taps],
                t->tile * sizeof(float));
 }
 
@@ -191,19 +251,41 @@ static void spread(void *context, size_t begin, size_t end) {
                       job->results + begin * job->s->tiling.tile, job->output);
 }
 
+/* All blocks of a group: the sums of one are written behind the columns of the next. */
+static coppice_status run_blocks(tile_job *job, const coppice_threadpool *pool,
+                                 coppice_error *err) {
+    const sparse_conv *s = job->s;
+    float *buffers[2] = {job->columns, job->columns + block_floats(s)};
+    for (job->block = 0; job->block < s->blocks; job->block++) {
+        size_t channels = channels_of(s, job->block);
+        job->columns = buffers[job->block % 2];
+        cop_parallel_for(pool, channels, GRAIN, expand, job);
+        bool last = job->block + 1 == s->blocks;
+        float *sums = last ? job->results
+                           : buffers[(job->block + 1) % 2] +
+                                 channels_of(s, job->block + 1) * s->taps * s->tiling.tile;
+        COP_TRY(cop_xnn_spmm_run(s->steps[job->group * s->blocks + job->block], job->columns, sums,
+                                 pool, err));
+    }
+    job->columns = buffers[0];
+    return COPPICE_OK;
+}
+
 static coppice_status sparse_run(void *state, const float *input, float *output, void *scratch,
                                  const coppice_threadpool *pool, coppice_error *err) {
     const sparse_conv *s = state;
     if (s->in_place)
-        return cop_xnn_spmm_run(s->groups[0], input, output, pool, err);
+        return cop_xnn_spmm_run(s->steps[0], input, output, pool, err);
     tile_job job = {.s = s, .input = input, .output = output, .results = scratch};
     job.layout = job.results + result_floats(s);
     job.columns = job.layout + layout_floats(s);
-    const float *matrix = s->expand ? job.columns : job.layout;
     for (job.tile = 0; job.tile < s->tiling.tiles; job.tile++)
         for (job.group = 0; job.group < s->conv.groups; job.group++) {
             cop_parallel_for(pool, s->channels, GRAIN, lay_out, &job);
-            COP_TRY(cop_xnn_spmm_run(s->groups[job.group], matrix, job.results, pool, err));
+            if (s->expand)
+                COP_TRY(run_blocks(&job, pool, err));
+            else
+                COP_TRY(cop_xnn_spmm_run(s->steps[job.group], job.layout, job.results, pool, err));
             cop_parallel_for(pool, s->rows, GRAIN, spread, &job);
         }
     return COPPICE_OK;
