@@ -24,14 +24,13 @@ enum {
 };
 
 typedef struct sparse_conv {
-    cop_conv conv;               /* weights and bias: NULL */
-    bool in_place;               /* the input is the matrix */
-    bool expand;                 /* columns are copied from planes */
-    cop_tiling tiling;           /* not in place */
-    size_t taps, channels, rows; /* of a group */
-    size_t blocks,
-        block_channels;   /* of a group; a block beyond the first also takes the sums so far */
-    cop_xnn_spmm **steps; /* [conv.groups * blocks] */
+    cop_conv conv;                 /* weights and bias: NULL */
+    bool in_place;                 /* the input is the matrix */
+    bool expand;                   /* columns are copied from planes */
+    cop_tiling tiling;             /* not in place */
+    size_t taps, channels, rows;   /* of a group */
+    size_t blocks, block_channels; /* of a group */
+    cop_xnn_spmm **steps;          /* [conv.groups][blocks] */
 } sparse_conv;
 
 static bool is_in_place(const cop_conv *c) {
