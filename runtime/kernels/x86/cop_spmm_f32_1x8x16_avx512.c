@@ -1,36 +1,5 @@
 /* Sparse rows times tiles of 1 to 8 vectors of 16 pixels, AVX-512. */
-#include "runtime/kernels/kernels.h"
-
-#include <immintrin.h>
-
-enum { LANES = 16 };
-
-/* One function body for every tile: `vectors` is a constant where it is inlined, so that the
- * accumulators live in registers. */
-static inline __attribute__((always_inline)) void spmm(const cop_spmm_args *args, int vectors) {
-    const cop_spmm_entry *entry = args->entries;
-    const uint32_t *row = args->rows;
-    const __m512 min = _mm512_set1_ps(args->min), max = _mm512_set1_ps(args->max);
-    for (size_t i = 0; i < args->run_count; i++) {
-        const uint32_t count = args->runs[i].entries;
-        for (uint32_t r = args->runs[i].rows; r > 0; r--, row++) {
-            float *out = args->output + *row * args->output_stride;
-            __m512 acc[COP_SPMM_MAX_VECTORS];
-            for (int v = 0; v < vectors; v++)
-                acc[v] = args->bias ? _mm512_set1_ps(args->bias[*row])
-                                    : _mm512_loadu_ps(out + v * LANES);
-            for (uint32_t n = count; n > 0; n--, entry++) {
-                const float *in = (const float *)(args->input + entry->offset);
-                const __m512 weight = _mm512_set1_ps(entry->value);
-                for (int v = 0; v < vectors; v++)
-                    acc[v] = _mm512_fmadd_ps(weight, _mm512_loadu_ps(in + v * LANES), acc[v]);
-            }
-            /* The accumulator is the second operand: what min and max return for a NaN. */
-            for (int v = 0; v < vectors; v++)
-                _mm512_storeu_ps(out + v * LANES, _mm512_min_ps(max, _mm512_max_ps(min, acc[v])));
-        }
-    }
-}
+#include "runtime/kernels/x86/spmm.h"
 
 #define COP_SPMM(v)                                                                                \
     static void cop_spmm_f32_1x##v##x16_avx512(const cop_spmm_args *args) {                        \
