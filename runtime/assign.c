@@ -4,9 +4,9 @@
  * layout than it was written in costs one change of layout. The search starts from several
  * assignments (every node's fastest; all channels-last; all channels-first) and improves each node
  * by node until nothing changes; the best end is taken. */
-#include <stdlib.h>
 #include <string.h>
 
+#include "base/memory.h"
 #include "runtime/plan.h"
 
 /* Cost of a change of layout: a transposition runs at some 4 GB/s on one core, plus a step. */
@@ -136,9 +136,9 @@ static bool index_readers(assignment *a) {
     size_t total = 0;
     for (size_t i = 0; i < g->node_count; i++)
         total += (size_t)g->nodes[i].input_count;
-    a->readers = calloc(total + 1, sizeof *a->readers);
-    a->first_reader = calloc(g->value_count + 2, sizeof *a->first_reader);
-    a->is_output = calloc(g->value_count + 1, sizeof *a->is_output);
+    a->readers = cop_calloc(total + 1, sizeof *a->readers);
+    a->first_reader = cop_calloc(g->value_count + 2, sizeof *a->first_reader);
+    a->is_output = cop_calloc(g->value_count + 1, sizeof *a->is_output);
     if (!a->readers || !a->first_reader || !a->is_output)
         return false;
     size_t *end = a->first_reader + 1; /* end[v] counts up while v's readers are filled in */
@@ -180,7 +180,7 @@ void cop_assign(const cop_graph *graph, const cop_shapes *shapes, cop_node_choic
         1u << COP_LAYOUT_PLAIN | 1u << COP_LAYOUT_CHANNELS_FIRST,
     };
     assignment a = {.graph = graph, .shapes = shapes, .choices = choices};
-    int *best = calloc(graph->node_count + 1, sizeof *best);
+    int *best = cop_calloc(graph->node_count + 1, sizeof *best);
     if (best && index_readers(&a)) { /* without memory every node keeps its first choice */
         double best_cost = -1;
         for (size_t s = 0; s < sizeof starts / sizeof starts[0]; s++) {
@@ -197,8 +197,8 @@ void cop_assign(const cop_graph *graph, const cop_shapes *shapes, cop_node_choic
             choices[i].taken = best[i];
         explain(&a);
     }
-    free(best);
-    free(a.readers);
-    free(a.first_reader);
-    free(a.is_output);
+    cop_free(best);
+    cop_free(a.readers);
+    cop_free(a.first_reader);
+    cop_free(a.is_output);
 }

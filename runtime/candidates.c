@@ -1,10 +1,10 @@
 /* The kernels that could compute each node, and how long each takes on this machine. */
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
 #include "base/interrupt.h"
+#include "base/memory.h"
 #include "runtime/memory.h"
 #include "runtime/plan.h"
 
@@ -193,7 +193,7 @@ static const timing *find_timing(const tuner *t, const cop_conv *c, const cop_co
 
 static void *padded_alloc(size_t bytes) {
     size_t size = (bytes + COP_MEMORY_SLACK + 63) / 64 * 64;
-    void *p = aligned_alloc(64, size);
+    void *p = cop_aligned_alloc(64, size);
     return p ? memset(p, 0, size) : NULL;
 }
 
@@ -232,9 +232,9 @@ static coppice_status measure(const tuner *t, const cop_conv *c, const cop_conv_
         spent += taken;
     }
     *ms = best;
-    free(x);
-    free(y);
-    free(scratch);
+    cop_free(x);
+    cop_free(y);
+    cop_free(scratch);
     return status;
 }
 
@@ -318,8 +318,8 @@ static coppice_status choose_op(tuner *t, size_t node, cop_node_choices *out) {
     const cop_node *n = &t->graph->nodes[node];
     unsigned mask = 1u << COP_LAYOUT_PLAIN;
     if (op->layouts) {
-        const cop_operand **in = calloc((size_t)n->input_count + 1, sizeof *in);
-        cop_operand *results = calloc((size_t)n->output_count + 1, sizeof *results);
+        const cop_operand **in = cop_calloc((size_t)n->input_count + 1, sizeof *in);
+        cop_operand *results = cop_calloc((size_t)n->output_count + 1, sizeof *results);
         if (in && results) {
             for (int i = 0; i < n->input_count; i++)
                 in[i] = n->inputs[i] < 0 ? NULL : &t->shapes->values[n->inputs[i]];
@@ -335,8 +335,8 @@ static coppice_status choose_op(tuner *t, size_t node, cop_node_choices *out) {
                              .out = results};
             mask |= op->layouts(&call);
         }
-        free(in);
-        free(results);
+        cop_free(in);
+        cop_free(results);
     }
     for (int l = 0; l < COP_LAYOUT_COUNT; l++) {
         if (mask >> l & 1u)
@@ -379,6 +379,6 @@ coppice_status cop_list_choices(const cop_graph *graph, const cop_shapes *shapes
         if (status)
             cop_error_at_node(err, graph, &graph->nodes[i]);
     }
-    free(t.timings);
+    cop_free(t.timings);
     return status;
 }

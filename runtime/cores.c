@@ -6,10 +6,11 @@
 #include <sched.h>
 #include <stdbool.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <cpuinfo.h>
+
+#include "base/memory.h"
 
 enum { MAX_PATH = 4096, MAX_MEMBERSHIP = 16384, MAX_CPUS = 1 << 16 };
 
@@ -164,9 +165,9 @@ unsigned cop_default_threads(void) {
             threads = allowed;
         CPU_FREE(set);
     }
-    char *membership = malloc(MAX_MEMBERSHIP);
+    char *membership = cop_malloc(MAX_MEMBERSHIP);
     if (membership && read_text("/proc/self/cgroup", membership, MAX_MEMBERSHIP))
         threads = smaller_limit(threads, cop_cgroup_cpus(membership, "/sys/fs/cgroup"));
-    free(membership);
+    cop_free(membership);
     return threads ? threads : 1;
 }

@@ -1,8 +1,8 @@
 /* Shape inference of a whole graph, with everything that is constant computed on the way. */
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
+#include "base/memory.h"
 #include "base/size.h"
 #include "runtime/op.h"
 #include "runtime/ops/util.h"
@@ -183,7 +183,7 @@ static coppice_status align_operands(inference *inf, const cop_node *node, cop_o
             continue;
         size_t bytes = (size_t)coppice_tensor_bytes(&in->t);
         copies[i] = *in;
-        copies[i].t.data = malloc(bytes ? bytes : 1);
+        copies[i].t.data = cop_malloc(bytes ? bytes : 1);
         if (!copies[i].t.data)
             return cop_fail_memory(inf->err, bytes);
         memcpy(copies[i].t.data, in->t.data, bytes);
@@ -208,7 +208,7 @@ static coppice_status make_room(inference *inf, cop_operand *out) {
 static coppice_status run_folded(inference *inf, const cop_op *op, cop_call *call) {
     const cop_node *node = call->node;
     void *scratch = NULL;
-    cop_operand *copies = calloc((size_t)node->input_count + 1, sizeof *copies);
+    cop_operand *copies = cop_calloc((size_t)node->input_count + 1, sizeof *copies);
     coppice_status status = copies ? COPPICE_OK : cop_fail_memory(inf->err, sizeof *copies);
     for (int i = 0; !status && i < node->output_count; i++)
         status = make_room(inf, &call->out[i]);
@@ -216,7 +216,7 @@ static coppice_status run_folded(inference *inf, const cop_op *op, cop_call *cal
         status = align_operands(inf, node, copies);
     size_t scratch_bytes = !status && op->scratch ? op->scratch(call) : 0;
     if (!status && scratch_bytes) {
-        scratch = aligned_alloc(64, cop_round_up(scratch_bytes, 64));
+        scratch = cop_aligned_alloc(64, cop_round_up(scratch_bytes, 64));
         if (!scratch)
             status = cop_fail_memory(inf->err, scratch_bytes);
     }
@@ -224,9 +224,9 @@ static coppice_status run_folded(inference *inf, const cop_op *op, cop_call *cal
     if (!status)
         status = op->run(call);
     for (int i = 0; copies && i < node->input_count; i++)
-        free(copies[i].t.data);
-    free(copies);
-    free(scratch);
+        cop_free(copies[i].t.data);
+    cop_free(copies);
+    cop_free(scratch);
     return status;
 }
 

@@ -1,9 +1,9 @@
 /* Nodes with constant weights seen as convolutions: Conv, Gemm, MatMul. */
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
+#include "base/memory.h"
 #include "base/size.h"
 #include "runtime/ops/window.h"
 #include "runtime/plan.h"
@@ -39,7 +39,7 @@ static const float *aligned_floats(const coppice_tensor *t, void **owned) {
     if ((uintptr_t)t->data % sizeof(float) == 0)
         return t->data;
     size_t bytes = (size_t)coppice_tensor_bytes(t);
-    *owned = malloc(bytes);
+    *owned = cop_malloc(bytes);
     return *owned ? memcpy(*owned, t->data, bytes) : NULL;
 }
 
@@ -98,7 +98,7 @@ static const float *reorder_weight(const cop_gemm_params *p, const coppice_tenso
     if (!from || (p->transpose_b && p->alpha == 1))
         return from;
     size_t columns = out->conv.out_channels, reduction = out->conv.in_channels;
-    float *to = malloc(columns * reduction * sizeof *to);
+    float *to = cop_malloc(columns * reduction * sizeof *to);
     if (!to)
         return NULL;
     size_t column_step = p->transpose_b ? reduction : 1, k_step = p->transpose_b ? 1 : columns;
@@ -106,7 +106,7 @@ static const float *reorder_weight(const cop_gemm_params *p, const coppice_tenso
         for (size_t k = 0; k < reduction; k++)
             to[c * reduction + k] = p->alpha * from[c * column_step + k * k_step];
     }
-    free(out->owned_weights);
+    cop_free(out->owned_weights);
     out->owned_weights = to;
     return to;
 }
@@ -116,7 +116,7 @@ static const float *spread_bias(const cop_gemm_params *p, const coppice_tensor *
                                 cop_lowered *out) {
     size_t columns = out->conv.out_channels;
     bool scalar = coppice_tensor_count(b) == 1;
-    float *to = malloc(columns * sizeof *to);
+    float *to = cop_malloc(columns * sizeof *to);
     for (size_t c = 0; to && c < columns; c++)
         to[c] = p->beta * (float)cop_tensor_get(b, scalar ? 0 : (int64_t)c);
     out->owned_bias = to;
@@ -186,7 +186,7 @@ coppice_status cop_lower(const cop_graph *graph, const cop_shapes *shapes, size_
 }
 
 void cop_lowered_free(cop_lowered *lowered) {
-    free(lowered->owned_weights);
-    free(lowered->owned_bias);
+    cop_free(lowered->owned_weights);
+    cop_free(lowered->owned_bias);
     *lowered = (cop_lowered){0};
 }

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "base/memory.h"
 #include "base/size.h"
 
 static int larger_first(const void *a, const void *b) {
@@ -55,9 +56,9 @@ static bool pad_sizes(cop_buffer *buffers, size_t count) {
 
 bool cop_memory_plan(cop_buffer *buffers, size_t count, size_t *total) {
     *total = 0;
-    cop_buffer **order = calloc(2 * count + 1, sizeof *order);
+    cop_buffer **order = cop_calloc(2 * count + 1, sizeof *order);
     if (!order || !pad_sizes(buffers, count)) {
-        free(order);
+        cop_free(order);
         return false;
     }
     cop_buffer **placed = order + count;
@@ -71,6 +72,6 @@ bool cop_memory_plan(cop_buffer *buffers, size_t count, size_t *total) {
         if (buffer->offset + buffer->bytes > *total)
             *total = buffer->offset + buffer->bytes;
     }
-    free(order);
+    cop_free(order);
     return true;
 }

@@ -2,11 +2,11 @@
 #include "runtime/parallel.h"
 
 #include <stdint.h>
-#include <stdlib.h>
 
 #include <pthreadpool.h>
 
 #include "base/error.h"
+#include "base/memory.h"
 #include "runtime/cores.h"
 
 #if defined(__SSE2__)
@@ -42,7 +42,7 @@ coppice_status coppice_threadpool_create(unsigned threads, coppice_threadpool **
     if (threads > MAX_THREADS)
         return cop_fail(error, COPPICE_INVALID_ARGUMENT,
                         "%u threads asked for; at most %d are allowed", threads, MAX_THREADS);
-    coppice_threadpool *pool = calloc(1, sizeof *pool);
+    coppice_threadpool *pool = cop_calloc(1, sizeof *pool);
     if (!pool)
         return cop_fail_memory(error, sizeof *pool);
     pool->threads = threads ? threads : cop_default_threads();
@@ -52,7 +52,7 @@ coppice_status coppice_threadpool_create(unsigned threads, coppice_threadpool **
         pool->pool = pthreadpool_create(pool->threads);
         if (!pool->pool) {
             unsigned wanted = pool->threads;
-            free(pool);
+            cop_free(pool);
             return cop_fail(error, COPPICE_OUT_OF_MEMORY, "cannot start %u threads", wanted);
         }
     }
@@ -69,7 +69,7 @@ void coppice_threadpool_free(coppice_threadpool *pool) {
         return;
     if (pool->pool)
         pthreadpool_destroy(pool->pool);
-    free(pool);
+    cop_free(pool);
 }
 
 typedef struct job {

@@ -2,10 +2,10 @@
 #include "runtime/plan.h"
 
 #include <limits.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
+#include "base/memory.h"
 #include "base/size.h"
 #include "runtime/memory.h"
 
@@ -341,13 +341,13 @@ static bool plan_buffers(cop_plan *plan, cop_buffer *buffers) {
 
 static coppice_status place_slots(builder *b) {
     cop_plan *plan = b->plan;
-    cop_buffer *buffers = calloc(plan->slot_count + 1, sizeof *buffers);
+    cop_buffer *buffers = cop_calloc(plan->slot_count + 1, sizeof *buffers);
     if (!buffers || !plan_buffers(plan, buffers)) {
-        free(buffers);
+        cop_free(buffers);
         return cop_fail_memory(b->err, plan->memory_bytes);
     }
     plan->memory_bytes = cop_round_up(plan->memory_bytes, COP_MEMORY_ALIGNMENT);
-    plan->memory = aligned_alloc(COP_MEMORY_ALIGNMENT, plan->memory_bytes);
+    plan->memory = cop_aligned_alloc(COP_MEMORY_ALIGNMENT, plan->memory_bytes);
     for (size_t i = 0; plan->memory && i < plan->slot_count; i++) {
         cop_slot *slot = &plan->slots[i];
         const cop_slot *root = root_of(plan, (int)i);
@@ -355,7 +355,7 @@ static coppice_status place_slots(builder *b) {
             slot->operand.t.data =
                 root->constant ? root->operand.t.data : plan->memory + buffers[slot->root].offset;
     }
-    free(buffers);
+    cop_free(buffers);
     return plan->memory ? COPPICE_OK : cop_fail_memory(b->err, plan->memory_bytes);
 }
 
@@ -390,7 +390,7 @@ static coppice_status build(builder *b, const coppice_tensor *inputs, size_t cou
     const cop_graph *graph = b->graph;
     cop_infer_options options = {.inputs = inputs, .input_count = count};
     COP_TRY(cop_infer(graph, &options, &plan->shapes, b->err));
-    b->choices = calloc(graph->node_count + 1, sizeof *b->choices);
+    b->choices = cop_calloc(graph->node_count + 1, sizeof *b->choices);
     plan->slot_of = cop_arena_array(&plan->arena, graph->value_count + 1, sizeof *plan->slot_of);
     if (!b->choices || !plan->slot_of)
         return cop_fail_memory(b->err, graph->node_count * sizeof *b->choices);
@@ -418,7 +418,7 @@ coppice_status cop_plan_build(const cop_graph *graph, const coppice_tensor *inpu
     plan->graph = graph;
     builder b = {.graph = graph, .settings = settings, .plan = plan, .err = err};
     coppice_status status = build(&b, inputs, count);
-    free(b.choices);
+    cop_free(b.choices);
     return status;
 }
 
@@ -427,9 +427,9 @@ void cop_plan_free(cop_plan *plan) {
         if (plan->steps[i].state)
             plan->steps[i].kernel->destroy(plan->steps[i].state);
     }
-    free(plan->steps);
-    free(plan->slots);
-    free(plan->memory);
+    cop_free(plan->steps);
+    cop_free(plan->slots);
+    cop_free(plan->memory);
     cop_shapes_free(&plan->shapes);
     cop_arena_free(&plan->arena);
     *plan = (cop_plan){0};

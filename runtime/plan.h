@@ -48,7 +48,7 @@ typedef struct cop_node_choices {
 typedef struct cop_lowered {
     cop_conv conv;
     int input, output;                /* values */
-    void *owned_weights, *owned_bias; /* malloc'd when they had to be reordered or scaled */
+    void *owned_weights, *owned_bias; /* allocated when they had to be reordered or scaled */
 } cop_lowered;
 
 /* Fills *out and returns true in *is_conv when `node` is a convolution or matrix product that the

@@ -1,25 +1,25 @@
 /* Timing each step of a plan. */
 #include "runtime/profile.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
+#include "base/memory.h"
 #include "base/random.h"
 #include "base/statistics.h"
 
 static void free_inputs(coppice_tensor *inputs, size_t count) {
     for (size_t i = 0; inputs && i < count; i++)
-        free(inputs[i].data);
-    free(inputs);
+        cop_free(inputs[i].data);
+    cop_free(inputs);
 }
 
 static coppice_tensor *make_inputs(const cop_plan *plan) {
-    coppice_tensor *inputs = calloc(plan->input_count + 1, sizeof *inputs);
+    coppice_tensor *inputs = cop_calloc(plan->input_count + 1, sizeof *inputs);
     uint64_t seed = 0;
     for (size_t i = 0; inputs && i < plan->input_count; i++) {
         inputs[i] = plan->slots[plan->input_slots[i]].operand.t;
-        inputs[i].data = calloc(1, (size_t)coppice_tensor_bytes(&inputs[i]) + 1);
+        inputs[i].data = cop_calloc(1, (size_t)coppice_tensor_bytes(&inputs[i]) + 1);
         if (!inputs[i].data) {
             free_inputs(inputs, i);
             return NULL;
@@ -75,9 +75,9 @@ coppice_status cop_profile_run(cop_plan *plan, const coppice_tensor *inputs, uns
                                cop_profile *profile, coppice_error *err) {
     cop_profile_free(profile);
     runs = runs ? runs : 1;
-    double *times = calloc((plan->step_count + 1) * runs, sizeof *times);
-    double *column = calloc(runs, sizeof *column);
-    profile->rows = calloc(plan->step_count + 1, sizeof *profile->rows);
+    double *times = cop_calloc((plan->step_count + 1) * runs, sizeof *times);
+    double *column = cop_calloc(runs, sizeof *column);
+    profile->rows = cop_calloc(plan->step_count + 1, sizeof *profile->rows);
     coppice_tensor *made = inputs ? NULL : make_inputs(plan);
     coppice_status status = COPPICE_OK;
     if (!times || !column || !profile->rows || (!inputs && !made))
@@ -89,12 +89,12 @@ coppice_status cop_profile_run(cop_plan *plan, const coppice_tensor *inputs, uns
     if (!status)
         fill_rows(plan, times, runs, column, profile->rows);
     free_inputs(made, plan->input_count);
-    free(times);
-    free(column);
+    cop_free(times);
+    cop_free(column);
     return status;
 }
 
 void cop_profile_free(cop_profile *profile) {
-    free(profile->rows);
+    cop_free(profile->rows);
     *profile = (cop_profile){0};
 }

@@ -1,10 +1,10 @@
 /* Sessions: a model compiled for the shapes it is run with. */
 #include <stdatomic.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
+#include "base/memory.h"
 #include "graph/edit.h"
 #include "graph/model.h"
 #include "runtime/passes/passes.h"
@@ -145,7 +145,7 @@ coppice_status coppice_session_create(const coppice_model *model,
     *out = NULL;
     coppice_session_options defaults;
     coppice_session_options_init(&defaults);
-    coppice_session *session = calloc(1, sizeof *session);
+    coppice_session *session = cop_calloc(1, sizeof *session);
     if (!session)
         return cop_fail_memory(err, sizeof *session);
     session->model = model;
@@ -170,7 +170,7 @@ void coppice_session_free(coppice_session *session) {
         cop_graph_free(session->graph);
     cop_arena_free(&session->arena);
     coppice_threadpool_free(session->own_pool);
-    free(session);
+    cop_free(session);
 }
 
 static coppice_status check_inputs(const coppice_session *session, const coppice_tensor *inputs,

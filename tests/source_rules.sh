@@ -52,6 +52,10 @@ rule "only src/onnx knows protobuf" \
 rule "only runtime/backend knows XNNPACK" \
     "src runtime include" '(.*/)?xnnpack\.h' '^runtime/backend/'
 
+verdict "the library allocates through base/memory.h only" \
+    "$(grep -rnE --include='*.[ch]' '(^|[^_[:alnum:]"])(malloc|calloc|realloc|free|strdup|strndup|asprintf|aligned_alloc)\(' src runtime |
+        grep -vE '^src/(cli/|base/memory\.c)|^[^:]*:[0-9]*: ?\*|/\*')"
+
 sources() {
     find src runtime include tests proto -name '*.[ch]' 2>/dev/null | sort
 }

@@ -6,6 +6,7 @@
 #include <coppice/compare.h>
 #include <coppice/data.h>
 #include <coppice/file.h>
+#include <coppice/host.h>
 #include <coppice/interrupt.h>
 #include <coppice/metrics.h>
 #include <coppice/model.h>

@@ -1,12 +1,12 @@
 /* The sparse convolution on XNNPACK's sparse kernels: 1x1 in place, anything else tile by tile from
  * a layout of the inputs, which the operator wants as columns and the microkernel takes as it is.
  */
+#include "base/memory.h"
 #include "runtime/backend/xnn.h"
 
 #if defined(COP_HAVE_XNNPACK)
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -58,9 +58,9 @@ static void sparse_destroy(void *state) {
         return;
     for (size_t i = 0; s->steps && i < s->conv.groups * s->blocks; i++)
         cop_xnn_spmm_free(s->steps[i]);
-    free(s->steps);
+    cop_free(s->steps);
     cop_tiling_free(&s->tiling);
-    free(s);
+    cop_free(s);
 }
 
 /* Positions of a tile: a multiple of what all threads' kernels take at once, such that the columns
@@ -90,7 +90,7 @@ static coppice_status column_offsets(const sparse_conv *s, size_t **out, coppice
     *out = NULL;
     if (s->in_place || s->expand || !s->tiling.planes)
         return COPPICE_OK;
-    size_t columns = s->channels * s->taps, *offsets = malloc(columns * sizeof *offsets);
+    size_t columns = s->channels * s->taps, *offsets = cop_malloc(columns * sizeof *offsets);
     if (!offsets)
         return cop_fail_memory(err, columns * sizeof *offsets);
     for (size_t k = 0; k < columns; k++)
@@ -118,7 +118,7 @@ static size_t channels_of(const sparse_conv *s, size_t block) {
 static float *block_weights(const sparse_conv *s, const float *weights, size_t block,
                             size_t columns) {
     size_t own = channels_of(s, block) * s->taps, first = block * s->block_channels * s->taps;
-    float *out = calloc(s->rows * columns, sizeof *out);
+    float *out = cop_calloc(s->rows * columns, sizeof *out);
     for (size_t r = 0; out && r < s->rows; r++) {
         memcpy(out + r * columns, weights + r * s->channels * s->taps + first, own * sizeof *out);
         if (block)
@@ -148,13 +148,13 @@ static coppice_status pack_block(sparse_conv *s, size_t group, size_t block, con
     shape.weights = own ? own : weights;
     coppice_status status =
         cop_xnn_spmm_create(&shape, pool, &s->steps[group * s->blocks + block], err);
-    free(own);
+    cop_free(own);
     return status;
 }
 
 static coppice_status pack_groups(sparse_conv *s, const cop_conv *c, const coppice_threadpool *pool,
                                   coppice_error *err) {
-    s->steps = calloc(c->groups * s->blocks, sizeof *s->steps);
+    s->steps = cop_calloc(c->groups * s->blocks, sizeof *s->steps);
     if (!s->steps)
         return cop_fail_memory(err, c->groups * s->blocks * sizeof *s->steps);
     size_t *offsets;
@@ -162,14 +162,14 @@ static coppice_status pack_groups(sparse_conv *s, const cop_conv *c, const coppi
     coppice_status status = COPPICE_OK;
     for (size_t i = 0; !status && i < c->groups * s->blocks; i++)
         status = pack_block(s, i / s->blocks, i % s->blocks, c, offsets, pool, err);
-    free(offsets);
+    cop_free(offsets);
     return status;
 }
 
 static coppice_status sparse_create(const cop_conv *c, const coppice_threadpool *pool, void **state,
                                     coppice_error *err) {
     *state = NULL;
-    sparse_conv *s = calloc(1, sizeof *s);
+    sparse_conv *s = cop_calloc(1, sizeof *s);
     if (!s)
         return cop_fail_memory(err, sizeof *s);
     s->conv = *c;

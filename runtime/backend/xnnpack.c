@@ -2,6 +2,7 @@
  * hides the two generations of its interface (2022: create, setup, run; 2024: reshape comes
  * between) and the two ways to its sparse kernels (the channels-first operator, the microkernel
  * itself). */
+#include "base/memory.h"
 #include "runtime/backend/xnn.h"
 
 #if !defined(COP_HAVE_XNNPACK)
@@ -18,7 +19,6 @@ const char *cop_xnn_generation(void) {
 
 #include <math.h>
 #include <pthread.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <xnnpack.h>
@@ -94,19 +94,19 @@ static pthreadpool_t pool_of(const coppice_threadpool *pool) {
 static void op_free(xnn_op *op) {
     if (op->op)
         xnn_delete_operator(op->op);
-    free(op->workspace);
+    cop_free(op->workspace);
     *op = (xnn_op){0};
 }
 
 #if defined(COP_XNN_RESHAPE)
 static coppice_status op_workspace(xnn_op *op, size_t size, size_t align, coppice_error *err) {
-    free(op->workspace);
+    cop_free(op->workspace);
     op->workspace = NULL;
     if (size == 0)
         return COPPICE_OK;
     if (align < 64)
         align = 64;
-    op->workspace = aligned_alloc(align, cop_round_up(size, align));
+    op->workspace = cop_aligned_alloc(align, cop_round_up(size, align));
     return op->workspace ? COPPICE_OK : cop_fail_memory(err, size);
 }
 
@@ -212,7 +212,7 @@ static float *weights_channels_last(const cop_conv *c, size_t *bytes) {
     if (!cop_size_mul(channels, taps, &count) || !cop_size_mul(count, c->out_channels, &count) ||
         !cop_size_mul(count, sizeof(float), bytes))
         return NULL;
-    float *to = malloc(*bytes);
+    float *to = cop_malloc(*bytes);
     if (!to)
         return NULL;
     for (size_t o = 0; o < c->out_channels; o++)
@@ -234,14 +234,14 @@ static enum xnn_status create_nhwc(const cop_conv *c, const float *weights, xnn_
 static void dense_destroy(void *state) {
     if (state)
         op_free(state);
-    free(state);
+    cop_free(state);
 }
 
 static coppice_status dense_create(const cop_conv *c, const coppice_threadpool *pool, void **state,
                                    coppice_error *err) {
     *state = NULL;
     COP_TRY(xnn_ready(err));
-    xnn_op *op = calloc(1, sizeof *op);
+    xnn_op *op = cop_calloc(1, sizeof *op);
     if (!op)
         return cop_fail_memory(err, sizeof *op);
     enum xnn_status status;
@@ -259,11 +259,11 @@ static coppice_status dense_create(const cop_conv *c, const coppice_threadpool *
         size_t bytes = SIZE_MAX;
         float *weights = weights_channels_last(c, &bytes);
         if (!weights) {
-            free(op);
+            cop_free(op);
             return cop_fail_memory(err, bytes);
         }
         status = create_nhwc(c, weights, &op->op);
-        free(weights);
+        cop_free(weights);
     }
     coppice_status result = xnn_failed(err, "making a dense operator", status);
     if (!result)
@@ -326,10 +326,10 @@ struct cop_xnn_spmm {
 void cop_xnn_spmm_free(cop_xnn_spmm *s) {
     if (!s)
         return;
-    free(s->weights);
-    free(s->steps);
-    free(s->counts);
-    free(s);
+    cop_free(s->weights);
+    cop_free(s->steps);
+    cop_free(s->counts);
+    cop_free(s);
 }
 
 bool cop_xnn_spmm_takes_offsets(void) {
@@ -378,9 +378,9 @@ static coppice_status fill(cop_xnn_spmm *s, const cop_xnn_spmm_shape *shape,
     s->pixels = shape->pixels;
     s->batch = shape->batch;
     s->limits = (struct spmm_minmax){shape->min, shape->max};
-    s->weights = malloc((nonzeros + s->rows) * sizeof *s->weights);
-    s->steps = calloc(nonzeros + 1, sizeof *s->steps);
-    s->counts = calloc(s->rows, sizeof *s->counts);
+    s->weights = cop_malloc((nonzeros + s->rows) * sizeof *s->weights);
+    s->steps = cop_calloc(nonzeros + 1, sizeof *s->steps);
+    s->counts = cop_calloc(s->rows, sizeof *s->counts);
     if (!s->weights || !s->steps || !s->counts)
         return cop_fail_memory(err, nonzeros * 8);
     if (!spmm_pack(s, shape))
@@ -433,7 +433,7 @@ void cop_xnn_spmm_free(cop_xnn_spmm *s) {
     if (!s)
         return;
     op_free(&s->op);
-    free(s);
+    cop_free(s);
 }
 
 static coppice_status fill(cop_xnn_spmm *s, const cop_xnn_spmm_shape *shape,
@@ -462,7 +462,7 @@ coppice_status cop_xnn_spmm_run(cop_xnn_spmm *s, const float *input, float *outp
 coppice_status cop_xnn_spmm_create(const cop_xnn_spmm_shape *shape, const coppice_threadpool *pool,
                                    cop_xnn_spmm **out, coppice_error *err) {
     *out = NULL;
-    cop_xnn_spmm *s = calloc(1, sizeof *s);
+    cop_xnn_spmm *s = cop_calloc(1, sizeof *s);
     if (!s)
         return cop_fail_memory(err, sizeof *s);
     coppice_status status = fill(s, shape, pool, err);

@@ -1,10 +1,10 @@
 /* The native convolutions, sparse and dense: per tile of outputs they lay out the inputs of a block
  * of channels, and run every output row's weights over them. */
+#include "base/memory.h"
 #include "runtime/kernels/native.h"
 
 #include <math.h>
 #include <stdatomic.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -132,13 +132,13 @@ void cop_native_conv_destroy(void *state) {
     cop_spmm_pack_free(&s->pack);
     cop_gemm_pack_free(&s->dense_pack);
     cop_tiling_free(&s->tiling);
-    free(s->bias);
-    free(s);
+    cop_free(s->bias);
+    cop_free(s);
 }
 
 static coppice_status pack(native_conv *s, const cop_conv *conv, coppice_error *err) {
     size_t taps = conv->kernel_h * conv->kernel_w;
-    s->bias = calloc(conv->out_channels, sizeof *s->bias);
+    s->bias = cop_calloc(conv->out_channels, sizeof *s->bias);
     if (!s->bias)
         return cop_fail_memory(err, conv->out_channels * sizeof *s->bias);
     if (conv->bias)
@@ -162,7 +162,7 @@ coppice_status cop_native_conv_create(const cop_conv *conv, coppice_isa isa, boo
                                       const coppice_threadpool *pool, void **state,
                                       coppice_error *err) {
     *state = NULL;
-    native_conv *s = calloc(1, sizeof *s);
+    native_conv *s = cop_calloc(1, sizeof *s);
     if (!s)
         return cop_fail_memory(err, sizeof *s);
     cop_kernels kernels;

@@ -1,8 +1,8 @@
 /* What follows a linear layer and is linear itself goes into its weights and bias. */
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "base/memory.h"
 #include "runtime/passes/internal.h"
 
 /* A Conv, Gemm or MatMul with constant float32 weights. */
@@ -132,7 +132,7 @@ static coppice_status fold_one_batchnorm(cop_graph *graph, const int *counts, co
     if (!producer || node->outputs[0] < 0 || !as_linear(graph, producer, &layer) ||
         cop_is_op(producer, "MatMul") || layer.channels < 1)
         return COPPICE_OK;
-    double *factor = calloc((size_t)layer.channels, 2 * sizeof *factor);
+    double *factor = cop_calloc((size_t)layer.channels, 2 * sizeof *factor);
     if (!factor)
         return cop_fail_memory(err, (size_t)layer.channels * 2 * sizeof *factor);
     double *shift = factor + layer.channels;
@@ -141,7 +141,7 @@ static coppice_status fold_one_batchnorm(cop_graph *graph, const int *counts, co
         status = apply_affine(graph, &layer, factor, shift, err);
         cop_take_over(graph, producer, node);
     }
-    free(factor);
+    cop_free(factor);
     return status;
 }
 
@@ -155,7 +155,7 @@ static coppice_status for_each_node(cop_graph *graph,
         counts ? COPPICE_OK : cop_fail_memory(err, graph->value_count * sizeof *counts);
     for (size_t n = 0; !status && n < graph->node_count; n++)
         status = one(graph, counts, &graph->nodes[n], err);
-    free(counts);
+    cop_free(counts);
     return status;
 }
 

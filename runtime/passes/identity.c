@@ -1,6 +1,6 @@
 /* Identity and inference Dropout disappear. */
-#include <stdlib.h>
 
+#include "base/memory.h"
 #include "runtime/passes/internal.h"
 
 /* True when output 0 is input 0. A Dropout may be training only when a flag says so. */
@@ -22,7 +22,7 @@ static bool is_identity(const cop_graph *graph, const cop_node *node) {
 /* Nodes are in topological order: what an identity reads has its final source already. Reads inside
  * sub-graphs go by name and stay, and with them the node. */
 coppice_status cop_pass_skip_identities(cop_graph *graph, coppice_error *err) {
-    int *source = malloc((graph->value_count + 1) * sizeof *source);
+    int *source = cop_malloc((graph->value_count + 1) * sizeof *source);
     if (!source)
         return cop_fail_memory(err, graph->value_count * sizeof *source);
     for (size_t i = 0; i < graph->value_count; i++)
@@ -42,6 +42,6 @@ coppice_status cop_pass_skip_identities(cop_graph *graph, coppice_error *err) {
         if (graph->values[from].producer >= 0 && !graph->values[from].constant)
             graph->outputs[i] = from;
     }
-    free(source);
+    cop_free(source);
     return COPPICE_OK;
 }

@@ -1,10 +1,10 @@
 /* Packs sparse weights: per unit of rows and block of columns, rows sorted by count. */
 #include "runtime/sparse/pack.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
+#include "base/memory.h"
 #include "base/size.h"
 
 /* What one pass over the matrix keeps: positions in the streams, and room for sorting. */
@@ -78,10 +78,10 @@ static coppice_status allocate(const cop_spmm_shape *s, cop_spmm_pack *pack, cop
     for (size_t i = 0; i < weights; i++)
         nonzeros += s->weights[i] != 0.0f;
     size_t blocks = pack->unit_count * pack->block_count;
-    pack->entries = malloc((nonzeros ? nonzeros : 1) * sizeof *pack->entries);
-    pack->rows = malloc(listed * sizeof *pack->rows);
-    pack->runs = malloc(bytes);
-    pack->blocks = calloc(blocks, sizeof *pack->blocks);
+    pack->entries = cop_malloc((nonzeros ? nonzeros : 1) * sizeof *pack->entries);
+    pack->rows = cop_malloc(listed * sizeof *pack->rows);
+    pack->runs = cop_malloc(bytes);
+    pack->blocks = cop_calloc(blocks, sizeof *pack->blocks);
     if (!pack->entries || !pack->rows || !pack->runs || !pack->blocks)
         return cop_fail_memory(err, nonzeros * sizeof *pack->entries + listed * 12);
     return COPPICE_OK;
@@ -90,19 +90,19 @@ static coppice_status allocate(const cop_spmm_shape *s, cop_spmm_pack *pack, cop
 /* Gives back what the worst case did not need; keeping it is no error. */
 static void trim(packer *p) {
     cop_spmm_pack *pack = p->pack;
-    cop_spmm_run *runs = realloc(pack->runs, (p->run ? p->run : 1) * sizeof *runs);
+    cop_spmm_run *runs = cop_realloc(pack->runs, (p->run ? p->run : 1) * sizeof *runs);
     if (runs)
         pack->runs = runs;
-    uint32_t *rows = realloc(pack->rows, (p->row ? p->row : 1) * sizeof *rows);
+    uint32_t *rows = cop_realloc(pack->rows, (p->row ? p->row : 1) * sizeof *rows);
     if (rows)
         pack->rows = rows;
 }
 
 static void free_packer(packer *p) {
-    free(p->start);
-    free(p->counts);
-    free(p->order);
-    free(p->offsets);
+    cop_free(p->start);
+    cop_free(p->counts);
+    cop_free(p->order);
+    cop_free(p->offsets);
 }
 
 static coppice_status start_packer(packer *p, coppice_error *err) {
@@ -110,10 +110,10 @@ static coppice_status start_packer(packer *p, coppice_error *err) {
     size_t reach, columns = p->block_columns;
     if (!cop_size_mul(s->block_channels, s->channel, &reach) || reach > UINT32_MAX / sizeof(float))
         return cop_fail(err, COPPICE_UNSUPPORTED, "the inputs of a block lie too far apart");
-    p->start = malloc((columns + 2) * sizeof *p->start);
-    p->counts = malloc(s->unit_rows * sizeof *p->counts);
-    p->order = malloc(s->unit_rows * sizeof *p->order);
-    p->offsets = malloc(columns * sizeof *p->offsets);
+    p->start = cop_malloc((columns + 2) * sizeof *p->start);
+    p->counts = cop_malloc(s->unit_rows * sizeof *p->counts);
+    p->order = cop_malloc(s->unit_rows * sizeof *p->order);
+    p->offsets = cop_malloc(columns * sizeof *p->offsets);
     if (!p->start || !p->counts || !p->order || !p->offsets)
         return cop_fail_memory(err, columns * 12 + s->unit_rows * 8);
     for (size_t k = 0; k < columns; k++)
@@ -141,10 +141,10 @@ coppice_status cop_spmm_pack_create(const cop_spmm_shape *shape, cop_spmm_pack *
 }
 
 void cop_spmm_pack_free(cop_spmm_pack *pack) {
-    free(pack->entries);
-    free(pack->rows);
-    free(pack->runs);
-    free(pack->blocks);
+    cop_free(pack->entries);
+    cop_free(pack->rows);
+    cop_free(pack->runs);
+    cop_free(pack->blocks);
     *pack = (cop_spmm_pack){0};
 }
 

@@ -1,9 +1,8 @@
 /* Packs dense weights: four rows side by side, so that a kernel reads them in one stream. */
 #include "runtime/sparse/pack_dense.h"
 
-#include <stdlib.h>
-
 #include "base/error.h"
+#include "base/memory.h"
 #include "base/size.h"
 
 /* Floats of a unit, with its rows filled up to a multiple of four. */
@@ -35,8 +34,8 @@ coppice_status cop_gemm_pack_create(const cop_spmm_shape *s, cop_gemm_pack *p, c
     if (!cop_size_mul(p->unit_count, unit_floats(p), &bytes) ||
         !cop_size_mul(bytes, sizeof(float), &bytes))
         return cop_fail(err, COPPICE_LIMIT, "the weights are too large to pack");
-    p->weights = malloc(bytes);
-    p->offsets = malloc(p->block_columns * sizeof *p->offsets);
+    p->weights = cop_malloc(bytes);
+    p->offsets = cop_malloc(p->block_columns * sizeof *p->offsets);
     if (!p->weights || !p->offsets)
         return cop_fail_memory(err, bytes);
     for (size_t k = 0; k < p->block_columns; k++)
@@ -49,8 +48,8 @@ coppice_status cop_gemm_pack_create(const cop_spmm_shape *s, cop_gemm_pack *p, c
 }
 
 void cop_gemm_pack_free(cop_gemm_pack *p) {
-    free(p->weights);
-    free(p->offsets);
+    cop_free(p->weights);
+    cop_free(p->offsets);
     *p = (cop_gemm_pack){0};
 }
 

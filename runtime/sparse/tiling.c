@@ -1,10 +1,10 @@
 /* Tiles of a convolution's output and the layout of their inputs, as columns or as planes. */
 #include "runtime/sparse/tiling.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
+#include "base/memory.h"
 #include "base/size.h"
 #include "runtime/sparse/im2col.h"
 
@@ -101,7 +101,7 @@ coppice_status cop_tiling_create(const cop_conv *conv, bool planes, size_t tile,
     t->conv.weights = t->conv.bias = NULL;
     t->planes = planes;
     t->tile = tile;
-    t->taps = calloc(conv->kernel_h * conv->kernel_w, sizeof *t->taps);
+    t->taps = cop_calloc(conv->kernel_h * conv->kernel_w, sizeof *t->taps);
     if (!t->taps)
         return cop_fail_memory(err, conv->kernel_h * conv->kernel_w * sizeof *t->taps);
     if (planes)
@@ -114,7 +114,7 @@ coppice_status cop_tiling_create(const cop_conv *conv, bool planes, size_t tile,
 }
 
 void cop_tiling_free(cop_tiling *t) {
-    free(t->taps);
+    cop_free(t->taps);
     *t = (cop_tiling){0};
 }
 

@@ -3,9 +3,9 @@
 
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "base/memory.h"
 #include "base/size.h"
 
 enum { ALIGNMENT = 16, BLOCK_BYTES = 64 * 1024 };
@@ -20,7 +20,7 @@ static cop_arena_block *add_block(cop_arena *arena, size_t need) {
     size_t size = need > BLOCK_BYTES ? need : BLOCK_BYTES, total;
     if (!cop_size_add(size, sizeof(cop_arena_block), &total))
         return NULL;
-    cop_arena_block *block = calloc(1, total);
+    cop_arena_block *block = cop_calloc(1, total);
     if (!block)
         return NULL;
     block->size = size;
@@ -89,7 +89,7 @@ char *cop_arena_printf(cop_arena *arena, const char *format, ...) {
 void cop_arena_free(cop_arena *arena) {
     while (arena->last) {
         cop_arena_block *previous = arena->last->previous;
-        free(arena->last);
+        cop_free(arena->last);
         arena->last = previous;
     }
 }
@@ -102,7 +102,7 @@ int cop_grow(void *items, size_t count, size_t *capacity, size_t size) {
         return -1;
     void *old, *grown;
     memcpy(&old, items, sizeof old);
-    grown = realloc(old, bytes);
+    grown = cop_realloc(old, bytes);
     if (!grown)
         return -1;
     memcpy(items, &grown, sizeof grown);

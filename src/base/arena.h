@@ -31,7 +31,7 @@ char *cop_arena_printf(cop_arena *arena, const char *format, ...)
 /* Releases everything and leaves an empty arena. */
 void cop_arena_free(cop_arena *arena);
 
-/* Makes room for one more element in a malloc'd growing array: *items has *capacity elements of
+/* Makes room for one more element in an allocated growing array: *items has *capacity elements of
  * `size` bytes and `count` are used. Returns 0, or -1 when memory is short (nothing changed). */
 int cop_grow(void *items, size_t count, size_t *capacity, size_t size);
 

@@ -1,7 +1,6 @@
 /* How large a file is when compressed, without keeping the result. */
 #include <coppice/file.h>
 
-#include <stdlib.h>
 #include <zlib.h>
 
 #ifdef COP_HAVE_ZSTD
@@ -11,6 +10,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/interrupt.h"
+#include "base/memory.h"
 
 enum { CHUNK = 1 << 20, GZIP_WRAPPER = 16, GZIP_LEVEL = 6, GZIP_MEMORY = 8, ZSTD_LEVEL = 3 };
 
@@ -82,7 +82,7 @@ coppice_status coppice_file_compressed_bytes(const char *path, coppice_compressi
     *bytes = 0;
     cop_mapping file;
     COP_TRY(cop_mapping_open(path, &file, error));
-    unsigned char *buffer = malloc(CHUNK);
+    unsigned char *buffer = cop_malloc(CHUNK);
     coppice_status status;
     if (!buffer)
         status = cop_fail_memory(error, CHUNK);
@@ -92,7 +92,7 @@ coppice_status coppice_file_compressed_bytes(const char *path, coppice_compressi
         status = zstd_bytes(&file, buffer, bytes, error);
     if (status == COPPICE_OK && cop_interrupted())
         status = cop_fail(error, COPPICE_INTERRUPTED, "interrupted");
-    free(buffer);
+    cop_free(buffer);
     cop_mapping_close(&file);
     return status;
 }

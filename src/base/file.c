@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <stdatomic.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/random.h>
@@ -13,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/memory.h"
 
 enum { BUFFER_BYTES = 1 << 20, MAX_OPEN_WRITERS = 16 };
 
@@ -80,9 +80,9 @@ static void release(cop_writer *writer) {
         close(writer->fd);
         forget(writer->temporary);
     }
-    free(writer->target);
-    free(writer->temporary);
-    free(writer->buffer);
+    cop_free(writer->target);
+    cop_free(writer->temporary);
+    cop_free(writer->buffer);
     *writer = (cop_writer){0};
 }
 
@@ -121,21 +121,21 @@ coppice_status cop_writer_open(cop_writer *writer, const char *target, bool over
         if (!overwrite)
             return already_exists(target, err);
     }
-    char *resolved = realpath(target, NULL), *temporary = NULL;
+    char *resolved = cop_realpath(target), *temporary = NULL;
     bool replaces = resolved && stat(resolved, &info) == 0;
-    writer->target = resolved ? resolved : strdup(target);
-    writer->buffer = malloc(BUFFER_BYTES);
-    if (writer->target && asprintf(&temporary, "%s.tmp-XXXXXX", writer->target) < 0)
-        temporary = NULL;
+    writer->target = resolved ? resolved : cop_strdup(target);
+    writer->buffer = cop_malloc(BUFFER_BYTES);
+    if (writer->target)
+        temporary = cop_printf("%s.tmp-XXXXXX", writer->target);
     if (!writer->target || !writer->buffer || !temporary) {
-        free(temporary);
+        cop_free(temporary);
         release(writer);
         return cop_fail_memory(err, BUFFER_BYTES);
     }
     writer->fd = create_temporary(temporary);
     if (writer->fd < 0) {
         coppice_status status = cop_fail_errno(err, "%s: cannot create", target);
-        free(temporary);
+        cop_free(temporary);
         release(writer);
         return status == COPPICE_NOT_FOUND ? COPPICE_IO : status;
     }
@@ -180,13 +180,14 @@ void cop_writer_write(cop_writer *writer, const void *data, size_t bytes) {
 
 static void sync_folder(const char *path) {
     char *slash = strrchr(path, '/');
-    char *folder = slash ? strndup(path, slash == path ? 1 : (size_t)(slash - path)) : strdup(".");
+    char *folder =
+        slash ? cop_strndup(path, slash == path ? 1 : (size_t)(slash - path)) : cop_strdup(".");
     int fd = folder ? open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
     if (fd >= 0) {
         fsync(fd);
         close(fd);
     }
-    free(folder);
+    cop_free(folder);
 }
 
 /* rename(2), or link(2) when an existing target must not be replaced: both are atomic. */
@@ -249,7 +250,7 @@ int64_t cop_file_bytes(const char *path) {
 char *cop_path_sibling(const char *path, const char *name) {
     const char *slash = strrchr(path, '/');
     size_t folder = slash ? (size_t)(slash - path) + 1 : 0;
-    char *result = malloc(folder + strlen(name) + 1);
+    char *result = cop_malloc(folder + strlen(name) + 1);
     if (!result)
         return NULL;
     memcpy(result, path, folder);

@@ -57,7 +57,7 @@ void cop_writer_abort_all(void);
 /* Size of a regular file in bytes; -1 when it cannot be read. */
 int64_t cop_file_bytes(const char *path);
 
-/* "folder-of-path/name" as a malloc'd string; "name" when path has no folder. NULL: no memory. */
+/* "folder-of-path/name" as an allocated string; "name" when path has no folder. NULL: no memory. */
 char *cop_path_sibling(const char *path, const char *name);
 
 #endif

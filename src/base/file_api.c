@@ -2,13 +2,13 @@
 #include <coppice/file.h>
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/memory.h"
 
 coppice_status coppice_file_write(const char *path, const void *data, size_t bytes, bool overwrite,
                                   coppice_error *error) {
@@ -20,7 +20,8 @@ coppice_status coppice_file_write(const char *path, const void *data, size_t byt
 
 static coppice_status check_folder(const char *path, coppice_error *error) {
     const char *slash = strrchr(path, '/');
-    char *folder = slash ? strndup(path, slash == path ? 1 : (size_t)(slash - path)) : strdup(".");
+    char *folder =
+        slash ? cop_strndup(path, slash == path ? 1 : (size_t)(slash - path)) : cop_strdup(".");
     if (!folder)
         return cop_fail_memory(error, strlen(path));
     struct stat info;
@@ -32,7 +33,7 @@ static coppice_status check_folder(const char *path, coppice_error *error) {
         status = cop_fail(error, COPPICE_IO, "%s: '%s' is not a folder", path, folder);
     else if (access(folder, W_OK | X_OK) != 0)
         status = cop_fail_errno(error, "%s: cannot write into the folder '%s'", path, folder);
-    free(folder);
+    cop_free(folder);
     return status;
 }
 

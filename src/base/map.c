@@ -1,9 +1,10 @@
 /* A map from strings to integers. */
 #include "base/map.h"
 
-#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+
+#include "base/memory.h"
 
 /* FNV-1a over a random start, with a final mix: keys of a hostile file cannot be made to collide
  * without knowing the seed. */
@@ -24,7 +25,7 @@ static bool grow(cop_map *map) {
     if (!larger.seed && getrandom(&larger.seed, sizeof larger.seed, GRND_NONBLOCK) < 0)
         larger.seed = 0xcbf29ce484222325u;
     larger.seed |= 1;
-    larger.slots = calloc(larger.capacity, sizeof *larger.slots);
+    larger.slots = cop_calloc(larger.capacity, sizeof *larger.slots);
     if (!larger.slots)
         return false;
     for (size_t i = 0; i < map->capacity; i++) {
@@ -32,7 +33,7 @@ static bool grow(cop_map *map) {
             larger.slots[slot_of(&larger, map->slots[i].key)] = map->slots[i];
     }
     larger.count = map->count;
-    free(map->slots);
+    cop_free(map->slots);
     *map = larger;
     return true;
 }
@@ -55,6 +56,6 @@ int64_t cop_map_get(const cop_map *map, const char *key, int64_t absent) {
 }
 
 void cop_map_free(cop_map *map) {
-    free(map->slots);
+    cop_free(map->slots);
     *map = (cop_map){0};
 }

@@ -1,17 +1,17 @@
 /* Arrays in files: .npy and idx (plain or gzip-compressed), viewed in place where possible. */
 #include "data/array.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include <coppice/data.h>
 
 #include "base/error.h"
+#include "base/memory.h"
 
 enum { VIEW_ALIGNMENT = 8 }; /* of the data in the file, so that elements can be read in place */
 
 void cop_array_close(cop_array *array) {
-    free(array->owned);
+    cop_free(array->owned);
     cop_mapping_close(&array->mapping);
     *array = (cop_array){0};
 }
@@ -38,7 +38,7 @@ static coppice_status open_npy(cop_array *array, const char *path, coppice_error
         array->tensor.data = stored;
         return COPPICE_OK;
     }
-    array->owned = malloc(header.data_bytes ? header.data_bytes : 1);
+    array->owned = cop_malloc(header.data_bytes ? header.data_bytes : 1);
     if (!array->owned)
         return cop_fail_memory(err, header.data_bytes);
     memcpy(array->owned, stored, header.data_bytes);
@@ -79,7 +79,7 @@ coppice_status cop_array_open(const char *path, cop_array *out, coppice_error *e
 void coppice_tensor_release(coppice_tensor *tensor) {
     if (!tensor)
         return;
-    free(tensor->data);
+    cop_free(tensor->data);
     *tensor = (coppice_tensor){0};
 }
 
@@ -94,7 +94,7 @@ coppice_status coppice_npy_read(const char *path, coppice_tensor *out, coppice_e
         status = cop_fail(error, COPPICE_BAD_DATA, "%s: not a .npy file", path);
     if (status == COPPICE_OK && !array.owned) {
         size_t bytes = (size_t)coppice_tensor_bytes(&array.tensor);
-        array.owned = malloc(bytes ? bytes : 1);
+        array.owned = cop_malloc(bytes ? bytes : 1);
         if (array.owned)
             memcpy(array.owned, array.tensor.data, bytes);
         else

@@ -56,7 +56,7 @@ coppice_status cop_npy_parse(const unsigned char *bytes, size_t size, uint64_t t
                              const char *what, cop_npy_header *out, coppice_error *err);
 
 /* Turns the data as stored into native order and row-major layout, in place where that can be; may
- * replace *data (malloc'd) by another malloc'd block. */
+ * replace *data (allocated) by another allocated block. */
 coppice_status cop_npy_normalise(const cop_npy_header *header, void **data, coppice_error *err);
 
 /* Writes the header for a tensor of this shape; *length is a multiple of 64. UNSUPPORTED when NumPy

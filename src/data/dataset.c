@@ -1,12 +1,12 @@
 /* Data sets: binds images, arrays and labels to a model's inputs and hands out batches. */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <coppice/data.h>
 
 #include "base/error.h"
 #include "base/interrupt.h"
+#include "base/memory.h"
 #include "base/size.h"
 #include "data/convert.h"
 #include "data/source.h"
@@ -33,17 +33,17 @@ void coppice_dataset_free(coppice_dataset *dataset) {
     if (!dataset)
         return;
     for (size_t i = 0; dataset->sources && i < dataset->source_count; i++) {
-        free(dataset->sources[i].name);
-        free(dataset->sources[i].out.data);
+        cop_free(dataset->sources[i].name);
+        cop_free(dataset->sources[i].out.data);
         cop_array_close(&dataset->sources[i].array);
     }
-    free(dataset->sources);
+    cop_free(dataset->sources);
     cop_image_list_close(&dataset->files);
     cop_preparer_free(&dataset->preparer);
-    free(dataset->image_path);
-    free(dataset->decoded.data);
-    free(dataset->labels);
-    free(dataset);
+    cop_free(dataset->image_path);
+    cop_free(dataset->decoded.data);
+    cop_free(dataset->labels);
+    cop_free(dataset);
 }
 
 /* ---- images ---- */
@@ -173,7 +173,7 @@ static coppice_status open_images(coppice_dataset *ds, const coppice_dataset_opt
     cop_source *source = &ds->sources[index];
     source->bound = source->images = true;
     ds->layout = o->layout;
-    ds->image_path = strdup(o->images);
+    ds->image_path = cop_strdup(o->images);
     if (!ds->image_path)
         return cop_fail_memory(err, strlen(o->images));
     COP_TRY(cop_preparer_init(&ds->preparer, o, &inputs[index], err));
@@ -204,13 +204,13 @@ static coppice_status check_options(const coppice_dataset_options *o, size_t inp
 
 static coppice_status add_sources(coppice_dataset *ds, const coppice_value_info *inputs,
                                   size_t count, coppice_error *err) {
-    ds->sources = calloc(count, sizeof *ds->sources);
+    ds->sources = cop_calloc(count, sizeof *ds->sources);
     if (!ds->sources)
         return cop_fail_memory(err, count * sizeof *ds->sources);
     ds->source_count = count;
     for (size_t i = 0; i < count; i++) {
         cop_source *source = &ds->sources[i];
-        source->name = strdup(inputs[i].name ? inputs[i].name : "");
+        source->name = cop_strdup(inputs[i].name ? inputs[i].name : "");
         if (!source->name)
             return cop_fail_memory(err, strlen(inputs[i].name));
         if (inputs[i].rank > COPPICE_MAX_RANK)
@@ -252,7 +252,7 @@ static coppice_status open_labels(coppice_dataset *ds, const char *path, coppice
         return COPPICE_OK;
     size_t bytes;
     if (!cop_size_mul((size_t)ds->total, sizeof *ds->labels, &bytes) ||
-        !(ds->labels = malloc(bytes)))
+        !(ds->labels = cop_malloc(bytes)))
         return cop_fail_memory(err, (size_t)ds->total);
     if (path)
         return cop_labels_read(path, ds->files.files, ds->total, ds->labels, err);
@@ -267,7 +267,7 @@ coppice_status coppice_dataset_open(const coppice_dataset_options *options,
     *out = NULL;
     coppice_status status;
     COP_TRY(check_options(options, input_count, error));
-    coppice_dataset *ds = calloc(1, sizeof *ds);
+    coppice_dataset *ds = cop_calloc(1, sizeof *ds);
     if (!ds)
         return cop_fail_memory(error, sizeof *ds);
     COP_TRY_OR_FAIL(add_sources(ds, inputs, input_count, error));

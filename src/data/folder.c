@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/memory.h"
 #include "data/image.h"
 
 typedef struct name_list {
@@ -74,8 +75,8 @@ static coppice_status add_entry(cop_arena *arena, const char *folder, const char
 }
 
 static void content_free(folder_content *content) {
-    free(content->folders.names);
-    free(content->images.names);
+    cop_free(content->folders.names);
+    cop_free(content->images.names);
     *content = (folder_content){0};
 }
 
@@ -160,7 +161,7 @@ static coppice_status list_file(cop_image_list *list, const char *path, coppice_
     name_list one = {0};
     COP_TRY(add_name(&list->arena, &one, slash ? slash + 1 : path, err));
     coppice_status status = add_images(list, ".", NULL, -1, &one, err);
-    free(one.names);
+    cop_free(one.names);
     if (status == COPPICE_OK && !(list->files[0].path = cop_arena_strdup(&list->arena, path)))
         status = cop_fail_memory(err, strlen(path));
     return status;
@@ -179,7 +180,7 @@ coppice_status cop_image_list_open(cop_image_list *list, const char *path, coppi
 }
 
 void cop_image_list_close(cop_image_list *list) {
-    free(list->files);
+    cop_free(list->files);
     cop_arena_free(&list->arena);
     *list = (cop_image_list){0};
 }

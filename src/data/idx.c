@@ -1,10 +1,10 @@
 /* The idx format of MNIST, plain or gzip-compressed. */
 #include <limits.h>
-#include <stdlib.h>
 #include <string.h>
 #include <zlib.h>
 
 #include "base/error.h"
+#include "base/memory.h"
 #include "data/array.h"
 #include "data/convert.h"
 
@@ -83,7 +83,7 @@ static coppice_status inflate_all(z_stream *stream, const char *what, coppice_te
     /* deflate never shrinks data by more than 1032, so a header cannot ask for more than that */
     if (bytes / 1032 > (size_t)stream->avail_in + 1024)
         return wrong_length(out, what, "less", err);
-    out->data = malloc(bytes ? bytes : 1);
+    out->data = cop_malloc(bytes ? bytes : 1);
     if (!out->data)
         return cop_fail_memory(err, bytes);
     if (code == Z_OK)
@@ -123,7 +123,7 @@ static coppice_status decode_plain(const unsigned char *bytes, size_t size, cons
     size_t wanted = (size_t)coppice_tensor_bytes(out);
     if (size - header_bytes != wanted)
         return wrong_length(out, what, size - header_bytes < wanted ? "less" : "more", err);
-    out->data = malloc(wanted ? wanted : 1);
+    out->data = cop_malloc(wanted ? wanted : 1);
     if (!out->data)
         return cop_fail_memory(err, wanted);
     memcpy(out->data, bytes + header_bytes, wanted);
@@ -137,7 +137,7 @@ coppice_status cop_idx_decode(const unsigned char *bytes, size_t size, const cha
     coppice_status status =
         gzip ? decode_gzip(bytes, size, what, out, err) : decode_plain(bytes, size, what, out, err);
     if (status != COPPICE_OK) {
-        free(out->data);
+        cop_free(out->data);
         *out = (coppice_tensor){0};
         return status;
     }

@@ -9,6 +9,7 @@
 #include <coppice/status.h>
 
 #include "base/arena.h"
+#include "base/memory.h"
 
 /* An image: 8-bit or float samples. Strides are in samples; the data belong to somebody else. A
  * channel stride of 0 repeats one channel. */
@@ -19,7 +20,7 @@ typedef struct cop_pixels {
     int64_t row, column, channel; /* strides */
 } cop_pixels;
 
-/* Memory that is used again and again. Zero-initialise; free(data). */
+/* Memory that is used again and again. Zero-initialise; cop_free(data). */
 typedef struct cop_scratch {
     void *data;
     size_t bytes;

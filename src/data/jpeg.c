@@ -1,11 +1,11 @@
 /* JPEG decoding with libjpeg-turbo. */
 #include <setjmp.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <jpeglib.h>
 #include <jerror.h>
 
 #include "base/error.h"
+#include "base/memory.h"
 #include "data/image.h"
 
 /* A progressive file of a few kilobytes can ask for hours of work with scans that add nothing. */
@@ -68,7 +68,7 @@ static coppice_status start(decoder *d, const char *what, cop_scratch *store, co
     info->out_color_space = grey ? JCS_GRAYSCALE : inks ? JCS_CMYK : JCS_RGB;
     COP_TRY(cop_pixels_make(out, store, false, info->image_height, info->image_width, grey ? 1 : 3,
                             what, err));
-    if (inks && !(d->line = malloc((size_t)info->image_width * 4)))
+    if (inks && !(d->line = cop_malloc((size_t)info->image_width * 4)))
         return cop_fail_memory(err, (size_t)info->image_width * 4);
     jpeg_start_decompress(info);
     return COPPICE_OK;
@@ -93,7 +93,7 @@ bool cop_is_jpeg(const unsigned char *bytes, size_t size) {
 coppice_status cop_jpeg_decode(const unsigned char *bytes, size_t size, const char *what,
                                cop_scratch *store, cop_pixels *out, coppice_error *err) {
     /* on the heap: locals that change between setjmp and longjmp would be lost */
-    decoder *d = calloc(1, sizeof *d);
+    decoder *d = cop_calloc(1, sizeof *d);
     if (!d)
         return cop_fail_memory(err, sizeof *d);
     d->info.err = jpeg_std_error(&d->errors);
@@ -116,7 +116,7 @@ coppice_status cop_jpeg_decode(const unsigned char *bytes, size_t size, const ch
             cop_fail(err, COPPICE_BAD_DATA, "%s: not a valid JPEG image: %s", what, d->message);
     }
     jpeg_destroy_decompress(&d->info);
-    free(d->line);
-    free(d);
+    cop_free(d->line);
+    cop_free(d);
     return status;
 }

@@ -1,10 +1,10 @@
 /* Label files: integer arrays, or text with a line "name label" per sample. */
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
 #include "base/file.h"
 #include "base/map.h"
+#include "base/memory.h"
 #include "base/size.h"
 #include "data/array.h"
 #include "data/convert.h"
@@ -176,7 +176,7 @@ static coppice_status from_text(const char *path, const cop_mapping *file,
     else
         for (int64_t i = 0; status == COPPICE_OK && i < count; i++)
             labels[i] = text.lines[i].label;
-    free(text.lines);
+    cop_free(text.lines);
     cop_arena_free(&text.arena);
     return status;
 }

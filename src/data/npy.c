@@ -1,8 +1,8 @@
 /* NumPy's .npy format: parse and make headers, turn stored data into plain row-major arrays. */
+#include "base/memory.h"
 #include "data/array.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <coppice/data.h>
@@ -263,11 +263,11 @@ coppice_status cop_npy_normalise(const cop_npy_header *header, void **data, copp
     size_t unit = coppice_type_bits(shape->type) / 8;
     size_t word = codes[code_of_type(shape->type)].word;
     if (header->fortran && shape->rank > 1 && header->data_bytes > 0) {
-        unsigned char *turned = malloc(header->data_bytes);
+        unsigned char *turned = cop_malloc(header->data_bytes);
         if (!turned)
             return cop_fail_memory(err, header->data_bytes);
         transpose(shape, unit, *data, turned);
-        free(*data);
+        cop_free(*data);
         *data = turned;
     }
     if (header->swap)
@@ -327,7 +327,7 @@ coppice_status coppice_npy_write(const char *path, const coppice_tensor *tensor,
     COP_TRY(cop_npy_check(tensor, path, &bytes, error));
     if (tensor->type == COPPICE_TYPE_BFLOAT16) {
         shape.type = COPPICE_TYPE_FLOAT;
-        if (!cop_size_mul(bytes, 2, &bytes) || !(widened = malloc(bytes + 1)))
+        if (!cop_size_mul(bytes, 2, &bytes) || !(widened = cop_malloc(bytes + 1)))
             return cop_fail_memory(error, bytes);
         cop_widen_bfloat16(tensor->data, coppice_tensor_count(tensor), widened);
         shape.data = widened;
@@ -341,6 +341,6 @@ coppice_status coppice_npy_write(const char *path, const coppice_tensor *tensor,
         cop_writer_write(&writer, shape.data, bytes);
         status = cop_writer_commit(&writer, error);
     }
-    free(widened);
+    cop_free(widened);
     return status;
 }

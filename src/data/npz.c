@@ -1,6 +1,5 @@
 /* NumPy's .npz files: zip archives of .npy entries, read one array at a time, written whole. */
 #include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
 #include <zip.h>
 
@@ -10,6 +9,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/map.h"
+#include "base/memory.h"
 #include "base/size.h"
 #include "data/array.h"
 
@@ -87,8 +87,8 @@ coppice_status coppice_npz_open(const char *path, coppice_npz **out, coppice_err
         cop_error_locate(error, path, NULL, -1);
         return status;
     }
-    coppice_npz *npz = calloc(1, sizeof *npz);
-    if (!npz || !(npz->path = strdup(path))) {
+    coppice_npz *npz = cop_calloc(1, sizeof *npz);
+    if (!npz || !(npz->path = cop_strdup(path))) {
         status = cop_fail_memory(error, sizeof *npz);
         goto fail;
     }
@@ -113,8 +113,8 @@ void coppice_npz_free(coppice_npz *npz) {
         zip_discard(npz->zip);
     cop_map_free(&npz->index);
     cop_arena_free(&npz->arena);
-    free(npz->path);
-    free(npz);
+    cop_free(npz->path);
+    cop_free(npz);
 }
 
 size_t coppice_npz_count(const coppice_npz *npz) {
@@ -139,16 +139,15 @@ typedef struct entry {
 static void close_entry(entry *e) {
     if (e->file)
         zip_fclose(e->file);
-    free(e->what);
+    cop_free(e->what);
     *e = (entry){0};
 }
 
 static coppice_status open_entry(coppice_npz *npz, size_t index, entry *e, coppice_error *err) {
     zip_stat_t info;
-    if (asprintf(&e->what, "%s: array '%s'", npz->path, npz->names[index]) < 0) {
-        e->what = NULL;
+    e->what = cop_printf("%s: array '%s'", npz->path, npz->names[index]);
+    if (!e->what)
         return cop_fail_memory(err, strlen(npz->path));
-    }
     const zip_uint64_t wanted =
         ZIP_STAT_SIZE | ZIP_STAT_COMP_SIZE | ZIP_STAT_COMP_METHOD | ZIP_STAT_ENCRYPTION_METHOD;
     if (zip_stat_index(npz->zip, index, 0, &info) != 0 || (info.valid & wanted) != wanted)
@@ -197,14 +196,14 @@ static coppice_status read_header(entry *e, cop_npy_header *header, coppice_erro
         return cop_fail(err, COPPICE_BAD_DATA, "%s: the .npy header is cut short", e->what);
     if (length < sizeof prefix)
         return cop_fail(err, COPPICE_BAD_DATA, "%s: an empty .npy header", e->what);
-    unsigned char *bytes = malloc(length);
+    unsigned char *bytes = cop_malloc(length);
     if (!bytes)
         return cop_fail_memory(err, length);
     memcpy(bytes, prefix, sizeof prefix);
     coppice_status status = read_exactly(e, bytes + sizeof prefix, length - sizeof prefix, err);
     if (status == COPPICE_OK)
         status = cop_npy_parse(bytes, length, e->size, e->what, header, err);
-    free(bytes);
+    cop_free(bytes);
     return status;
 }
 
@@ -234,7 +233,7 @@ coppice_status coppice_npz_read(coppice_npz *npz, size_t index, coppice_tensor *
     coppice_status status;
     COP_TRY_OR_FAIL(open_entry(npz, index, &e, error));
     COP_TRY_OR_FAIL(read_header(&e, &header, error));
-    data = malloc(header.data_bytes ? header.data_bytes : 1);
+    data = cop_malloc(header.data_bytes ? header.data_bytes : 1);
     if (!data) {
         status = cop_fail_memory(error, header.data_bytes);
         goto fail;
@@ -253,7 +252,7 @@ coppice_status coppice_npz_read(coppice_npz *npz, size_t index, coppice_tensor *
     return COPPICE_OK;
 fail:
     cop_error_locate(error, npz->path, NULL, -1);
-    free(data);
+    cop_free(data);
     close_entry(&e);
     return status;
 }

@@ -2,10 +2,10 @@
 #include <png.h>
 #include <setjmp.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
+#include "base/memory.h"
 #include "data/image.h"
 
 enum { MAX_CHUNKS = 1000, MAX_CHUNK_BYTES = 8 << 20 };
@@ -57,7 +57,7 @@ static coppice_status read_image(decoder *d, const char *what, cop_scratch *stor
                             grey ? 1 : 3, what, err));
     if (png_get_rowbytes(d->png, d->info) != (size_t)out->row)
         return cop_fail(err, COPPICE_UNSUPPORTED, "%s: a PNG of an unusual pixel format", what);
-    d->rows = malloc((size_t)height * sizeof *d->rows);
+    d->rows = cop_malloc((size_t)height * sizeof *d->rows);
     if (!d->rows)
         return cop_fail_memory(err, (size_t)height * sizeof *d->rows);
     for (int64_t y = 0; y < height; y++)
@@ -74,7 +74,7 @@ bool cop_is_png(const unsigned char *bytes, size_t size) {
 coppice_status cop_png_decode(const unsigned char *bytes, size_t size, const char *what,
                               cop_scratch *store, cop_pixels *out, coppice_error *err) {
     /* on the heap: locals that change between setjmp and longjmp would be lost */
-    decoder *d = calloc(1, sizeof *d);
+    decoder *d = cop_calloc(1, sizeof *d);
     if (!d)
         return cop_fail_memory(err, sizeof *d);
     coppice_status status;
@@ -88,7 +88,7 @@ coppice_status cop_png_decode(const unsigned char *bytes, size_t size, const cha
         status = cop_fail(err, COPPICE_BAD_DATA, "%s: not a valid PNG image: %s", what, d->message);
     }
     png_destroy_read_struct(&d->png, &d->info, NULL);
-    free(d->rows);
-    free(d);
+    cop_free(d->rows);
+    cop_free(d);
     return status;
 }

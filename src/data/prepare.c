@@ -2,10 +2,10 @@
 #include "data/prepare.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
+#include "base/memory.h"
 #include "base/size.h"
 #include "data/convert.h"
 
@@ -87,11 +87,11 @@ coppice_status cop_preparer_init(cop_preparer *preparer, const coppice_dataset_o
 }
 
 void cop_preparer_free(cop_preparer *preparer) {
-    free(preparer->grey.data);
-    free(preparer->scratch.data);
-    free(preparer->resized.data);
-    free(preparer->line.data);
-    free(preparer->table);
+    cop_free(preparer->grey.data);
+    cop_free(preparer->scratch.data);
+    cop_free(preparer->resized.data);
+    cop_free(preparer->line.data);
+    cop_free(preparer->table);
     *preparer = (cop_preparer){0};
 }
 
@@ -213,9 +213,9 @@ static float normalise(const cop_preparer *p, double sample, int64_t channel) {
 static coppice_status make_table(cop_preparer *p, int64_t channels, coppice_error *err) {
     if (p->table_channels == channels)
         return COPPICE_OK;
-    free(p->table);
+    cop_free(p->table);
     p->table_channels = 0;
-    p->table = calloc((size_t)channels, 256 * sizeof *p->table);
+    p->table = cop_calloc((size_t)channels, 256 * sizeof *p->table);
     if (!p->table)
         return cop_fail_memory(err, (size_t)channels * 256 * sizeof *p->table);
     for (int64_t c = 0; c < channels; c++) {

@@ -1,8 +1,8 @@
 /* Pixel buffers, and resizing with an antialiased triangle filter in two passes. */
 #include <math.h>
-#include <stdlib.h>
 
 #include "base/error.h"
+#include "base/memory.h"
 #include "base/size.h"
 #include "data/image.h"
 
@@ -11,8 +11,8 @@ enum { FIXED_BITS = 22 }; /* 8-bit samples times weights that sum to 1 fit 31 bi
 coppice_status cop_scratch_reserve(cop_scratch *buffer, size_t bytes, coppice_error *err) {
     if (bytes <= buffer->bytes && buffer->data)
         return COPPICE_OK;
-    free(buffer->data);
-    buffer->data = malloc(bytes ? bytes : 1);
+    cop_free(buffer->data);
+    buffer->data = cop_malloc(bytes ? bytes : 1);
     buffer->bytes = buffer->data ? bytes : 0;
     return buffer->data ? COPPICE_OK : cop_fail_memory(err, bytes);
 }
@@ -50,10 +50,10 @@ typedef struct taps {
 } taps;
 
 static void taps_free(taps *t) {
-    free(t->first);
-    free(t->count);
-    free(t->weights);
-    free(t->fixed);
+    cop_free(t->first);
+    cop_free(t->count);
+    cop_free(t->weights);
+    cop_free(t->fixed);
 }
 
 static void fill_taps(taps *t, int64_t input) {
@@ -85,10 +85,10 @@ static coppice_status taps_make(taps *t, int64_t input, int64_t outputs, coppice
     *t = (taps){.outputs = outputs, .width = 2 * (int64_t)ceil(reach) + 1};
     size_t lines = (size_t)outputs, all = 0;
     bool fits = cop_size_mul(lines, (size_t)t->width, &all);
-    t->first = calloc(lines, sizeof *t->first);
-    t->count = calloc(lines, sizeof *t->count);
-    t->weights = fits ? calloc(all, sizeof *t->weights) : NULL;
-    t->fixed = fits ? calloc(all, sizeof *t->fixed) : NULL;
+    t->first = cop_calloc(lines, sizeof *t->first);
+    t->count = cop_calloc(lines, sizeof *t->count);
+    t->weights = fits ? cop_calloc(all, sizeof *t->weights) : NULL;
+    t->fixed = fits ? cop_calloc(all, sizeof *t->fixed) : NULL;
     if (!t->first || !t->count || !t->weights || !t->fixed) {
         taps_free(t);
         return cop_fail_memory(err, all * sizeof *t->weights);

@@ -1,8 +1,8 @@
 /* Copying a graph with its sub-graphs. */
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
+#include "base/memory.h"
 #include "base/size.h"
 #include "graph/edit.h"
 #include "graph/subgraph.h"
@@ -14,7 +14,7 @@ static void *copy_array(const void *items, size_t count, size_t size) {
     size_t bytes;
     if (!cop_size_mul(count ? count : 1, size, &bytes))
         return NULL;
-    void *copy = malloc(bytes);
+    void *copy = cop_malloc(bytes);
     if (copy && count)
         memcpy(copy, items, count * size);
     return copy;

@@ -2,9 +2,9 @@
 #include "graph/edit.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "base/memory.h"
 #include "graph/subgraph.h"
 
 /* ---- uses ---- */
@@ -21,7 +21,7 @@ static bool count_node(const cop_graph *graph, const cop_node *node, cop_arena *
 }
 
 int *cop_graph_use_counts(const cop_graph *graph) {
-    int *counts = calloc(graph->value_count ? graph->value_count : 1, sizeof *counts);
+    int *counts = cop_calloc(graph->value_count ? graph->value_count : 1, sizeof *counts);
     bool ok = counts != NULL;
     cop_arena arena = {0};
     for (size_t n = 0; ok && n < graph->node_count; n++)
@@ -30,7 +30,7 @@ int *cop_graph_use_counts(const cop_graph *graph) {
     for (size_t i = 0; ok && i < graph->output_count; i++)
         counts[graph->outputs[i]]++;
     if (!ok) {
-        free(counts);
+        cop_free(counts);
         return NULL;
     }
     return counts;
@@ -113,7 +113,7 @@ static void free_subgraphs(cop_node *node) {
 
 bool cop_graph_remove_dead(cop_graph *graph) {
     int *counts = cop_graph_use_counts(graph);
-    bool *live = calloc(graph->node_count ? graph->node_count : 1, sizeof *live);
+    bool *live = cop_calloc(graph->node_count ? graph->node_count : 1, sizeof *live);
     bool ok = counts && live;
     cop_arena arena = {0};
     /* Users come behind what they use, so one pass from the end sees every use that goes away. */
@@ -137,8 +137,8 @@ bool cop_graph_remove_dead(cop_graph *graph) {
     }
     if (ok)
         graph->node_count = kept;
-    free(counts);
-    free(live);
+    cop_free(counts);
+    cop_free(live);
     return ok;
 }
 

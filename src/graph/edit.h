@@ -35,7 +35,7 @@ bool cop_node_set_attr_ints(cop_graph *graph, cop_node *node, const char *name,
                             const int64_t *values, size_t count);
 
 /* How often each value is read: by nodes of the graph, inside sub-graphs, as graph output. A
- * malloc'd array of value_count. NULL: no memory. */
+ * allocated array of value_count. NULL: no memory. */
 int *cop_graph_use_counts(const cop_graph *graph);
 
 #endif

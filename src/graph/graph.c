@@ -2,10 +2,10 @@
 #include "graph/graph.h"
 
 #include <limits.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
+#include "base/memory.h"
 #include "base/size.h"
 #include "graph/subgraph.h"
 
@@ -33,8 +33,8 @@ void cop_graph_free(cop_graph *graph) {
         }
     }
     cop_map_free(&graph->value_by_name);
-    free(graph->nodes);
-    free(graph->values);
+    cop_free(graph->nodes);
+    cop_free(graph->values);
     graph->nodes = NULL;
     graph->values = NULL;
     graph->node_count = graph->node_capacity = 0;
@@ -258,12 +258,13 @@ static coppice_status reorder(cop_graph *graph, const size_t *order, coppice_err
     if (sorted)
         return COPPICE_OK;
     size_t bytes;
-    cop_node *nodes = cop_size_mul(graph->node_count, sizeof *nodes, &bytes) ? malloc(bytes) : NULL;
+    cop_node *nodes =
+        cop_size_mul(graph->node_count, sizeof *nodes, &bytes) ? cop_malloc(bytes) : NULL;
     if (!nodes)
         return cop_fail_memory(err, graph->node_count * sizeof *nodes);
     for (size_t i = 0; i < graph->node_count; i++)
         nodes[i] = graph->nodes[order[i]];
-    free(graph->nodes);
+    cop_free(graph->nodes);
     graph->nodes = nodes;
     graph->node_capacity = graph->node_count;
     return set_producers(graph, err);

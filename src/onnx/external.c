@@ -1,8 +1,8 @@
 /* External data: tensors whose bytes lie in another file of the model's folder. */
 #include <limits.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "base/memory.h"
 #include "base/size.h"
 #include "onnx/internal.h"
 
@@ -72,8 +72,8 @@ static coppice_status check_location(const char *location, coppice_error *err) {
 static coppice_status resolve(const char *model_path, const char *location, char **out,
                               coppice_error *err) {
     char *joined = cop_path_sibling(model_path, location), *here = cop_path_sibling(model_path, "");
-    char *folder = here ? realpath(here[0] ? here : ".", NULL) : NULL;
-    *out = joined ? realpath(joined, NULL) : NULL;
+    char *folder = here ? cop_realpath(here[0] ? here : ".") : NULL;
+    *out = joined ? cop_realpath(joined) : NULL;
     coppice_status status = COPPICE_OK;
     size_t length = folder ? strlen(folder) : 0;
     if (length == 1) /* "/": every path is inside */
@@ -85,9 +85,9 @@ static coppice_status resolve(const char *model_path, const char *location, char
     else if (strncmp(*out, folder, length) != 0 || (*out)[length] != '/')
         status = cop_fail(err, COPPICE_BAD_MODEL,
                           "external data '%s': a link leads out of the model's folder", location);
-    free(joined);
-    free(here);
-    free(folder);
+    cop_free(joined);
+    cop_free(here);
+    cop_free(folder);
     return status;
 }
 
@@ -97,7 +97,7 @@ static coppice_status map_file(coppice_model *model, char *path, const char *loc
     for (size_t i = 0; i < model->data_file_count; i++) {
         if (strcmp(model->data_files[i].path, path) == 0) {
             *out = &model->data_files[i].mapping;
-            free(path);
+            cop_free(path);
             return COPPICE_OK;
         }
     }
@@ -126,7 +126,7 @@ static coppice_status open_location(coppice_model *model, const char *location,
     if (status == COPPICE_OK)
         status = map_file(model, path, location, out, err);
     if (status != COPPICE_OK)
-        free(path);
+        cop_free(path);
     return status;
 }
 

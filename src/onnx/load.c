@@ -1,9 +1,9 @@
 /* Loading: map the file, unpack the message, build the graph. */
 #include <coppice/model.h>
 
-#include <stdlib.h>
 #include <string.h>
 
+#include "base/memory.h"
 #include "onnx/internal.h"
 #include "onnx/scan.h"
 
@@ -87,11 +87,11 @@ static coppice_status located(coppice_status status, const char *path, coppice_e
 
 coppice_status coppice_model_load(const char *path, coppice_model **out, coppice_error *error) {
     *out = NULL;
-    coppice_model *model = calloc(1, sizeof *model);
+    coppice_model *model = cop_calloc(1, sizeof *model);
     if (!model)
         return cop_fail_memory(error, sizeof *model);
     coppice_status status;
-    model->path = strdup(path);
+    model->path = cop_strdup(path);
     if (!model->path) {
         status = cop_fail_memory(error, strlen(path) + 1);
         goto fail;
@@ -113,12 +113,12 @@ fail:
 coppice_status coppice_model_load_memory(const void *data, size_t bytes, coppice_model **out,
                                          coppice_error *error) {
     *out = NULL;
-    coppice_model *model = calloc(1, sizeof *model);
+    coppice_model *model = cop_calloc(1, sizeof *model);
     if (!model)
         return cop_fail_memory(error, sizeof *model);
     coppice_status status;
-    model->path = strdup("<memory>");
-    model->copy = malloc(bytes ? bytes : 1);
+    model->path = cop_strdup("<memory>");
+    model->copy = cop_malloc(bytes ? bytes : 1);
     if (!model->path || !model->copy) {
         status = cop_fail_memory(error, bytes);
         goto fail;

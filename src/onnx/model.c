@@ -3,9 +3,9 @@
 
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "base/memory.h"
 #include "graph/model.h"
 #include "onnx/internal.h"
 
@@ -14,17 +14,17 @@ void coppice_model_free(coppice_model *model) {
         return;
     cop_graph_free(model->graph);
     for (size_t i = 0; i < model->data_file_count; i++) {
-        free(model->data_files[i].path);
+        cop_free(model->data_files[i].path);
         cop_mapping_close(&model->data_files[i].mapping);
     }
-    free(model->data_files);
-    free(model->external);
-    free(model->notes);
+    cop_free(model->data_files);
+    cop_free(model->external);
+    cop_free(model->notes);
     cop_arena_free(&model->arena);
     cop_mapping_close(&model->file);
-    free(model->copy);
-    free(model->path);
-    free(model);
+    cop_free(model->copy);
+    cop_free(model->path);
+    cop_free(model);
 }
 
 coppice_status cop_model_add_note(coppice_model *model, coppice_error *err, const char *format,

@@ -2,10 +2,10 @@
  */
 #include <coppice/model.h>
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/interrupt.h"
+#include "base/memory.h"
 #include "onnx/save.h"
 
 void coppice_save_options_init(coppice_save_options *options) {
@@ -71,7 +71,7 @@ static coppice_status open_files(cop_saver *saver, const char *path, bool overwr
         return cop_fail_memory(saver->err, strlen(path));
     coppice_status status = cop_writer_open(&saver->data, data_path, overwrite, saver->err);
     cop_error_locate(status ? saver->err : NULL, data_path, NULL, -1);
-    free(data_path);
+    cop_free(data_path);
     return status;
 }
 

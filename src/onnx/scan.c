@@ -4,10 +4,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
+#include "base/memory.h"
 #include "base/size.h"
 #include "onnx.pb-c.h"
 
@@ -45,7 +45,7 @@ typedef struct scanner {
 } scanner;
 
 void cop_compact_free(cop_compact *compact) {
-    free(compact->data);
+    cop_free(compact->data);
     *compact = (cop_compact){0};
 }
 
@@ -105,7 +105,7 @@ static coppice_status append(scanner *s, const void *data, size_t bytes) {
     cop_compact *out = s->out;
     if (bytes > out->capacity - out->bytes) {
         size_t capacity = out->capacity + out->capacity / 2 + bytes + 4096;
-        unsigned char *grown = realloc(out->data, capacity);
+        unsigned char *grown = cop_realloc(out->data, capacity);
         if (!grown)
             return cop_fail_memory(s->err, capacity);
         out->data = grown;

@@ -24,7 +24,7 @@ typedef struct cop_span {
 
 /* The message without its weights. Zero-initialise; free with cop_compact_free. */
 typedef struct cop_compact {
-    unsigned char *data; /* malloc'd */
+    unsigned char *data; /* allocated */
     size_t bytes, capacity;
 } cop_compact;
 

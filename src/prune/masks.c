@@ -2,16 +2,16 @@
 #include <coppice/data.h>
 #include <coppice/prune.h>
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
+#include "base/memory.h"
 
 coppice_status coppice_prune_save_masks(const coppice_prune_report *report, const char *path,
                                         bool overwrite, coppice_error *error) {
     size_t count = 0, room = report->layer_count + 1;
-    const char **names = calloc(room, sizeof *names);
-    coppice_tensor *masks = calloc(room, sizeof *masks);
+    const char **names = cop_calloc(room, sizeof *names);
+    coppice_tensor *masks = cop_calloc(room, sizeof *masks);
     coppice_status status;
     if (!names || !masks) {
         status = cop_fail_memory(error, room * sizeof *masks);
@@ -28,7 +28,7 @@ coppice_status coppice_prune_save_masks(const coppice_prune_report *report, cons
         }
         status = coppice_npz_write(path, count, names, masks, overwrite, error);
     }
-    free(names);
-    free(masks);
+    cop_free(names);
+    cop_free(masks);
     return status;
 }

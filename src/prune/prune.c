@@ -1,10 +1,10 @@
 /* Chooses the weights that become zero, layer by layer or over all layers, and writes the zeros. */
 #include "prune/prune.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
+#include "base/memory.h"
 #include "base/size.h"
 #include "prune/pattern.h"
 #include "prune/rules.h"
@@ -37,7 +37,7 @@ static coppice_status allocate_masks(cop_prune_plan *plan, const cop_decision *d
         if (!decisions[i].kept_dense &&
             !cop_size_add(total, (size_t)plan->report.layers[i].weights, &total))
             return cop_fail_memory(err, SIZE_MAX);
-    plan->masks = malloc(total ? total : 1);
+    plan->masks = cop_malloc(total ? total : 1);
     if (!plan->masks)
         return cop_fail_memory(err, total);
     uint8_t *next = plan->masks;
@@ -126,7 +126,7 @@ static void total_up(cop_prune_plan *plan) {
 coppice_status cop_prune_choose(const cop_graph *graph, const coppice_prune_options *options,
                                 cop_prune_plan **out, coppice_error *err) {
     *out = NULL;
-    cop_prune_plan *plan = calloc(1, sizeof *plan);
+    cop_prune_plan *plan = cop_calloc(1, sizeof *plan);
     if (!plan)
         return cop_fail_memory(err, sizeof *plan);
     coppice_status status;
@@ -167,6 +167,6 @@ void coppice_prune_report_free(coppice_prune_report *report) {
         return;
     cop_prune_plan *plan = (cop_prune_plan *)report; /* its first member */
     cop_weights_free(&plan->weights);
-    free(plan->masks);
-    free(plan);
+    cop_free(plan->masks);
+    cop_free(plan);
 }

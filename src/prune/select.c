@@ -2,11 +2,11 @@
 #include "prune/select.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
 #include "base/interrupt.h"
+#include "base/memory.h"
 
 enum {
     BLOCK = 4096, /* weights looked at together: their keys stay in the L1 cache */
@@ -159,7 +159,7 @@ static coppice_status find_threshold(const cop_pool_item *items, size_t count, i
     for (size_t i = 0; i < count; i++)
         total += items[i].count;
     unsigned width = total < SMALL_POOL ? NARROW : WIDE;
-    uint64_t *counts = malloc(sizeof *counts << width);
+    uint64_t *counts = cop_malloc(sizeof *counts << width);
     if (!counts)
         return cop_fail_memory(err, sizeof *counts << width);
     coppice_status status = COPPICE_OK;
@@ -174,7 +174,7 @@ static coppice_status find_threshold(const cop_pool_item *items, size_t count, i
             wanted -= counts[digit++];
         prefix = prefix << width | digit;
     }
-    free(counts);
+    cop_free(counts);
     *threshold = prefix;
     *ties = wanted;
     return status;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/memory.h"
 #include "base/type.h"
 #include "graph/subgraph.h"
 #include "prune/constant.h"
@@ -221,7 +222,7 @@ static bool mark_last_before(walk *w, const cop_graph *graph, int output, bool *
     int producer = output < 0 ? -1 : graph->values[output].producer;
     if (producer < 0)
         return false;
-    bool *reaches = calloc((size_t)producer + 1, sizeof *reaches);
+    bool *reaches = cop_calloc((size_t)producer + 1, sizeof *reaches);
     if (!reaches) {
         *no_memory = true;
         return false;
@@ -247,7 +248,7 @@ static bool mark_last_before(walk *w, const cop_graph *graph, int output, bool *
                 reaches[from] = true;
         }
     }
-    free(reaches);
+    cop_free(reaches);
     return found;
 }
 
@@ -274,8 +275,8 @@ coppice_status cop_weights_collect(const cop_graph *graph, cop_weights *out, cop
 }
 
 void cop_weights_free(cop_weights *weights) {
-    free(weights->items);
-    free(weights->uses);
+    cop_free(weights->items);
+    cop_free(weights->uses);
     cop_arena_free(&weights->arena);
     *weights = (cop_weights){0};
 }

@@ -1,7 +1,6 @@
 /* coppice_bench: latency of one model, or of two in turns. */
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <coppice/bench.h>
@@ -10,6 +9,7 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/memory.h"
 #include "runtime/conv.h"
 #include "tune/timing.h"
 
@@ -68,18 +68,18 @@ typedef struct bench_work {
 static void work_free(bench_work *work) {
     for (size_t i = 0; i < 2; i++) {
         coppice_session_free(work->models[i].session);
-        free(work->models[i].ms);
+        cop_free(work->models[i].ms);
     }
     for (size_t i = 0; work->inputs && i < work->input_count; i++)
         coppice_tensor_release(&work->inputs[i]);
-    free(work->inputs);
+    cop_free(work->inputs);
     coppice_threadpool_free(work->pool);
 }
 
 static coppice_status make_inputs(const coppice_model *model, const coppice_bench_options *options,
                                   bench_work *work, coppice_error *err) {
     size_t count = coppice_model_input_count(model);
-    work->inputs = calloc(count ? count : 1, sizeof *work->inputs);
+    work->inputs = cop_calloc(count ? count : 1, sizeof *work->inputs);
     if (!work->inputs)
         return cop_fail_memory(err, count * sizeof *work->inputs);
     COP_TRY(coppice_model_input_shapes(model, &options->shape, work->inputs, err));
@@ -105,14 +105,14 @@ static coppice_status make_session(const coppice_model *model, bench_work *work,
 /* Median, least and greatest of other / model over the pairs; `pairs` is scratch. */
 static coppice_status summarize_ratio(const bench_work *work, int64_t runs,
                                       coppice_bench_report *report, coppice_error *err) {
-    double *pairs = calloc((size_t)runs, sizeof *pairs);
+    double *pairs = cop_calloc((size_t)runs, sizeof *pairs);
     if (!pairs)
         return cop_fail_memory(err, (size_t)runs * sizeof *pairs);
     for (int64_t i = 0; i < runs; i++)
         pairs[i] = work->models[1].ms[i] / work->models[0].ms[i];
     coppice_latency ratio;
     coppice_latency_summarize(pairs, (size_t)runs, &ratio);
-    free(pairs);
+    cop_free(pairs);
     report->ratio_median = ratio.median;
     report->ratio_min = ratio.min;
     report->ratio_max = ratio.max;
@@ -227,7 +227,7 @@ coppice_status coppice_bench(const coppice_model *model, const coppice_model *ot
     coppice_bench_options defaults;
     coppice_bench_options_init(&defaults);
     *out = NULL;
-    bench_report *report = calloc(1, sizeof *report);
+    bench_report *report = cop_calloc(1, sizeof *report);
     if (!report)
         return cop_fail_memory(error, sizeof *report);
     bench_work work = {0};
@@ -246,5 +246,5 @@ void coppice_bench_report_free(coppice_bench_report *report) {
         return;
     bench_report *whole = (bench_report *)report;
     cop_arena_free(&whole->arena);
-    free(whole);
+    cop_free(whole);
 }

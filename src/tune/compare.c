@@ -1,6 +1,5 @@
 /* coppice_compare: two models on the same data, how far apart they are and how fast each is. */
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <coppice/compare.h>
@@ -9,6 +8,7 @@
 #include "base/arena.h"
 #include "base/error.h"
 #include "base/interrupt.h"
+#include "base/memory.h"
 #include "data/convert.h"
 #include "tune/timing.h"
 
@@ -56,14 +56,14 @@ void coppice_compare_options_init(coppice_compare_options *options) {
 static void work_free(work *w) {
     for (int i = 0; i < 2; i++) {
         coppice_session_free(w->sides[i].timed.session);
-        free(w->sides[i].timed.ms);
-        free(w->sides[i].best);
+        cop_free(w->sides[i].timed.ms);
+        cop_free(w->sides[i].best);
     }
     coppice_dataset_free(w->dataset);
-    free(w->infos);
-    free(w->tensors);
-    free(w->labels);
-    free(w->sums);
+    cop_free(w->infos);
+    cop_free(w->tensors);
+    cop_free(w->labels);
+    cop_free(w->sums);
     coppice_threadpool_free(w->pool);
 }
 
@@ -120,7 +120,7 @@ static coppice_status match_models(work *w, coppice_error *err) {
     if (w->input_count == 0)
         return cop_fail(err, COPPICE_INVALID_ARGUMENT,
                         "the models have no inputs: there is nothing to give data to");
-    w->infos = calloc(w->input_count, sizeof *w->infos);
+    w->infos = cop_calloc(w->input_count, sizeof *w->infos);
     if (!w->infos)
         return cop_fail_memory(err, w->input_count * sizeof *w->infos);
     for (size_t i = 0; i < w->input_count; i++) {
@@ -159,11 +159,11 @@ static coppice_status open_data(work *w, const coppice_dataset_options *data, in
         wanted = most;
     w->batch = wanted < w->count ? wanted : w->count;
     w->rows = most < INT64_MAX ? most : w->batch;
-    w->tensors = calloc(w->input_count, sizeof *w->tensors);
-    w->labels = calloc((size_t)w->batch, sizeof *w->labels);
-    w->sums = calloc(w->output_count ? w->output_count : 1, sizeof *w->sums);
-    w->sides[0].best = calloc((size_t)w->batch, sizeof(int64_t));
-    w->sides[1].best = calloc((size_t)w->batch, sizeof(int64_t));
+    w->tensors = cop_calloc(w->input_count, sizeof *w->tensors);
+    w->labels = cop_calloc((size_t)w->batch, sizeof *w->labels);
+    w->sums = cop_calloc(w->output_count ? w->output_count : 1, sizeof *w->sums);
+    w->sides[0].best = cop_calloc((size_t)w->batch, sizeof(int64_t));
+    w->sides[1].best = cop_calloc((size_t)w->batch, sizeof(int64_t));
     if (!w->tensors || !w->labels || !w->sums || !w->sides[0].best || !w->sides[1].best)
         return cop_fail(err, COPPICE_OUT_OF_MEMORY, "out of memory for batches of %lld samples",
                         (long long)w->batch);
@@ -406,7 +406,7 @@ coppice_status coppice_compare(const coppice_model *a, const coppice_model *b,
     coppice_compare_options defaults;
     coppice_compare_options_init(&defaults);
     *out = NULL;
-    compare_report *report = calloc(1, sizeof *report);
+    compare_report *report = cop_calloc(1, sizeof *report);
     if (!report)
         return cop_fail_memory(error, sizeof *report);
     work w = {.sides = {{.model = a}, {.model = b}}, .scores = -1};
@@ -424,5 +424,5 @@ void coppice_compare_report_free(coppice_compare_report *report) {
         return;
     compare_report *whole = (compare_report *)report;
     cop_arena_free(&whole->arena);
-    free(whole);
+    cop_free(whole);
 }

@@ -7,6 +7,7 @@
 #include <coppice/bench.h>
 
 #include "base/error.h"
+#include "base/memory.h"
 #include "base/random.h"
 #include "base/shape.h"
 #include "data/convert.h"
@@ -235,7 +236,7 @@ coppice_status coppice_input_fill(const char *name, uint64_t seed, coppice_tenso
     int64_t count = coppice_tensor_count(tensor), bytes = coppice_tensor_bytes(tensor);
     if (count < 0 || bytes < 0)
         return cop_fail(error, COPPICE_LIMIT, "input '%s' is too large", name ? name : "");
-    tensor->data = calloc(1, bytes > 0 ? (size_t)bytes : 1);
+    tensor->data = cop_calloc(1, bytes > 0 ? (size_t)bytes : 1);
     if (!tensor->data)
         return cop_fail_memory(error, (size_t)bytes);
     if (is_mask(name))

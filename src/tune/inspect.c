@@ -2,10 +2,10 @@
 #include <coppice/model.h>
 #include <coppice/prune.h>
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
+#include "base/memory.h"
 #include "graph/model.h"
 #include "prune/pattern.h"
 #include "prune/rules.h"
@@ -38,7 +38,7 @@ static coppice_status look_at(cop_weights *weights, size_t index, weight_facts *
     coppice_prune_options_init(&defaults);
     facts->count = coppice_tensor_count(tensor);
     facts->kept_dense = cop_weight_kept_dense(weights, index, &defaults);
-    uint8_t *nonzero = malloc(facts->count > 0 ? (size_t)facts->count : 1);
+    uint8_t *nonzero = cop_malloc(facts->count > 0 ? (size_t)facts->count : 1);
     if (!nonzero)
         return cop_fail_memory(err, (size_t)facts->count);
     cop_weight_view view;
@@ -46,7 +46,7 @@ static coppice_status look_at(cop_weights *weights, size_t index, weight_facts *
     facts->zeros = cop_nonzero_map(weight, facts->count, nonzero);
     cop_pattern_name name =
         cop_pattern_of(fits ? &view : NULL, nonzero, facts->count, facts->zeros);
-    free(nonzero);
+    cop_free(nonzero);
     facts->pattern = cop_arena_strdup(&weights->arena, name.text);
     facts->bytes = stored_bytes(weight->constant, facts->count - facts->zeros);
     return facts->pattern ? COPPICE_OK : cop_fail_memory(err, sizeof name);
@@ -105,7 +105,7 @@ static coppice_status fill_report(inspection *in, const cop_graph *graph, coppic
 coppice_status coppice_model_inspect(const coppice_model *model, coppice_inspection **out,
                                      coppice_error *error) {
     *out = NULL;
-    inspection *in = calloc(1, sizeof *in);
+    inspection *in = cop_calloc(1, sizeof *in);
     if (!in)
         return cop_fail_memory(error, sizeof *in);
     const cop_graph *graph = cop_model_graph_const(model);
@@ -125,5 +125,5 @@ void coppice_inspection_free(coppice_inspection *report) {
         return;
     inspection *in = (inspection *)report; /* its first member */
     cop_weights_free(&in->weights);
-    free(in);
+    cop_free(in);
 }

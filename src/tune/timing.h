@@ -4,7 +4,7 @@
 
 #include <coppice/bench.h>
 
-/* A session and what it is run on. Zero-initialise; `ms` is malloc'd by cop_time_runs. */
+/* A session and what it is run on. Zero-initialise; `ms` is allocated by cop_time_runs. */
 typedef struct cop_timed {
     coppice_session *session;
     const coppice_tensor *inputs;

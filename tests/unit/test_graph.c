@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/memory.h"
 #include "graph/edit.h"
 #include "net.h"
 
@@ -14,7 +15,7 @@ static int use_count(const cop_graph *graph, int value) {
     int *counts = cop_graph_use_counts(graph);
     ck_assert_ptr_nonnull(counts);
     int count = counts[value];
-    free(counts);
+    cop_free(counts);
     return count;
 }
 

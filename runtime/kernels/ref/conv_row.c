@@ -1,10 +1,10 @@
 /* The reference convolution as rows of the kernel table. */
 #include "runtime/kernels/ref/conv_row.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
+#include "base/memory.h"
 #include "base/size.h"
 
 /* A copy of the description with its own weights and bias behind it. */
@@ -29,7 +29,7 @@ static coppice_status create(const cop_conv *conv, const coppice_threadpool *poo
         !cop_size_mul(bytes, sizeof(float), &bytes) ||
         !cop_size_add(bytes, sizeof(ref_conv), &bytes))
         return cop_fail(err, COPPICE_LIMIT, "the weights are too large");
-    ref_conv *s = malloc(bytes);
+    ref_conv *s = cop_malloc(bytes);
     if (!s)
         return cop_fail_memory(err, bytes);
     s->conv = *conv;
@@ -63,7 +63,7 @@ const cop_conv_kernel cop_conv_reference_first = {
     .supports = supports,
     .create = create,
     .run = run_first,
-    .destroy = free,
+    .destroy = cop_free,
 };
 
 const cop_conv_kernel cop_conv_reference_last = {
@@ -74,5 +74,5 @@ const cop_conv_kernel cop_conv_reference_last = {
     .supports = supports,
     .create = create,
     .run = run_last,
-    .destroy = free,
+    .destroy = cop_free,
 };
