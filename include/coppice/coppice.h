@@ -6,8 +6,10 @@
 #include <coppice/compare.h>
 #include <coppice/data.h>
 #include <coppice/file.h>
+#include <coppice/gradual.h>
 #include <coppice/host.h>
 #include <coppice/interrupt.h>
+#include <coppice/masks.h>
 #include <coppice/metrics.h>
 #include <coppice/model.h>
 #include <coppice/prune.h>

@@ -2,7 +2,7 @@
  *
  *     coppice_model *model = NULL;
  *     coppice_error error;
- *     if (coppice_model_load("net.onnx", &model, &error) != COPPICE_OK)
+ *     if (coppice_model_load("net.onnx", NULL, &model, &error) != COPPICE_OK)
  *         fprintf(stderr, "%s\n", error.message);
  *
  * A model keeps everything that was in its file: metadata, doc strings, functions, unknown fields,
@@ -18,6 +18,7 @@
 #include <stdint.h>
 
 #include <coppice/export.h>
+#include <coppice/host.h>
 #include <coppice/status.h>
 #include <coppice/tensor.h>
 
@@ -27,36 +28,68 @@ extern "C" {
 
 typedef struct coppice_model coppice_model;
 
-/* Loads `path` and, from its folder, the external data that it names. *out is owned by the caller,
- * free with coppice_model_free; NULL on failure.
+/* Initialise with coppice_load_options_init. */
+typedef struct coppice_load_options {
+    const coppice_host *host; /* memory, log and progress; borrowed as long as the model lives;
+                                 default NULL */
+} coppice_load_options;
+
+COPPICE_API void coppice_load_options_init(coppice_load_options *options);
+
+/* Loads `path` and, from its folder, the external data that it names. `options` may be NULL for the
+ * defaults. *out is owned by the caller, free with coppice_model_free; NULL on failure.
  * Errors: NOT_FOUND, IO; BAD_MODEL for anything that is not a well-formed ONNX model (truncated or
  * nested too deep, shapes that overflow or disagree with their data, external data outside the
  * model's folder or beyond its file); LIMIT. */
-COPPICE_API coppice_status coppice_model_load(const char *path, coppice_model **out,
-                                              coppice_error *error);
+COPPICE_API coppice_status coppice_model_load(const char *path, const coppice_load_options *options,
+                                              coppice_model **out, coppice_error *error);
 
 /* The same from `bytes` bytes at `data`, which are copied. External data is refused. */
 COPPICE_API coppice_status coppice_model_load_memory(const void *data, size_t bytes,
+                                                     const coppice_load_options *options,
                                                      coppice_model **out, coppice_error *error);
 
 /* NULL is fine. Sessions made from the model must be freed before. */
 COPPICE_API void coppice_model_free(coppice_model *model);
 
+/* In which form weights are written. */
+typedef enum coppice_weights_form {
+    COPPICE_WEIGHTS_AS_LOADED, /* sparse ones stay sparse where that is smaller, others dense */
+    COPPICE_WEIGHTS_DENSE,     /* every initializer dense, zeros and all */
+    COPPICE_WEIGHTS_SPARSE /* as sparse_initializer wherever that is smaller than dense: not read
+                              by every tool (ONNX Runtime, onnx.checker and netron do) */
+} coppice_weights_form;
+
 /* How a model is written. Initialise with coppice_save_options_init. */
 typedef struct coppice_save_options {
     bool overwrite;            /* replace an existing target; default false: EXISTS */
     const char *external_data; /* file name (no folder) for the weights beside the target; default
-                                  NULL: everything in one file */
+                                  NULL: everything in one file while it has less than 2 GB, else
+                                  the target's name with ".data" behind it */
+    bool single_file;          /* LIMIT rather than a data file; default false */
+    coppice_weights_form weights; /* default COPPICE_WEIGHTS_AS_LOADED */
+    const struct coppice_masks
+        *masks; /* coppice/masks.h: weights are written as +0.0 where these prune them; the model in
+              memory stays as it is, so large models need no memory for it;
+              names and shapes must be the model's. Default NULL */
 } coppice_save_options;
 
 COPPICE_API void coppice_save_options_init(coppice_save_options *options);
 
-/* Writes the model to `path`, complete or not at all. `options` may be NULL for the defaults.
- * `bytes`, when not NULL, gets the size of all files written.
- * Errors: EXISTS, IO; LIMIT when a single file would pass 2 GB (use external_data). */
+/* What was written. */
+typedef struct coppice_save_result {
+    int64_t bytes;           /* of all files */
+    char external_data[256]; /* name of the data file, "" when there is none */
+    int64_t sparse_count;    /* initializers written as sparse_initializer */
+} coppice_save_result;
+
+/* Writes the model to `path`, complete or not at all; a data file appears with it. `options` may be
+ * NULL for the defaults, `result` NULL.
+ * Errors: EXISTS, IO; LIMIT when a single file was asked for and would pass 2 GB; INVALID_ARGUMENT
+ * for masks that do not fit; INTERRUPTED. */
 COPPICE_API coppice_status coppice_model_save(coppice_model *model, const char *path,
-                                              const coppice_save_options *options, int64_t *bytes,
-                                              coppice_error *error);
+                                              const coppice_save_options *options,
+                                              coppice_save_result *result, coppice_error *error);
 
 /* Size in bytes of the files that the model was loaded from, external data included. */
 COPPICE_API int64_t coppice_model_file_bytes(const coppice_model *model);
@@ -90,6 +123,40 @@ COPPICE_API coppice_value_info coppice_model_output(const coppice_model *model, 
 /* Opset imports by index; false behind the last. `domain` is owned by the model. */
 COPPICE_API bool coppice_model_opset_at(const coppice_model *model, size_t index,
                                         const char **domain, int64_t *version);
+
+/* ---- tensors ---- */
+
+/* Every initializer and Constant node of the model and its sub-graphs, in the order of the file,
+ * under unique names: an initializer's own, for a Constant node its output's, "graph/name" in a
+ * sub-graph. Names are owned by the model. `index` must be below the count. */
+COPPICE_API size_t coppice_model_tensor_count(const coppice_model *model);
+COPPICE_API const char *coppice_model_tensor_name(const coppice_model *model, size_t index);
+
+/* Index of the tensor `name`, -1 when there is none. */
+COPPICE_API int64_t coppice_model_tensor_find(const coppice_model *model, const char *name);
+
+/* Type and shape of a tensor, without data. A sparse initializer looks like its dense form. Type
+ * UNDEFINED: its data cannot be had (strings of a sparse tensor, a rank above COPPICE_MAX_RANK). */
+COPPICE_API coppice_tensor coppice_model_tensor_info(const coppice_model *model, size_t index);
+
+/* Copies the elements of a tensor to `data`, coppice_tensor_bytes of its info, row-major.
+ * Errors: UNSUPPORTED for strings and data that cannot be had. */
+COPPICE_API coppice_status coppice_model_tensor_read(const coppice_model *model, size_t index,
+                                                     void *data, coppice_error *error);
+
+/* Replaces the elements of a tensor, in memory until the model is saved. Sessions made before keep
+ * the old ones. Errors as above. */
+COPPICE_API coppice_status coppice_model_tensor_write(coppice_model *model, size_t index,
+                                                      const void *data, coppice_error *error);
+
+/* Takes over the values of all tensors of another model of the same network, as training wrote it:
+ * float initializers need the same names, types and shapes in both (integers and Constant nodes of
+ * `from` are not looked at). On failure nothing is changed. Errors: BAD_DATA with the name of the
+ * tensor that is missing, new, or of another type or shape, or that holds a NaN or an infinity
+ * which `model` did not hold there. */
+COPPICE_API coppice_status coppice_model_copy_tensors(coppice_model *model,
+                                                      const coppice_model *from,
+                                                      coppice_error *error);
 
 /* ---- weights ---- */
 

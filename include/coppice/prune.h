@@ -14,7 +14,7 @@
 #ifndef COPPICE_PRUNE_H
 #define COPPICE_PRUNE_H
 
-#include <coppice/model.h>
+#include <coppice/masks.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -32,6 +32,12 @@ typedef struct coppice_layer_rule {
     double sparsity;  /* 0 .. 1; 0 keeps the layer dense */
 } coppice_layer_rule;
 
+/* Scores of the weights of one initializer; NaN and infinite ones are an error. */
+typedef struct coppice_score {
+    const char *initializer;
+    coppice_tensor tensor; /* float32; borrowed */
+} coppice_score;
+
 /* Initialise with coppice_prune_options_init. All pointers are borrowed during the call. */
 typedef struct coppice_prune_options {
     double sparsity;     /* 0 .. 1; default 0 */
@@ -45,7 +51,13 @@ typedef struct coppice_prune_options {
     size_t exclude_count;
     const coppice_layer_rule *layers; /* override sparsity and keep rules; the last match counts */
     size_t layer_count;
-    bool dry_run; /* choose and report, change nothing; default false */
+    /* Importance of weights by the caller's own measure, instead of |w|: float32 tensors of the
+     * weights' shapes, lowest goes first. Weights without one go by magnitude. Zero weights still
+     * go before all others. Default: none. */
+    const coppice_score *scores;
+    size_t score_count;
+    bool dry_run; /* choose and report, change nothing; default false. With the report's masks,
+                     coppice_model_save writes the pruned model without changing it in memory */
 } coppice_prune_options;
 
 COPPICE_API void coppice_prune_options_init(coppice_prune_options *options);
@@ -60,8 +72,6 @@ typedef struct coppice_prune_layer {
     int64_t weights, zeros; /* zeros after pruning */
     int64_t macs;           /* dense, of all nodes that use it; -1 unknown */
     const char *kept_dense; /* the reason ("first convolution"), NULL when it was selected */
-    const uint8_t *mask;    /* one byte per weight in the weight's own order, 1 = kept; NULL when
-                               the layer was kept dense. Owned by the report. */
 } coppice_prune_layer;
 
 typedef struct coppice_prune_report {
@@ -69,6 +79,7 @@ typedef struct coppice_prune_report {
     size_t layer_count;
     int64_t weights, zeros;        /* over the selected weights */
     int64_t macs_dense, macs_left; /* over all listed weights with known MACs */
+    coppice_masks *masks;          /* of the selected weights; owned by the report */
 } coppice_prune_report;
 
 /* Prunes `model` in memory. `report`, when not NULL, gets an object owned by the caller, free with
@@ -79,13 +90,6 @@ COPPICE_API coppice_status coppice_prune(coppice_model *model, const coppice_pru
                                          coppice_prune_report **report, coppice_error *error);
 
 COPPICE_API void coppice_prune_report_free(coppice_prune_report *report);
-
-/* Writes the masks of a report as .npz: one uint8 array per selected initializer, named as it, in
- * the weight's shape, 1 = kept. Complete or not at all. Errors: EXISTS (without `overwrite`), IO.
- */
-COPPICE_API coppice_status coppice_prune_save_masks(const coppice_prune_report *report,
-                                                    const char *path, bool overwrite,
-                                                    coppice_error *error);
 
 #ifdef __cplusplus
 }

@@ -304,17 +304,19 @@ static coppice_status write_outputs(cli_context *cli, const prune_options *o, co
     coppice_status status = COPPICE_OK;
     bool new_masks = o->masks && coppice_file_check_target(o->masks, false, NULL) == COPPICE_OK;
     if (o->masks)
-        status = coppice_prune_save_masks(r->report, o->masks, cli->force, &cli->error);
+        status = coppice_masks_save(r->report->masks, o->masks, cli->force, &cli->error);
     if (status != COPPICE_OK)
         return status;
     coppice_save_options save;
     coppice_save_options_init(&save);
     save.overwrite = cli->force;
     save.external_data = o->external_data;
+    coppice_save_result saved;
     if (same(o->output, "-"))
-        status = cli_save_to_stdout(cli, model, &r->bytes_out);
+        status = cli_save_to_stdout(cli, model, &save, &saved);
     else
-        status = coppice_model_save(model, o->output, &save, &r->bytes_out, &cli->error);
+        status = coppice_model_save(model, o->output, &save, &saved, &cli->error);
+    r->bytes_out = status == COPPICE_OK ? saved.bytes : -1;
     if (status != COPPICE_OK && new_masks)
         remove(o->masks);
     return status;

@@ -36,10 +36,10 @@ coppice_status cli_load_model(cli_context *cli, const char *path, coppice_model 
         size_t bytes;
         status = read_stdin(cli, &data, &bytes);
         if (status == COPPICE_OK)
-            status = coppice_model_load_memory(data, bytes, out, &cli->error);
+            status = coppice_model_load_memory(data, bytes, NULL, out, &cli->error);
         free(data);
     } else {
-        status = coppice_model_load(path, out, &cli->error);
+        status = coppice_model_load(path, NULL, out, &cli->error);
     }
     if (status != COPPICE_OK)
         return status;

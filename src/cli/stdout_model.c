@@ -22,7 +22,9 @@ static coppice_status copy_file(cli_context *cli, const char *path) {
     return read ? COPPICE_OK : cli_fail(cli, COPPICE_IO, "%s: cannot read", path);
 }
 
-coppice_status cli_save_to_stdout(cli_context *cli, coppice_model *model, int64_t *bytes) {
+coppice_status cli_save_to_stdout(cli_context *cli, coppice_model *model,
+                                  const coppice_save_options *options,
+                                  coppice_save_result *result) {
     const char *parent = getenv("TMPDIR");
     if (!parent || !*parent)
         parent = "/tmp";
@@ -35,7 +37,7 @@ coppice_status cli_save_to_stdout(cli_context *cli, coppice_model *model, int64_
         return cli_fail(cli, COPPICE_IO, "%s: cannot create a temporary folder: %s", parent,
                         strerror(errno));
     snprintf(path, room, "%s/model.onnx", folder);
-    coppice_status status = coppice_model_save(model, path, NULL, bytes, &cli->error);
+    coppice_status status = coppice_model_save(model, path, options, result, &cli->error);
     if (status == COPPICE_OK)
         status = copy_file(cli, path);
     unlink(path);

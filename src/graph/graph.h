@@ -35,6 +35,7 @@ typedef struct cop_constant {
     bool sparse;            /* stored as sparse_initializer; `tensor` is the dense form */
     bool external;          /* stored in an external data file */
     bool repeated_as_input; /* also a graph input (keep_initializers_as_inputs) */
+    const char *key;        /* its unique name in the whole model (constants.h) */
     void *origin;           /* the message it came from; known to src/onnx only */
 } cop_constant;
 

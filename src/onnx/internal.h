@@ -7,7 +7,7 @@
 #include "base/arena.h"
 #include "base/error.h"
 #include "base/file.h"
-#include "graph/graph.h"
+#include "graph/constants.h"
 #include "onnx.pb-c.h"
 
 /* The newest IR version that coppice was written for (ONNX 1.23). Newer ones load with a note. */
@@ -44,7 +44,9 @@ struct coppice_model {
     size_t bytes;        /* of the mapped or copied file */
     cop_arena arena;     /* the unpacked message, the graph, everything small */
     Onnx__ModelProto *proto;
+    const coppice_host *host; /* NULL: none */
     cop_graph *graph;
+    cop_constants tensors;
     cop_origin *constants, **constants_end;
     cop_data_file *data_files;
     size_t data_file_count, data_file_capacity;

@@ -85,11 +85,17 @@ static coppice_status located(coppice_status status, const char *path, coppice_e
     return status;
 }
 
-coppice_status coppice_model_load(const char *path, coppice_model **out, coppice_error *error) {
+void coppice_load_options_init(coppice_load_options *options) {
+    *options = (coppice_load_options){0};
+}
+
+coppice_status coppice_model_load(const char *path, const coppice_load_options *options,
+                                  coppice_model **out, coppice_error *error) {
     *out = NULL;
     coppice_model *model = cop_calloc(1, sizeof *model);
     if (!model)
         return cop_fail_memory(error, sizeof *model);
+    model->host = options ? options->host : NULL;
     coppice_status status;
     model->path = cop_strdup(path);
     if (!model->path) {
@@ -110,12 +116,14 @@ fail:
     return status;
 }
 
-coppice_status coppice_model_load_memory(const void *data, size_t bytes, coppice_model **out,
+coppice_status coppice_model_load_memory(const void *data, size_t bytes,
+                                         const coppice_load_options *options, coppice_model **out,
                                          coppice_error *error) {
     *out = NULL;
     coppice_model *model = cop_calloc(1, sizeof *model);
     if (!model)
         return cop_fail_memory(error, sizeof *model);
+    model->host = options ? options->host : NULL;
     coppice_status status;
     model->path = cop_strdup("<memory>");
     model->copy = cop_malloc(bytes ? bytes : 1);

@@ -13,6 +13,7 @@ void coppice_model_free(coppice_model *model) {
     if (!model)
         return;
     cop_graph_free(model->graph);
+    cop_constants_free(&model->tensors);
     for (size_t i = 0; i < model->data_file_count; i++) {
         cop_free(model->data_files[i].path);
         cop_mapping_close(&model->data_files[i].mapping);
@@ -52,6 +53,14 @@ cop_graph *cop_model_graph(coppice_model *model) {
 
 const cop_graph *cop_model_graph_const(const coppice_model *model) {
     return model->graph;
+}
+
+const cop_constants *cop_model_constants(const coppice_model *model) {
+    return &model->tensors;
+}
+
+const coppice_host *cop_model_host(const coppice_model *model) {
+    return model->host;
 }
 
 const char *cop_model_path(const coppice_model *model) {

@@ -87,30 +87,32 @@ static coppice_status commit(cop_saver *saver) {
     return cop_writer_commit(&saver->file, saver->err);
 }
 
-static coppice_status write_files(cop_saver *saver, int64_t *bytes) {
+static coppice_status write_files(cop_saver *saver, coppice_save_result *result) {
     COP_TRY(cop_saver_apply_edits(saver));
     if (saver->data_name)
         COP_TRY(cop_saver_move_out(saver));
     COP_TRY(pack(saver));
-    if (bytes)
-        *bytes = (int64_t)(saver->file.written + saver->data.written);
+    if (result)
+        result->bytes = (int64_t)(saver->file.written + saver->data.written);
     return COPPICE_OK;
 }
 
 coppice_status coppice_model_save(coppice_model *model, const char *path,
-                                  const coppice_save_options *options, int64_t *bytes,
+                                  const coppice_save_options *options, coppice_save_result *result,
                                   coppice_error *error) {
     coppice_save_options defaults;
     coppice_save_options_init(&defaults);
     options = options ? options : &defaults;
     cop_saver saver = {.model = model, .data_name = options->external_data, .err = error};
     coppice_status status = COPPICE_OK;
+    if (result)
+        *result = (coppice_save_result){0};
     if (saver.data_name)
         status = check_data_name(path, saver.data_name, error);
     if (status == COPPICE_OK)
         status = open_files(&saver, path, options->overwrite);
     if (status == COPPICE_OK) {
-        status = write_files(&saver, bytes);
+        status = write_files(&saver, result);
         if (status != COPPICE_OK)
             cop_error_prefix(error, "%s", path);
     }

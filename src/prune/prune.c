@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/size.h"
+#include "graph/mask.h"
 #include "prune/pattern.h"
 #include "prune/rules.h"
 #include "prune/select.h"
@@ -30,26 +31,25 @@ static void describe(const cop_weights *weights, size_t index, coppice_prune_lay
     memcpy(layer->dims, tensor->dims, tensor->rank * sizeof *layer->dims);
 }
 
+/* Names the reasons of the layers that stay dense, makes masks for the others. */
 static coppice_status allocate_masks(cop_prune_plan *plan, const cop_decision *decisions,
                                      coppice_error *err) {
-    size_t total = 0;
-    for (size_t i = 0; i < plan->report.layer_count; i++)
-        if (!decisions[i].kept_dense &&
-            !cop_size_add(total, (size_t)plan->report.layers[i].weights, &total))
-            return cop_fail_memory(err, SIZE_MAX);
-    plan->masks = cop_malloc(total ? total : 1);
-    if (!plan->masks)
-        return cop_fail_memory(err, total);
-    uint8_t *next = plan->masks;
-    for (size_t i = 0; i < plan->report.layer_count; i++) {
-        coppice_prune_layer *layer = &plan->report.layers[i];
+    coppice_prune_report *report = &plan->report;
+    COP_TRY(coppice_masks_new(&report->masks, err));
+    for (size_t i = 0; i < report->layer_count; i++) {
+        coppice_prune_layer *layer = &report->layers[i];
         layer->kept_dense = decisions[i].kept_dense;
-        if (layer->kept_dense)
-            continue;
-        layer->mask = next;
-        next += layer->weights;
+        if (!layer->kept_dense &&
+            !cop_masks_add(report->masks, layer->initializer, layer->rank, layer->dims))
+            return cop_fail_memory(err, (size_t)layer->weights / 8);
     }
     return COPPICE_OK;
+}
+
+/* The mask of a layer, NULL when it stays dense. */
+static cop_mask *mask_of(const cop_prune_plan *plan, size_t layer) {
+    int64_t at = coppice_masks_find(plan->report.masks, plan->report.layers[layer].initializer);
+    return at < 0 ? NULL : &plan->report.masks->items[at];
 }
 
 /* The pool of every selected weight that has no target of its own, and a pool for each other one.
@@ -67,7 +67,7 @@ static void add_item(pools *p, const cop_prune_plan *plan, size_t i) {
                                            .zeroed_by = plan->weights.items[i].mask,
                                            .key = layer->initializer,
                                            .count = layer->weights,
-                                           .mask = plan->masks + (layer->mask - plan->masks)};
+                                           .mask = mask_of(plan, i)};
 }
 
 /* Selects in one pool: items `from` to the last. */
@@ -83,7 +83,6 @@ static coppice_status select_pool(pools *p, size_t from, double sparsity, cop_pr
     COP_TRY(cop_select_smallest(p->items + from, p->count - from, wanted, err));
     for (size_t i = from; i < p->count; i++) {
         plan->report.layers[p->layer[i]].zeros = p->items[i].zeros;
-        plan->weights.items[p->layer[i]].zeros_asked = wanted > 0;
     }
     return COPPICE_OK;
 }
@@ -155,10 +154,9 @@ fail:
 
 void cop_prune_apply(cop_prune_plan *plan) {
     for (size_t i = 0; i < plan->report.layer_count; i++) {
-        const coppice_prune_layer *layer = &plan->report.layers[i];
-        /* Asked for no zeros, a weight keeps every bit, that of -0.0 too. */
-        if (layer->mask && plan->weights.items[i].zeros_asked)
-            cop_apply_mask(plan->weights.items[i].constant, layer->mask, layer->weights);
+        const cop_mask *mask = mask_of(plan, i);
+        if (mask)
+            cop_apply_mask(plan->weights.items[i].constant, mask);
     }
 }
 
@@ -167,6 +165,6 @@ void coppice_prune_report_free(coppice_prune_report *report) {
         return;
     cop_prune_plan *plan = (cop_prune_plan *)report; /* its first member */
     cop_weights_free(&plan->weights);
-    cop_free(plan->masks);
+    coppice_masks_free(report->masks);
     cop_free(plan);
 }

@@ -10,7 +10,6 @@
 typedef struct cop_prune_plan {
     coppice_prune_report report; /* one layer per weight, in the order of `weights` */
     cop_weights weights;
-    uint8_t *masks; /* of all selected weights, one behind the other */
 } cop_prune_plan;
 
 /* Chooses the weights and fills masks and report, MACs apart (-1). *out is owned by the caller:

@@ -200,6 +200,14 @@ static int64_t mask_block(const uint64_t *keys, size_t n, uint64_t threshold, ui
     return kept;
 }
 
+static void keep_everything(cop_mask *mask) {
+    uint8_t ones[64];
+    memset(ones, 1, sizeof ones);
+    for (int64_t i = 0; i < mask->count; i += 64)
+        cop_mask_pack(mask, i, ones, mask->count - i < 64 ? mask->count - i : 64);
+    mask->zeros = 0;
+}
+
 coppice_status cop_select_smallest(cop_pool_item *items, size_t count, int64_t zeros,
                                    coppice_error *err) {
     const key_range *range = &single_keys;
@@ -207,6 +215,7 @@ coppice_status cop_select_smallest(cop_pool_item *items, size_t count, int64_t z
         if (items[i].constant->tensor.type == COPPICE_TYPE_DOUBLE)
             range = &double_keys;
     uint64_t threshold, ties, keys[BLOCK];
+    uint8_t block[BLOCK];
     COP_TRY(find_threshold(items, count, zeros, range, &threshold, &ties, err));
     for (size_t t = 0; t < count; t++) {
         cop_pool_item *item = &items[t];
@@ -214,33 +223,21 @@ coppice_status cop_select_smallest(cop_pool_item *items, size_t count, int64_t z
         for (int64_t first = 0; first < item->count; first += BLOCK) {
             size_t n = block_at(first, item->count);
             load_keys(item, first, n, range->is_double, keys);
-            kept += mask_block(keys, n, threshold, &ties, item->mask + first);
+            kept += mask_block(keys, n, threshold, &ties, block);
+            cop_mask_pack(item->mask, first, block, (int64_t)n);
         }
-        item->zeros = item->count - kept;
+        item->zeros = item->mask->zeros = item->count - kept;
+        if (zeros == 0)
+            keep_everything(item->mask);
     }
     return COPPICE_OK;
 }
 
 /* ---- applying ---- */
 
-static void clear_words(unsigned char *data, const uint8_t *mask, int64_t count) {
-    for (int64_t i = 0; i < count; i++) {
-        uint32_t word;
-        memcpy(&word, data + 4 * i, sizeof word);
-        word &= 0u - mask[i];
-        memcpy(data + 4 * i, &word, sizeof word);
-    }
-}
-
-void cop_apply_mask(cop_constant *constant, const uint8_t *mask, int64_t count) {
-    size_t size = coppice_type_bits(constant->tensor.type) / 8;
+void cop_apply_mask(cop_constant *constant, const cop_mask *mask) {
+    size_t width = coppice_type_bits(constant->tensor.type) / 8;
     unsigned char *data = constant->tensor.data;
+    cop_mask_copy(mask, 0, mask->count, width, data, data);
     constant->dirty = true;
-    if (size == 4) {
-        clear_words(data, mask, count);
-        return;
-    }
-    for (int64_t i = 0; i < count; i++)
-        if (!mask[i])
-            memset(data + (size_t)i * size, 0, size);
 }

@@ -2,7 +2,7 @@
 #ifndef COP_PRUNE_SELECT_H
 #define COP_PRUNE_SELECT_H
 
-#include "graph/graph.h"
+#include "graph/mask.h"
 
 /* One tensor of a pool that is pruned to one common threshold. */
 typedef struct cop_pool_item {
@@ -10,8 +10,8 @@ typedef struct cop_pool_item {
     const cop_constant *zeroed_by; /* weights under its zeros count as zero; NULL: none */
     const char *key;               /* for messages */
     int64_t count;
-    uint8_t *mask; /* out: `count` bytes, 1 = kept */
-    int64_t zeros; /* out: bytes of the mask that are 0 */
+    cop_mask *mask; /* out */
+    int64_t zeros;  /* out: weights that are zero then */
 } cop_pool_item;
 
 /* round-half-even(sparsity * n). */
@@ -19,13 +19,14 @@ int64_t cop_zeros_wanted(double sparsity, int64_t n);
 
 /* Fills the masks: 0 for the `zeros` weights of the whole pool that are smallest in magnitude, of
  * equal ones those that come first, and for every weight that is zero already; so the pool has
- * max(zeros, zeros there are) zeros. The tensors are not written.
+ * max(zeros, zeros there are) zeros. With `zeros` 0 the masks keep everything, so that a weight
+ * keeps every bit, that of -0.0 too. The tensors are not written.
  * Radix selection on the bits of |w|, which order as the magnitudes do: one pass per 16 bits.
  * Errors: BAD_DATA for a NaN, naming initializer and index; INTERRUPTED; OUT_OF_MEMORY. */
 coppice_status cop_select_smallest(cop_pool_item *items, size_t count, int64_t zeros,
                                    coppice_error *err);
 
-/* Writes +0.0 where the mask is 0 and marks the constant dirty. */
-void cop_apply_mask(cop_constant *constant, const uint8_t *mask, int64_t count);
+/* Writes +0.0 where the mask prunes and marks the constant dirty. */
+void cop_apply_mask(cop_constant *constant, const cop_mask *mask);
 
 #endif

@@ -15,7 +15,6 @@ static const char *const weight_ops[] = {"Conv", "ConvTranspose", "Gemm", "MatMu
 /* A walk over the graphs of a model. */
 typedef struct walk {
     cop_weights *out;
-    cop_map keys;     /* keys of weights that are taken */
     cop_map pointers; /* constant: 1 + its weight's index; node: 1 + its use's index; graph: what
                          mark_last_inside found, plus 1 */
     cop_finder finder;
@@ -59,18 +58,6 @@ static bool is_depthwise(const cop_node *node, const coppice_tensor *weight) {
                       : strcmp(node->op, "Conv") == 0 && weight->dims[1] == 1;
 }
 
-/* "name", in sub-graphs "graph/name", with "#2" and so on where that is taken. */
-static const char *make_key(walk *w, const cop_graph *owner, const char *name) {
-    cop_arena *arena = &w->out->arena;
-    const char *key = name;
-    for (; key && owner->parent; owner = owner->parent)
-        key = cop_arena_printf(arena, "%s/%s", owner->name, key);
-    const char *base = key;
-    for (int n = 2; key && cop_map_get(&w->keys, key, 0); n++)
-        key = cop_arena_printf(arena, "%s#%d", base, n);
-    return key && cop_map_set(&w->keys, key, 1) ? key : NULL;
-}
-
 /* Index of the weight that is `constant`, added when new; false: no memory. */
 static bool weight_index(walk *w, const cop_found *found, size_t *index) {
     cop_weights *out = w->out;
@@ -84,12 +71,11 @@ static bool weight_index(walk *w, const cop_found *found, size_t *index) {
     }
     if (cop_grow(&out->items, out->count, &out->capacity, sizeof *out->items) != 0)
         return false;
-    const char *key = make_key(w, found->owner, found->owner->values[found->source].name);
-    if (!key || !note(w, constant, (int64_t)out->count))
+    if (!note(w, constant, (int64_t)out->count))
         return false;
     out->items[out->count++] = (cop_weight){.constant = constant,
                                             .mask = found->mask,
-                                            .key = key,
+                                            .key = constant->key,
                                             .first_use = out->use_count,
                                             .is_float = cop_is_float_type(constant->tensor.type)};
     return true;
@@ -268,7 +254,6 @@ coppice_status cop_weights_collect(const cop_graph *graph, cop_weights *out, cop
         status = mark_last(&w, graph);
     if (status == COPPICE_OK)
         mark_first(out);
-    cop_map_free(&w.keys);
     cop_map_free(&w.pointers);
     cop_finder_free(&w.finder);
     return status;

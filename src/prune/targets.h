@@ -18,12 +18,11 @@ typedef struct cop_weight_use {
 typedef struct cop_weight {
     cop_constant *constant;
     const cop_constant *mask; /* of zeros and ones, that the model multiplies it by; NULL: none */
-    const char *key;          /* initializer name, "graph/name" in a sub-graph; unique */
+    const char *key;          /* cop_constant.key */
     size_t first_use;         /* index in cop_weights.uses */
     const char *other_use;    /* operator that reads the constant other than as a weight, or NULL */
     bool is_float;            /* of a type that can be pruned */
     bool is_first, is_last;   /* of the first Conv; of the last node before a graph output */
-    bool zeros_asked;         /* its target is more than none (prune.c) */
 } cop_weight;
 
 typedef struct cop_weights {

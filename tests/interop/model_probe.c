@@ -13,7 +13,7 @@ int main(int argc, char **argv) {
     coppice_save_options_init(&options);
     options.overwrite = true;
     options.external_data = argc > 3 ? argv[3] : NULL;
-    coppice_status status = coppice_model_load(argv[1], &model, &err);
+    coppice_status status = coppice_model_load(argv[1], NULL, &model, &err);
     if (status == COPPICE_OK)
         status = coppice_model_save(model, argv[2], &options, NULL, &err);
     coppice_model_free(model);

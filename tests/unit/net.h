@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "graph/constants.h"
 #include "graph/edit.h"
 #include "prune/prune.h"
 #include "unit.h"
@@ -66,6 +67,9 @@ static inline void set_outputs(net *n, size_t count, ...) {
     va_end(args);
     coppice_error err;
     ck_assert_msg(cop_graph_connect(n->graph, &err) == COPPICE_OK, "%s", err.message);
+    cop_constants all = {0}; /* as the loader: gives the constants their keys */
+    ck_assert_int_eq(cop_constants_collect(n->graph, &all, &err), COPPICE_OK);
+    cop_constants_free(&all);
 }
 
 static inline void net_close(net *n) {

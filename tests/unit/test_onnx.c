@@ -400,11 +400,12 @@ END_TEST
 START_TEST(a_missing_file_is_reported_with_its_name) {
     coppice_model *model;
     coppice_error err;
-    ck_assert_int_eq(coppice_model_load("/nonexistent/net.onnx", &model, &err), COPPICE_NOT_FOUND);
+    ck_assert_int_eq(coppice_model_load("/nonexistent/net.onnx", NULL, &model, &err),
+                     COPPICE_NOT_FOUND);
     ck_assert_ptr_null(model);
     ck_assert_ptr_nonnull(strstr(err.message, "/nonexistent/net.onnx"));
     ck_assert_str_eq(err.file, "/nonexistent/net.onnx");
-    ck_assert_int_eq(coppice_model_load("/tmp", &model, &err), COPPICE_IO);
+    ck_assert_int_eq(coppice_model_load("/tmp", NULL, &model, &err), COPPICE_IO);
     coppice_model_free(NULL);
 }
 END_TEST

@@ -59,7 +59,7 @@ static size_t files_in_folder(void) {
 
 static void load(const char *name) {
     coppice_model_free(model);
-    ck_assert_msg(coppice_model_load(name, &model, &err) == COPPICE_OK, "%s", err.message);
+    ck_assert_msg(coppice_model_load(name, NULL, &model, &err) == COPPICE_OK, "%s", err.message);
 }
 
 /* Writes a message to `path` and loads it; the message is taken over. */
@@ -74,15 +74,15 @@ static void save(const char *name, const char *external) {
     coppice_save_options_init(&options);
     options.overwrite = true;
     options.external_data = external;
-    int64_t bytes = -1;
-    ck_assert_msg(coppice_model_save(model, name, &options, &bytes, &err) == COPPICE_OK, "%s",
+    coppice_save_result result;
+    ck_assert_msg(coppice_model_save(model, name, &options, &result, &err) == COPPICE_OK, "%s",
                   err.message);
     struct stat info;
     ck_assert_int_eq(stat(name, &info), 0);
     int64_t expected = info.st_size;
     if (external && stat(in_folder(external), &info) == 0)
         expected += info.st_size;
-    ck_assert_int_eq(bytes, expected);
+    ck_assert_int_eq(result.bytes, expected);
 }
 
 static void refuse_save(const char *name, const coppice_save_options *options,
@@ -95,7 +95,7 @@ static void refuse_load(wire w, coppice_status status, const char *text) {
     coppice_model *loaded;
     wire_write_file(path, w.data, w.bytes);
     free(w.data);
-    ck_assert_int_eq(coppice_model_load(path, &loaded, &err), status);
+    ck_assert_int_eq(coppice_model_load(path, NULL, &loaded, &err), status);
     ck_assert_ptr_null(loaded);
     ck_assert_msg(strstr(err.message, text) != NULL, "'%s' not in: %s", text, err.message);
     ck_assert_msg(strncmp(err.message, path, strlen(path)) == 0, "%s", err.message);
@@ -326,7 +326,7 @@ END_TEST
 START_TEST(a_model_file_beyond_two_gigabytes_is_refused) {
     wire_write_file(path, "\x08\x08", 2);
     ck_assert_int_eq(truncate(path, (off_t)1 << 31), 0);
-    ck_assert_int_eq(coppice_model_load(path, &model, &err), COPPICE_LIMIT);
+    ck_assert_int_eq(coppice_model_load(path, NULL, &model, &err), COPPICE_LIMIT);
     ck_assert_ptr_nonnull(strstr(err.message, "at most 2 GB; keep its weights as external data"));
 }
 END_TEST
@@ -342,7 +342,7 @@ END_TEST
 
 START_TEST(a_fifo_in_place_of_a_model_is_refused) {
     ck_assert_int_eq(mkfifo(path, 0600), 0);
-    ck_assert_int_eq(coppice_model_load(path, &model, &err), COPPICE_IO);
+    ck_assert_int_eq(coppice_model_load(path, NULL, &model, &err), COPPICE_IO);
     ck_assert_ptr_nonnull(strstr(err.message, "not a regular file"));
 }
 END_TEST

@@ -52,7 +52,7 @@ START_TEST(every_truncation_is_refused) {
     for (size_t bytes = 0; bytes < whole.bytes; bytes++) {
         coppice_model *model;
         coppice_error err;
-        coppice_status status = coppice_model_load_memory(whole.data, bytes, &model, &err);
+        coppice_status status = coppice_model_load_memory(whole.data, bytes, NULL, &model, &err);
         ck_assert_int_eq(status, COPPICE_BAD_MODEL);
         ck_assert_ptr_null(model);
         if (bytes > 16 && bytes < graph_end)
@@ -222,7 +222,7 @@ START_TEST(random_damage_never_does_more_than_fail) {
             next_random(&state) % 4 ? damaged.bytes : next_random(&state) % (damaged.bytes + 1);
         coppice_model *model;
         coppice_error err;
-        coppice_status status = coppice_model_load_memory(damaged.data, bytes, &model, &err);
+        coppice_status status = coppice_model_load_memory(damaged.data, bytes, NULL, &model, &err);
         ck_assert((status == COPPICE_OK) == (model != NULL));
         ck_assert(status == COPPICE_OK || err.message[0]);
         refused += status != COPPICE_OK;

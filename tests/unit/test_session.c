@@ -23,7 +23,7 @@ static void load(void) {
     char path[512];
     const char *root = getenv("COPPICE_SOURCE_ROOT");
     snprintf(path, sizeof path, "%s/models/digits.onnx", root ? root : ".");
-    ck_assert_msg(coppice_model_load(path, &model, &err) == COPPICE_OK, "%s", err.message);
+    ck_assert_msg(coppice_model_load(path, NULL, &model, &err) == COPPICE_OK, "%s", err.message);
     for (size_t i = 0; i < sizeof images / sizeof images[0]; i++)
         images[i] = (float)(i * 7919 % 256) / 255;
 }
@@ -176,7 +176,7 @@ static coppice_model *two_conv1d(void) {
     wire_message(&bytes, 7, &graph);
     wire_message(&bytes, 8, &opset);
     coppice_model *result = NULL;
-    coppice_status status = coppice_model_load_memory(bytes.bytes, bytes.used, &result, &err);
+    coppice_status status = coppice_model_load_memory(bytes.bytes, bytes.used, NULL, &result, &err);
     ck_assert_msg(status == COPPICE_OK, "%s", err.message);
     return result;
 }

@@ -103,7 +103,8 @@ static inline coppice_model *tiny_model(const char *input, int64_t rows, int64_t
     coppice_error error;
     coppice_model *model = NULL;
     tiny_model_bytes(&bytes, input, rows, in, out, weights);
-    coppice_status status = coppice_model_load_memory(bytes.bytes, bytes.used, &model, &error);
+    coppice_status status =
+        coppice_model_load_memory(bytes.bytes, bytes.used, NULL, &model, &error);
     ck_assert_msg(status == COPPICE_OK, "%s", error.message);
     return model;
 }

@@ -244,7 +244,7 @@ static inline wire wire_model_with(wire initializer) {
 static inline coppice_model *wire_load(wire model) {
     coppice_model *loaded;
     coppice_error err;
-    coppice_status status = coppice_model_load_memory(model.data, model.bytes, &loaded, &err);
+    coppice_status status = coppice_model_load_memory(model.data, model.bytes, NULL, &loaded, &err);
     free(model.data);
     ck_assert_msg(status == COPPICE_OK, "%s", err.message);
     return loaded;
@@ -255,7 +255,8 @@ static inline coppice_model *wire_load(wire model) {
 static inline coppice_error wire_refuse(wire model, coppice_status status, const char *text) {
     coppice_model *loaded;
     coppice_error err;
-    ck_assert_int_eq(coppice_model_load_memory(model.data, model.bytes, &loaded, &err), status);
+    ck_assert_int_eq(coppice_model_load_memory(model.data, model.bytes, NULL, &loaded, &err),
+                     status);
     ck_assert_ptr_null(loaded);
     ck_assert_int_eq(err.status, status);
     ck_assert_msg(strstr(err.message, text) != NULL, "'%s' not in: %s", text, err.message);

@@ -1,0 +1,54 @@
+/* Masks in memory: a bit per weight, 1 = kept. */
+#ifndef COP_GRAPH_MASK_H
+#define COP_GRAPH_MASK_H
+
+#include <coppice/masks.h>
+
+#include "base/arena.h"
+#include "base/map.h"
+#include "graph/graph.h"
+
+/* The mask of one tensor. Element i is bit i % 64 of word i / 64; bits behind the last are 0. */
+typedef struct cop_mask {
+    const char *name;
+    uint32_t rank;
+    int64_t dims[COPPICE_MAX_RANK];
+    int64_t count, zeros;
+    uint64_t *kept;
+} cop_mask;
+
+struct coppice_masks {
+    cop_mask *items;
+    size_t count, capacity;
+    cop_map index;   /* name: position in `items` */
+    cop_arena arena; /* of names and bits */
+};
+
+static inline size_t cop_mask_words(int64_t count) {
+    return ((size_t)count + 63) / 64;
+}
+
+static inline bool cop_mask_keeps(const cop_mask *mask, int64_t i) {
+    return mask->kept[i / 64] >> (i % 64) & 1;
+}
+
+/* Adds a mask of this shape with all bits 0 (`zeros` is 0: set it), or empties the one of this
+ * name. The pointer is good until the next call. NULL: no memory. */
+cop_mask *cop_masks_add(coppice_masks *masks, const char *name, uint32_t rank, const int64_t *dims);
+
+/* The mask `name`, or NULL. */
+const cop_mask *cop_masks_get(const coppice_masks *masks, const char *name);
+
+/* Packs `n` bytes (0 or not) into bits from element `first` on, a multiple of 64; the other way. */
+void cop_mask_pack(cop_mask *mask, int64_t first, const uint8_t *kept, int64_t n);
+void cop_mask_unpack(const cop_mask *mask, int64_t first, uint8_t *kept, int64_t n);
+
+/* Copies elements `first` .. `first + n - 1` of a tensor with `width` bytes each, zeros where the
+ * mask prunes. `to` may be `from`. */
+void cop_mask_copy(const cop_mask *mask, int64_t first, int64_t n, size_t width,
+                   const unsigned char *from, unsigned char *to);
+
+/* Is the shape that of the mask? */
+bool cop_mask_fits(const cop_mask *mask, const coppice_tensor *tensor);
+
+#endif
