@@ -136,6 +136,9 @@ void cli_print(cli_context *cli, const char *format, ...) __attribute__((format(
 void cli_progress(cli_context *cli, const char *what, int64_t done, int64_t total);
 void cli_progress_end(cli_context *cli);
 
+/* Are both given, and the same text? */
+bool cli_same(const char *a, const char *b);
+
 /* Monotonic time in milliseconds. */
 double cli_now_ms(void);
 

@@ -64,6 +64,10 @@ void cli_print(cli_context *cli, const char *format, ...) {
     va_end(args);
 }
 
+bool cli_same(const char *a, const char *b) {
+    return a && b && strcmp(a, b) == 0;
+}
+
 double cli_now_ms(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
