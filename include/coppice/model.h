@@ -144,16 +144,16 @@ COPPICE_API coppice_tensor coppice_model_tensor_info(const coppice_model *model,
 COPPICE_API coppice_status coppice_model_tensor_read(const coppice_model *model, size_t index,
                                                      void *data, coppice_error *error);
 
-/* Replaces the elements of a tensor, in memory until the model is saved. Sessions made before keep
- * the old ones. Errors as above. */
+/* Replaces the elements of a tensor by those at `data`, in memory until the model is saved. Free
+ * sessions of the model before. Errors as above. */
 COPPICE_API coppice_status coppice_model_tensor_write(coppice_model *model, size_t index,
                                                       const void *data, coppice_error *error);
 
 /* Takes over the values of all tensors of another model of the same network, as training wrote it:
- * float initializers need the same names, types and shapes in both (integers and Constant nodes of
- * `from` are not looked at). On failure nothing is changed. Errors: BAD_DATA with the name of the
- * tensor that is missing, new, or of another type or shape, or that holds a NaN or an infinity
- * which `model` did not hold there. */
+ * float initializers need the same names, types and shapes in both, however they are stored. Float
+ * Constant nodes change where both models have them alike; integers are not looked at. On failure
+ * nothing is changed. Errors: BAD_DATA with the name of the tensor that is missing, new, or of
+ * another type or shape, or that holds a NaN or an infinity which `model` did not hold there. */
 COPPICE_API coppice_status coppice_model_copy_tensors(coppice_model *model,
                                                       const coppice_model *from,
                                                       coppice_error *error);
