@@ -51,6 +51,14 @@ void cop_mapping_close(cop_mapping *mapping) {
     *mapping = (cop_mapping){0};
 }
 
+void cop_mapping_release(const void *data, size_t bytes) {
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), begin = (uintptr_t)data;
+    uintptr_t end = (begin + bytes) / page * page;
+    begin = (begin + page - 1) / page * page;
+    if (begin < end)
+        madvise((void *)begin, end - begin, MADV_DONTNEED);
+}
+
 static void remember(char *temporary) {
     for (int i = 0; i < MAX_OPEN_WRITERS; i++) {
         char *none = NULL;

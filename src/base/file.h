@@ -19,6 +19,10 @@ typedef struct cop_mapping {
 coppice_status cop_mapping_open(const char *path, cop_mapping *out, coppice_error *err);
 void cop_mapping_close(cop_mapping *mapping);
 
+/* Gives the memory of the whole pages among these bytes of a mapping back; the next access reads
+ * them from the file again. What was written to them is lost. */
+void cop_mapping_release(const void *data, size_t bytes);
+
 /* A file that appears complete or not at all: written to a temporary file in the target's folder,
  * then synced and renamed over the target. Zero-initialise. */
 typedef struct cop_writer {

@@ -2,6 +2,7 @@
 #include "graph/constants.h"
 
 #include "base/error.h"
+#include "base/file.h"
 #include "base/memory.h"
 
 static const char *make_key(const cop_constants *out, const cop_graph *owner, const char *name) {
@@ -48,4 +49,11 @@ void cop_constants_free(cop_constants *constants) {
 cop_constant *cop_constants_find(const cop_constants *constants, const char *key) {
     int64_t at = cop_map_get(&constants->index, key, -1);
     return at < 0 ? NULL : constants->items[at];
+}
+
+void cop_constant_release(const cop_constant *constant, int64_t first, int64_t n) {
+    size_t width = coppice_type_bits(constant->tensor.type) / 8;
+    if (constant->mapped && !constant->dirty && width)
+        cop_mapping_release((const unsigned char *)constant->tensor.data + (size_t)first * width,
+                            (size_t)n * width);
 }

@@ -21,4 +21,8 @@ void cop_constants_free(cop_constants *constants);
 /* The constant of this key, or NULL. */
 cop_constant *cop_constants_find(const cop_constants *constants, const char *key);
 
+/* Gives the memory of elements `first` .. `first + n - 1` back where they come from a file and have
+ * not been written: for code that has read them and goes on. They may be read again. */
+void cop_constant_release(const cop_constant *constant, int64_t first, int64_t n);
+
 #endif

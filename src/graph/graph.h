@@ -34,6 +34,8 @@ typedef struct cop_constant {
     bool dirty;             /* written since loading */
     bool sparse;            /* stored as sparse_initializer; `tensor` is the dense form */
     bool external;          /* stored in an external data file */
+    bool mapped;            /* tensor.data lie in a private mapping of a file, and in no other
+                               constant */
     bool repeated_as_input; /* also a graph input (keep_initializers_as_inputs) */
     const char *key;        /* its unique name in the whole model (constants.h) */
     void *origin;           /* the message it came from; known to src/onnx only */

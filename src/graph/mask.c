@@ -59,10 +59,11 @@ const cop_mask *cop_masks_get(const coppice_masks *masks, const char *name) {
 void cop_mask_pack(cop_mask *mask, int64_t first, const uint8_t *kept, int64_t n) {
     uint64_t *words = mask->kept + first / 64;
     for (int64_t i = 0; i < n; i += 64) {
-        uint64_t word = 0;
-        for (int64_t bit = 0; bit < 64 && i + bit < n; bit++)
-            word |= (uint64_t)(kept[i + bit] != 0) << bit;
-        words[i / 64] = word;
+        uint8_t ones[64] = {0};
+        int64_t bits = n - i < 64 ? n - i : 64;
+        for (int64_t bit = 0; bit < bits; bit++)
+            ones[bit] = kept[i + bit] != 0;
+        words[i / 64] = cop_bits_of_bytes(ones);
     }
 }
 
@@ -71,13 +72,45 @@ void cop_mask_unpack(const cop_mask *mask, int64_t first, uint8_t *kept, int64_t
         kept[i] = cop_mask_keeps(mask, first + i);
 }
 
+/* Copies 32 elements where a bit of `kept` is 1 and writes zeros where it is 0. The elements are
+ * read before they are written: `to` may be `from`. */
+#define DEFINE_COPY(name, type)                                                                    \
+    static void name(uint32_t kept, const unsigned char *from, unsigned char *to) {                \
+        type elements[32];                                                                         \
+        memcpy(elements, from, sizeof elements);                                                   \
+        for (int i = 0; i < 32; i++)                                                               \
+            elements[i] = kept & UINT32_C(1) << i ? elements[i] : 0;                               \
+        memcpy(to, elements, sizeof elements);                                                     \
+    }
+
+DEFINE_COPY(copy_16, uint16_t)
+DEFINE_COPY(copy_32, uint32_t)
+DEFINE_COPY(copy_64, uint64_t)
+
+static void copy_one(bool kept, size_t width, const unsigned char *from, unsigned char *to) {
+    if (!kept)
+        memset(to, 0, width);
+    else if (to != from)
+        memcpy(to, from, width);
+}
+
 void cop_mask_copy(const cop_mask *mask, int64_t first, int64_t n, size_t width,
                    const unsigned char *from, unsigned char *to) {
-    if (to != from)
-        memcpy(to, from, (size_t)n * width);
-    for (int64_t i = 0; i < n; i++)
-        if (!cop_mask_keeps(mask, first + i))
-            memset(to + (size_t)i * width, 0, width);
+    void (*copy)(uint32_t, const unsigned char *, unsigned char *) = width == 4   ? copy_32
+                                                                     : width == 2 ? copy_16
+                                                                     : width == 8 ? copy_64
+                                                                                  : NULL;
+    for (int64_t i = 0; i < n;) {
+        const unsigned char *element = from + (size_t)i * width;
+        int64_t at = first + i;
+        if (copy && at % 32 == 0 && n - i >= 32) {
+            copy((uint32_t)(mask->kept[at / 64] >> (at % 64)), element, to + (size_t)i * width);
+            i += 32;
+            continue;
+        }
+        copy_one(cop_mask_keeps(mask, at), width, element, to + (size_t)i * width);
+        i++;
+    }
 }
 
 bool cop_mask_fits(const cop_mask *mask, const coppice_tensor *tensor) {

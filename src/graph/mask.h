@@ -2,6 +2,8 @@
 #ifndef COP_GRAPH_MASK_H
 #define COP_GRAPH_MASK_H
 
+#include <string.h>
+
 #include <coppice/masks.h>
 
 #include "base/arena.h"
@@ -30,6 +32,17 @@ static inline size_t cop_mask_words(int64_t count) {
 
 static inline bool cop_mask_keeps(const cop_mask *mask, int64_t i) {
     return mask->kept[i / 64] >> (i % 64) & 1;
+}
+
+/* 64 bytes that are 0 or 1 as the bits of a word, the first one lowest. */
+static inline uint64_t cop_bits_of_bytes(const uint8_t *bytes) {
+    uint64_t bits = 0;
+    for (int i = 0; i < 8; i++) {
+        uint64_t eight;
+        memcpy(&eight, bytes + 8 * i, sizeof eight); /* little-endian, as all of ONNX's data */
+        bits |= (eight * 0x0102040810204080u >> 56) << (8 * i);
+    }
+    return bits;
 }
 
 /* Adds a mask of this shape with all bits 0 (`zeros` is 0: set it), or empties the one of this

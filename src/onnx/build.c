@@ -397,5 +397,6 @@ coppice_status cop_model_build(coppice_model *model, coppice_error *err) {
     COP_TRY(build_graph(&b, model->graph, proto->graph));
     COP_TRY(cop_graph_connect(model->graph, err));
     COP_TRY(cop_constants_collect(model->graph, &model->tensors, err));
+    COP_TRY(cop_external_find_overlaps(model, err));
     return list_infos(&b, model);
 }

@@ -1,5 +1,6 @@
 /* External data: tensors whose bytes lie in another file of the model's folder. */
 #include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/memory.h"
@@ -155,5 +156,46 @@ coppice_status cop_external_load(coppice_model *model, const Onnx__TensorProto *
                         place.location, (unsigned long long)length);
     *found = bytes == SIZE_MAX ? (size_t)length : bytes;
     *data = *found ? file->data + offset : NULL;
+    return COPPICE_OK;
+}
+
+static int by_address(const void *a, const void *b) {
+    const cop_constant *const *x = a, *const *y = b;
+    uintptr_t left = (uintptr_t)(*x)->tensor.data, right = (uintptr_t)(*y)->tensor.data;
+    return (left > right) - (left < right);
+}
+
+/* Lists the constants of data files; returns how many there are. `list` may be NULL. */
+static size_t list_external(const coppice_model *model, cop_constant **list) {
+    size_t count = 0;
+    for (cop_origin *origin = model->constants; origin; origin = origin->next) {
+        if (!origin->constant->external || !origin->constant->tensor.data)
+            continue;
+        if (list)
+            list[count] = origin->constant;
+        count++;
+    }
+    return count;
+}
+
+coppice_status cop_external_find_overlaps(coppice_model *model, coppice_error *err) {
+    size_t count = list_external(model, NULL);
+    cop_constant **list = cop_calloc(count + 1, sizeof *list);
+    if (!list)
+        return cop_fail_memory(err, count * sizeof *list);
+    list_external(model, list);
+    qsort(list, count, sizeof *list, by_address);
+    cop_constant *farthest = NULL; /* of those so far, the one that ends last */
+    uintptr_t farthest_end = 0;
+    for (size_t i = 0; i < count; i++) {
+        uintptr_t start = (uintptr_t)list[i]->tensor.data;
+        if (start < farthest_end)
+            list[i]->mapped = farthest->mapped = false;
+        if (start + list[i]->bytes > farthest_end) {
+            farthest = list[i];
+            farthest_end = start + list[i]->bytes;
+        }
+    }
+    cop_free(list);
     return COPPICE_OK;
 }

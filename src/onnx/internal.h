@@ -110,6 +110,10 @@ coppice_status cop_external_load(coppice_model *model, const Onnx__TensorProto *
                                  size_t bytes, unsigned char **data, size_t *found,
                                  coppice_error *err);
 
+/* Clears `mapped` where the data of constants overlap in an external data file: an edit of one is
+ * one of the other, which does not know of it. */
+coppice_status cop_external_find_overlaps(coppice_model *model, coppice_error *err);
+
 /* Makes the dense constant of a SparseTensorProto. */
 coppice_status cop_sparse_load(coppice_model *model, Onnx__SparseTensorProto *sparse,
                                Onnx__GraphProto *graph, cop_constant **out, coppice_error *err);

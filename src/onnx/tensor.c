@@ -188,6 +188,11 @@ coppice_status cop_tensor_view(coppice_model *model, Onnx__TensorProto *t, coppi
     return COPPICE_OK;
 }
 
+/* Are these bytes of the model file itself? Small tensors are in the unpacked message. */
+static bool is_in_file(const coppice_model *model, const unsigned char *data) {
+    return data && data >= model->file.data && data < model->file.data + model->file.bytes;
+}
+
 coppice_status cop_tensor_load(coppice_model *model, Onnx__TensorProto *t, Onnx__GraphProto *graph,
                                cop_constant **out, coppice_error *err) {
     coppice_tensor tensor;
@@ -198,6 +203,7 @@ coppice_status cop_tensor_load(coppice_model *model, Onnx__TensorProto *t, Onnx_
     if (!*out)
         return cop_fail_memory(err, sizeof(cop_constant));
     (*out)->external = cop_tensor_is_external(t);
+    (*out)->mapped = (*out)->external || is_in_file(model, tensor.data);
     return COPPICE_OK;
 }
 

@@ -1,4 +1,4 @@
-/* Which of many weights are the smallest: radix selection on the bits of their magnitudes. */
+/* Which of many weights are the smallest: radix selection on the bits of their keys. */
 #include "prune/select.h"
 
 #include <math.h>
@@ -7,228 +7,247 @@
 #include "base/error.h"
 #include "base/interrupt.h"
 #include "base/memory.h"
+#include "graph/constants.h"
+#include "prune/keys.h"
 
 enum {
-    BLOCK = 4096, /* weights looked at together: their keys stay in the L1 cache */
-    WIDE = 16,    /* bits per pass for large pools */
-    NARROW = 8,   /* and for small ones, where clearing the counters would cost most */
-    SMALL_POOL = 1 << 16
+    BLOCK = 4096, /* weights looked at together: their digits stay in the L1 cache */
+    GROUP = 64,   /* weights whose bits fill a word of a mask */
+    MANY = 8,     /* candidates of a group from which on all its keys are loaded together */
+    DIGITS = 1 << COP_DIGIT_BITS,
+    RELEASE_EVERY = 1 << 20 /* weights; a multiple of BLOCK */
 };
 
-/* A weight's magnitude as an unsigned number that orders in the same way. In pools without float64
- * it is the bits of |w| as float32, otherwise as float64. */
-typedef struct key_range {
-    unsigned bits; /* keys are below 2^bits */
-    uint64_t infinity;
-    bool is_double;
-} key_range;
-
-static const key_range single_keys = {31, 0x7f800000u, false};
-static const key_range double_keys = {63, 0x7ff0000000000000u, true};
-
-static uint32_t float_bits(float value) {
-    uint32_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    return bits;
-}
-
-static void keys_of_float(const unsigned char *data, size_t n, uint64_t *keys) {
-    for (size_t i = 0; i < n; i++) {
-        uint32_t bits;
-        memcpy(&bits, data + 4 * i, sizeof bits);
-        keys[i] = bits & 0x7fffffffu;
-    }
-}
-
-static void keys_of_half(const unsigned char *data, size_t n, uint64_t *keys) {
-    for (size_t i = 0; i < n; i++) {
-        uint16_t bits;
-        memcpy(&bits, data + 2 * i, sizeof bits);
-        keys[i] = float_bits(cop_float_from_half(bits & 0x7fffu));
-    }
-}
-
-static void keys_of_bfloat(const unsigned char *data, size_t n, uint64_t *keys) {
-    for (size_t i = 0; i < n; i++) {
-        uint16_t bits;
-        memcpy(&bits, data + 2 * i, sizeof bits);
-        keys[i] = (uint64_t)(bits & 0x7fffu) << 16;
-    }
-}
-
-static void keys_of_double(const unsigned char *data, size_t n, uint64_t *keys) {
-    for (size_t i = 0; i < n; i++) {
-        memcpy(&keys[i], data + 8 * i, sizeof keys[i]);
-        keys[i] &= 0x7fffffffffffffffu;
-    }
-}
-
-/* Keys as float32 become keys as float64. */
-static void widen_keys(size_t n, uint64_t *keys) {
-    for (size_t i = 0; i < n; i++) {
-        uint32_t bits = (uint32_t)keys[i];
-        float single;
-        memcpy(&single, &bits, sizeof single);
-        double wide = (double)single;
-        memcpy(&keys[i], &wide, sizeof wide);
-    }
-}
-
-static void load_tensor_keys(const coppice_tensor *tensor, int64_t first, size_t n, bool is_double,
-                             uint64_t *keys) {
-    size_t size = coppice_type_bits(tensor->type) / 8;
-    const unsigned char *data = (const unsigned char *)tensor->data + (size_t)first * size;
-    if (tensor->type == COPPICE_TYPE_DOUBLE) {
-        keys_of_double(data, n, keys);
-        return;
-    }
-    if (tensor->type == COPPICE_TYPE_FLOAT)
-        keys_of_float(data, n, keys);
-    else if (tensor->type == COPPICE_TYPE_FLOAT16)
-        keys_of_half(data, n, keys);
-    else
-        keys_of_bfloat(data, n, keys);
-    if (is_double)
-        widen_keys(n, keys);
-}
-
-static void load_keys(const cop_pool_item *item, int64_t first, size_t n, bool is_double,
-                      uint64_t *keys) {
-    load_tensor_keys(&item->constant->tensor, first, n, is_double, keys);
-    for (size_t i = 0; item->zeroed_by && i < n; i++)
-        if (cop_tensor_get(&item->zeroed_by->tensor, first + (int64_t)i) == 0)
-            keys[i] = 0;
-}
-
-static size_t block_at(int64_t first, int64_t count) {
-    return count - first < BLOCK ? (size_t)(count - first) : BLOCK;
-}
+/* One tensor of the pool, block by block. */
+typedef struct scan {
+    const cop_pool_item *item;
+    cop_key_source source;
+    int64_t first; /* of the block */
+    size_t n;      /* weights in the block */
+    uint16_t digits[BLOCK];
+} scan;
 
 int64_t cop_zeros_wanted(double sparsity, int64_t n) {
     return (int64_t)nearbyint(sparsity * (double)n);
 }
 
-/* Refuses NaN: the one value whose magnitude compares with nothing. */
-static coppice_status check_keys(const cop_pool_item *item, int64_t first, const uint64_t *keys,
-                                 size_t n, const key_range *range, coppice_error *err) {
-    uint64_t largest = 0;
-    for (size_t i = 0; i < n; i++)
-        largest = keys[i] > largest ? keys[i] : largest;
-    if (largest <= range->infinity)
-        return COPPICE_OK;
-    size_t i = 0;
-    while (keys[i] <= range->infinity)
-        i++;
+static scan start_scan(const cop_pool_item *item, bool wide) {
+    return (scan){.item = item,
+                  .source = {.weights = &item->constant->tensor,
+                             .zeroed_by = item->zeroed_by ? &item->zeroed_by->tensor : NULL,
+                             .scores = item->scores,
+                             .wide = wide}};
+}
+
+/* The memory of pages that have been read goes back, so that large models need little. */
+static void release_read(const scan *s) {
+    int64_t end = s->first + (int64_t)s->n;
+    if (end % RELEASE_EVERY != 0 && end != s->item->count)
+        return;
+    int64_t begin = (end - 1) / RELEASE_EVERY * RELEASE_EVERY;
+    cop_constant_release(s->item->constant, begin, end - begin);
+    if (s->item->zeroed_by)
+        cop_constant_release(s->item->zeroed_by, begin, end - begin);
+}
+
+/* Loads the digits of the next block; false behind the last. */
+static bool next_block(scan *s) {
+    if (s->n)
+        release_read(s);
+    s->first += (int64_t)s->n;
+    int64_t rest = s->item->count - s->first;
+    s->n = rest < BLOCK ? (size_t)rest : BLOCK;
+    cop_keys_digits(&s->source, s->first, s->n, s->digits);
+    for (size_t i = s->n; i % GROUP; i++)
+        s->digits[i] = 0;
+    return s->n > 0;
+}
+
+/* ---- the first digit ---- */
+
+static coppice_status fail_invalid(const scan *s, int64_t at, coppice_error *err) {
+    const coppice_tensor *scores = s->item->scores;
+    if (scores && !isfinite(cop_tensor_get(scores, at)))
+        return cop_fail(err, COPPICE_BAD_DATA,
+                        "initializer '%s': the score of weight %lld is NaN or infinite",
+                        s->item->key, (long long)at);
     return cop_fail(err, COPPICE_BAD_DATA,
                     "initializer '%s': weight %lld is NaN; its magnitude cannot be compared. "
                     "Exclude this weight or repair the model",
-                    item->key, (long long)(first + (int64_t)i));
+                    s->item->key, (long long)at);
 }
 
-/* Counts the digits `(key >> shift) & mask` of the keys whose higher bits equal `prefix`. */
-static coppice_status count_digits(const cop_pool_item *items, size_t count, const key_range *range,
-                                   unsigned shift, unsigned width, uint64_t prefix,
-                                   uint64_t *counts, coppice_error *err) {
-    uint64_t keys[BLOCK], mask = ((uint64_t)1 << width) - 1;
-    bool top = shift + width >= range->bits;
-    memset(counts, 0, sizeof *counts << width);
-    for (size_t t = 0; t < count; t++) {
-        const cop_pool_item *item = &items[t];
-        if (cop_interrupted())
-            return cop_fail(err, COPPICE_INTERRUPTED, "interrupted");
-        for (int64_t first = 0; first < item->count; first += BLOCK) {
-            size_t n = block_at(first, item->count);
-            load_keys(item, first, n, range->is_double, keys);
-            if (top)
-                COP_TRY(check_keys(item, first, keys, n, range, err));
-            for (size_t i = 0; i < n; i++)
-                if (top || keys[i] >> (shift + width) == prefix)
-                    counts[keys[i] >> shift & mask]++;
-        }
+/* Refuses NaN: the one value whose magnitude compares with nothing. */
+static coppice_status check_block(const scan *s, coppice_error *err) {
+    uint64_t infinity = cop_key_infinity(s->source.wide), keys[GROUP];
+    uint16_t largest = 0;
+    for (size_t i = 0; i < s->n; i++)
+        largest = s->digits[i] > largest ? s->digits[i] : largest;
+    if (largest < infinity >> (64 - COP_DIGIT_BITS))
+        return COPPICE_OK;
+    for (size_t at = 0; at < s->n; at += GROUP) {
+        size_t n = s->n - at < GROUP ? s->n - at : GROUP;
+        cop_keys_load(&s->source, s->first + (int64_t)at, n, keys);
+        for (size_t i = 0; i < n; i++)
+            if (keys[i] > infinity)
+                return fail_invalid(s, s->first + (int64_t)(at + i), err);
     }
     return COPPICE_OK;
 }
 
-/* Finds the key of the smallest magnitude that may be kept, and how many weights that are equal to
- * it must go all the same. */
-static coppice_status find_threshold(const cop_pool_item *items, size_t count, int64_t zeros,
-                                     const key_range *range, uint64_t *threshold, uint64_t *ties,
-                                     coppice_error *err) {
-    int64_t total = 0;
-    *threshold = *ties = 0;
-    for (size_t i = 0; i < count; i++)
-        total += items[i].count;
-    unsigned width = total < SMALL_POOL ? NARROW : WIDE;
-    uint64_t *counts = cop_malloc(sizeof *counts << width);
-    if (!counts)
-        return cop_fail_memory(err, sizeof *counts << width);
-    coppice_status status = COPPICE_OK;
-    uint64_t prefix = 0, wanted = (uint64_t)zeros; /* still to go among the keys with this prefix */
-    for (unsigned shift = (range->bits + width - 1) / width * width; shift > 0;) {
-        shift -= width;
-        status = count_digits(items, count, range, shift, width, prefix, counts, err);
-        if (status != COPPICE_OK)
-            break;
-        uint64_t digit = 0, last = ((uint64_t)1 << width) - 1;
-        while (digit < last && counts[digit] <= wanted)
-            wanted -= counts[digit++];
-        prefix = prefix << width | digit;
+static coppice_status count_first_digits(scan *s, uint64_t *counts, coppice_error *err) {
+    while (next_block(s)) {
+        if (cop_interrupted())
+            return cop_fail(err, COPPICE_INTERRUPTED, "interrupted");
+        COP_TRY(check_block(s, err));
+        for (size_t i = 0; i < s->n; i++)
+            counts[s->digits[i]]++;
     }
-    cop_free(counts);
-    *threshold = prefix;
-    *ties = wanted;
-    return status;
+    return COPPICE_OK;
 }
 
-/* The mask of one block; `*ties` counts down. */
-static int64_t mask_block(const uint64_t *keys, size_t n, uint64_t threshold, uint64_t *ties,
-                          uint8_t *mask) {
-    int64_t kept = 0;
-    uint64_t equal = 0;
-    for (size_t i = 0; i < n; i++) {
-        mask[i] = keys[i] >= threshold && keys[i] != 0;
-        equal += keys[i] == threshold;
-        kept += mask[i];
+/* ---- candidates: weights whose first digit is the threshold's ---- */
+
+/* A bit for each weight of a group: is its digit above `digit`, is it equal to it? */
+static void compare_group(const scan *s, size_t at, uint16_t digit, uint64_t *above,
+                          uint64_t *equal) {
+    uint8_t is_above[GROUP], is_equal[GROUP];
+    for (size_t i = 0; i < GROUP; i++) {
+        is_above[i] = s->digits[at + i] > digit;
+        is_equal[i] = s->digits[at + i] == digit;
     }
-    for (size_t i = 0; equal && *ties && i < n; i++) {
-        if (keys[i] != threshold)
-            continue;
-        --*ties;
-        kept -= mask[i];
-        mask[i] = 0;
+    *above = cop_bits_of_bytes(is_above);
+    *equal = cop_bits_of_bytes(is_equal);
+    if (s->n - at < GROUP)
+        *equal &= ((uint64_t)1 << (s->n - at)) - 1;
+}
+
+/* Loads the keys of the weights of a group whose bit is set. */
+static void load_candidates(const scan *s, size_t at, uint64_t bits, uint64_t *keys) {
+    int64_t first = s->first + (int64_t)at;
+    if (__builtin_popcountll(bits) >= MANY) {
+        cop_keys_load(&s->source, first, s->n - at < GROUP ? s->n - at : GROUP, keys);
+        return;
+    }
+    for (; bits; bits &= bits - 1) {
+        int i = __builtin_ctzll(bits);
+        cop_keys_load(&s->source, first + i, 1, &keys[i]);
+    }
+}
+
+/* Counts the digits at `shift` of the keys whose higher bits are `prefix`. */
+static void count_next_digits(scan *s, uint64_t prefix, unsigned shift, uint64_t *counts) {
+    uint16_t first_digit = (uint16_t)(prefix >> (48 - COP_DIGIT_BITS - shift));
+    uint64_t above, equal, keys[GROUP];
+    while (next_block(s)) {
+        for (size_t at = 0; at < s->n; at += GROUP) {
+            compare_group(s, at, first_digit, &above, &equal);
+            load_candidates(s, at, equal, keys);
+            for (uint64_t bits = equal; bits; bits &= bits - 1) {
+                uint64_t key = keys[__builtin_ctzll(bits)] >> shift;
+                if (key >> COP_DIGIT_BITS == prefix)
+                    counts[key & (DIGITS - 1)]++;
+            }
+        }
+    }
+}
+
+/* ---- the threshold ---- */
+
+/* Where selection has got to. */
+typedef struct selection {
+    bool wide;
+    uint64_t threshold; /* the smallest key that may be kept */
+    uint64_t ties;      /* how many of the weights that have it must go all the same */
+    uint64_t *counts;   /* of each digit */
+} selection;
+
+/* The digit of the threshold: `ties` becomes what must still go among the weights that have it. */
+static uint64_t find_digit(selection *sel) {
+    uint64_t digit = 0;
+    while (digit < DIGITS - 1 && sel->counts[digit] <= sel->ties)
+        sel->ties -= sel->counts[digit++];
+    return digit;
+}
+
+static coppice_status find_threshold(selection *sel, const cop_pool_item *items, size_t count,
+                                     coppice_error *err) {
+    for (size_t i = 0; i < count; i++) {
+        scan s = start_scan(&items[i], sel->wide);
+        COP_TRY(count_first_digits(&s, sel->counts, err));
+    }
+    unsigned shift = 64 - COP_DIGIT_BITS, last = sel->wide ? 0 : 32;
+    uint64_t prefix = find_digit(sel);
+    bool some = prefix > 0 && sel->counts[prefix] > 0; /* digit 0: all of them are zero weights */
+    while (some && shift > last) {
+        shift -= COP_DIGIT_BITS;
+        memset(sel->counts, 0, DIGITS * sizeof *sel->counts);
+        for (size_t i = 0; i < count; i++) {
+            scan s = start_scan(&items[i], sel->wide);
+            count_next_digits(&s, prefix, shift, sel->counts);
+        }
+        prefix = prefix << COP_DIGIT_BITS | find_digit(sel);
+    }
+    sel->threshold = prefix << shift;
+    return COPPICE_OK;
+}
+
+/* ---- masks ---- */
+
+/* Which of the candidates of a group are kept; `ties` counts down. */
+static uint64_t keep_candidates(selection *sel, const scan *s, size_t at, uint64_t equal) {
+    uint64_t keys[GROUP], kept = 0;
+    load_candidates(s, at, equal, keys);
+    for (uint64_t bits = equal; bits; bits &= bits - 1) {
+        int i = __builtin_ctzll(bits);
+        bool goes = keys[i] < sel->threshold || (keys[i] == sel->threshold && sel->ties > 0);
+        sel->ties -= goes && keys[i] == sel->threshold;
+        kept |= (uint64_t)!goes << i;
     }
     return kept;
 }
 
+static void fill_mask(selection *sel, cop_pool_item *item) {
+    scan s = start_scan(item, sel->wide);
+    uint16_t digit = (uint16_t)(sel->threshold >> (64 - COP_DIGIT_BITS));
+    int64_t kept = 0;
+    while (next_block(&s)) {
+        uint64_t *words = item->mask->kept + s.first / GROUP;
+        for (size_t at = 0; at < s.n; at += GROUP) {
+            uint64_t above, equal;
+            compare_group(&s, at, digit, &above, &equal);
+            if (equal && digit)
+                above |= keep_candidates(sel, &s, at, equal);
+            words[at / GROUP] = above;
+            kept += __builtin_popcountll(above);
+        }
+    }
+    item->zeros = item->mask->zeros = item->count - kept;
+}
+
 static void keep_everything(cop_mask *mask) {
-    uint8_t ones[64];
-    memset(ones, 1, sizeof ones);
-    for (int64_t i = 0; i < mask->count; i += 64)
-        cop_mask_pack(mask, i, ones, mask->count - i < 64 ? mask->count - i : 64);
+    memset(mask->kept, 0xff, cop_mask_words(mask->count) * sizeof *mask->kept);
+    if (mask->count % 64)
+        mask->kept[mask->count / 64] = ((uint64_t)1 << (mask->count % 64)) - 1;
     mask->zeros = 0;
 }
 
 coppice_status cop_select_smallest(cop_pool_item *items, size_t count, int64_t zeros,
                                    coppice_error *err) {
-    const key_range *range = &single_keys;
+    selection sel = {.ties = (uint64_t)zeros};
     for (size_t i = 0; i < count; i++)
-        if (items[i].constant->tensor.type == COPPICE_TYPE_DOUBLE)
-            range = &double_keys;
-    uint64_t threshold, ties, keys[BLOCK];
-    uint8_t block[BLOCK];
-    COP_TRY(find_threshold(items, count, zeros, range, &threshold, &ties, err));
-    for (size_t t = 0; t < count; t++) {
-        cop_pool_item *item = &items[t];
-        int64_t kept = 0;
-        for (int64_t first = 0; first < item->count; first += BLOCK) {
-            size_t n = block_at(first, item->count);
-            load_keys(item, first, n, range->is_double, keys);
-            kept += mask_block(keys, n, threshold, &ties, block);
-            cop_mask_pack(item->mask, first, block, (int64_t)n);
-        }
-        item->zeros = item->mask->zeros = item->count - kept;
+        sel.wide |= items[i].constant->tensor.type == COPPICE_TYPE_DOUBLE;
+    sel.counts = cop_calloc(DIGITS, sizeof *sel.counts);
+    if (!sel.counts)
+        return cop_fail_memory(err, DIGITS * sizeof *sel.counts);
+    coppice_status status = find_threshold(&sel, items, count, err);
+    cop_free(sel.counts);
+    if (status != COPPICE_OK)
+        return status;
+    for (size_t i = 0; i < count; i++) {
+        fill_mask(&sel, &items[i]);
         if (zeros == 0)
-            keep_everything(item->mask);
+            keep_everything(items[i].mask);
     }
     return COPPICE_OK;
 }

@@ -8,6 +8,8 @@
 typedef struct cop_pool_item {
     cop_constant *constant;        /* float32, float16, bfloat16 or float64, at any alignment */
     const cop_constant *zeroed_by; /* weights under its zeros count as zero; NULL: none */
+    const coppice_tensor *scores;  /* float32, of the same shape: weights that are not zero go by
+                                      these, lowest first, instead of |w|; NULL: none */
     const char *key;               /* for messages */
     int64_t count;
     cop_mask *mask; /* out */
@@ -21,8 +23,9 @@ int64_t cop_zeros_wanted(double sparsity, int64_t n);
  * equal ones those that come first, and for every weight that is zero already; so the pool has
  * max(zeros, zeros there are) zeros. With `zeros` 0 the masks keep everything, so that a weight
  * keeps every bit, that of -0.0 too. The tensors are not written.
- * Radix selection on the bits of |w|, which order as the magnitudes do: one pass per 16 bits.
- * Errors: BAD_DATA for a NaN, naming initializer and index; INTERRUPTED; OUT_OF_MEMORY. */
+ * Radix selection on keys (keys.h): three passes over the weights, five with float64 among them, in
+ * memory that does not grow with them. Errors: BAD_DATA for a NaN weight and for a score that is
+ * not finite, naming initializer and index; INTERRUPTED; OUT_OF_MEMORY. */
 coppice_status cop_select_smallest(cop_pool_item *items, size_t count, int64_t zeros,
                                    coppice_error *err);
 
