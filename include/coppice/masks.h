@@ -51,9 +51,11 @@ COPPICE_API int64_t coppice_masks_zeros(const coppice_masks *masks, size_t index
 /* Writes a mask to `kept`, one byte per weight: 1 or 0. */
 COPPICE_API void coppice_masks_read(const coppice_masks *masks, size_t index, uint8_t *kept);
 
-/* Reads a .npz of uint8, bool or int8 arrays of zeros and ones, Fortran order too. *out is owned by
- * the caller; NULL on failure. Errors: NOT_FOUND, IO; BAD_DATA (damaged, other values than 0 and
- * 1); UNSUPPORTED (another type, pickled objects); INTERRUPTED. */
+/* Reads a .npz of arrays of zeros and ones: bool, uint8, or any other integer or float type (masks
+ * of PyTorch are float32), compressed or not, in C or Fortran order. Arrays are turned into bits
+ * while they are read. *out is owned by the caller; NULL on failure. Errors: NOT_FOUND, IO;
+ * BAD_DATA (damaged, or values other than 0 and 1); UNSUPPORTED (pickled objects, strings, complex
+ * numbers); INTERRUPTED. */
 COPPICE_API coppice_status coppice_masks_load(const char *path, coppice_masks **out,
                                               coppice_error *error);
 
