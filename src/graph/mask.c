@@ -72,45 +72,80 @@ void cop_mask_unpack(const cop_mask *mask, int64_t first, uint8_t *kept, int64_t
         kept[i] = cop_mask_keeps(mask, first + i);
 }
 
-/* Copies 32 elements where a bit of `kept` is 1 and writes zeros where it is 0. The elements are
- * read before they are written: `to` may be `from`. */
-#define DEFINE_COPY(name, type)                                                                    \
-    static void name(uint32_t kept, const unsigned char *from, unsigned char *to) {                \
-        type elements[32];                                                                         \
-        memcpy(elements, from, sizeof elements);                                                   \
-        for (int i = 0; i < 32; i++)                                                               \
-            elements[i] = kept & UINT32_C(1) << i ? elements[i] : 0;                               \
-        memcpy(to, elements, sizeof elements);                                                     \
+/* ---- copying ---- */
+
+/* Copies 64 elements, those of which the bit is 0 as zeros. */
+typedef void copy_word(uint64_t kept, size_t width, const unsigned char *from, unsigned char *to);
+
+typedef uint32_t lanes __attribute__((vector_size(16)));
+
+/* Four bits as four lanes. */
+#define LANE(bits, i) ((bits) >> (i)&1 ? UINT32_MAX : 0)
+#define LANES(bits)                                                                                \
+    { LANE(bits, 0), LANE(bits, 1), LANE(bits, 2), LANE(bits, 3) }
+static const lanes lanes_of[16] = {LANES(0),  LANES(1),  LANES(2),  LANES(3), LANES(4),  LANES(5),
+                                   LANES(6),  LANES(7),  LANES(8),  LANES(9), LANES(10), LANES(11),
+                                   LANES(12), LANES(13), LANES(14), LANES(15)};
+
+static void copy_word_4(uint64_t kept, size_t width, const unsigned char *from, unsigned char *to) {
+    (void)width;
+    for (int i = 0; i < 64; i += 4, kept >>= 4) {
+        lanes four;
+        memcpy(&four, from + (size_t)i * 4, sizeof four);
+        four &= lanes_of[kept & 15];
+        memcpy(to + (size_t)i * 4, &four, sizeof four);
     }
+}
 
-DEFINE_COPY(copy_16, uint16_t)
-DEFINE_COPY(copy_32, uint32_t)
-DEFINE_COPY(copy_64, uint64_t)
+static void copy_word_2(uint64_t kept, size_t width, const unsigned char *from, unsigned char *to) {
+    (void)width;
+    for (size_t i = 0; i < 64; i++) {
+        uint16_t element;
+        memcpy(&element, from + i * 2, sizeof element);
+        element &= (uint16_t) - (kept >> i & 1);
+        memcpy(to + i * 2, &element, sizeof element);
+    }
+}
 
-static void copy_one(bool kept, size_t width, const unsigned char *from, unsigned char *to) {
+static void copy_word_any(uint64_t kept, size_t width, const unsigned char *from,
+                          unsigned char *to) {
+    if (to != from)
+        memcpy(to, from, 64 * width);
+    for (size_t i = 0; i < 64; i++)
+        if (!(kept >> i & 1))
+            memset(to + i * width, 0, width);
+}
+
+static void copy_single(bool kept, size_t width, const unsigned char *from, unsigned char *to) {
     if (!kept)
         memset(to, 0, width);
     else if (to != from)
         memcpy(to, from, width);
 }
 
+/* Words of a pruned layer are rarely all ones or all zeros, those of a layer that is kept, or of a
+ * pruned channel, always are. */
 void cop_mask_copy(const cop_mask *mask, int64_t first, int64_t n, size_t width,
                    const unsigned char *from, unsigned char *to) {
-    void (*copy)(uint32_t, const unsigned char *, unsigned char *) = width == 4   ? copy_32
-                                                                     : width == 2 ? copy_16
-                                                                     : width == 8 ? copy_64
-                                                                                  : NULL;
-    for (int64_t i = 0; i < n;) {
-        const unsigned char *element = from + (size_t)i * width;
-        int64_t at = first + i;
-        if (copy && at % 32 == 0 && n - i >= 32) {
-            copy((uint32_t)(mask->kept[at / 64] >> (at % 64)), element, to + (size_t)i * width);
-            i += 32;
-            continue;
-        }
-        copy_one(cop_mask_keeps(mask, at), width, element, to + (size_t)i * width);
-        i++;
+    copy_word *copy = width == 4 ? copy_word_4 : width == 2 ? copy_word_2 : copy_word_any;
+    int64_t i = 0;
+    for (; i < n && (first + i) % 64; i++)
+        copy_single(cop_mask_keeps(mask, first + i), width, from + (size_t)i * width,
+                    to + (size_t)i * width);
+    for (; n - i >= 64; i += 64) {
+        uint64_t kept = mask->kept[(first + i) / 64];
+        const unsigned char *source = from + (size_t)i * width;
+        unsigned char *target = to + (size_t)i * width;
+        if (kept == 0)
+            memset(target, 0, 64 * width);
+        else if (kept != UINT64_MAX)
+            copy(kept, width, source, target);
+        else if (target != source)
+            memcpy(target, source, 64 * width);
     }
+    for (; i < n; i++)
+        copy_single(cop_mask_keeps(mask, first + i), width, from + (size_t)i * width,
+                    to + (size_t)i * width);
 }
 
 bool cop_mask_fits(const cop_mask *mask, const coppice_tensor *tensor) {

@@ -57,7 +57,8 @@ void cop_mask_pack(cop_mask *mask, int64_t first, const uint8_t *kept, int64_t n
 void cop_mask_unpack(const cop_mask *mask, int64_t first, uint8_t *kept, int64_t n);
 
 /* Copies elements `first` .. `first + n - 1` of a tensor with `width` bytes each, zeros where the
- * mask prunes. `to` may be `from`. */
+ * mask prunes: +0.0 for floats; the others keep every bit. `to` may be `from`, and must not overlap
+ * it otherwise. Fastest for a multiple of 64 as `first`. */
 void cop_mask_copy(const cop_mask *mask, int64_t first, int64_t n, size_t width,
                    const unsigned char *from, unsigned char *to);
 

@@ -33,6 +33,7 @@ typedef struct cop_origin {
     Onnx__SparseTensorProto *sparse; /* NULL unless sparse */
     Onnx__GraphProto *graph;         /* holds the initializer; NULL for attributes */
     Onnx__TensorProto *as_dense;     /* while a sparse initializer is saved as a dense one */
+    const struct cop_mask *mask;     /* while it is saved with a mask that prunes something */
     cop_constant *constant;
     struct cop_origin *next; /* all constants of the model, in the order of the file */
 } cop_origin;

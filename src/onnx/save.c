@@ -26,16 +26,19 @@ static void undo(cop_saver *saver) {
     for (cop_change *change = saver->latest; change; change = change->before)
         memcpy(change->at, change->saved, change->bytes);
     saver->latest = NULL;
+    for (cop_origin *origin = saver->model->constants; origin; origin = origin->next)
+        origin->mask = NULL;
 }
 
 /* protobuf-c hands over the packed bytes piece by piece. */
 typedef struct writer_buffer {
     ProtobufCBuffer base;
-    cop_writer *writer;
+    cop_saver *saver;
 } writer_buffer;
 
 static void append_to_writer(ProtobufCBuffer *buffer, size_t bytes, const uint8_t *data) {
-    cop_writer_write(((writer_buffer *)buffer)->writer, data, bytes);
+    cop_saver *saver = ((writer_buffer *)buffer)->saver;
+    cop_streams_write(&saver->streams, data, bytes, &saver->file);
 }
 
 static coppice_status pack(cop_saver *saver) {
@@ -45,7 +48,7 @@ static coppice_status pack(cop_saver *saver) {
                         "%zu bytes are more than the 2 GB that a model file can hold: keep the "
                         "weights in a file of their own (--external-data NAME)",
                         bytes);
-    writer_buffer buffer = {.base = {append_to_writer}, .writer = &saver->file};
+    writer_buffer buffer = {.base = {append_to_writer}, .saver = saver};
     onnx__model_proto__pack_to_buffer(saver->model->proto, &buffer.base);
     return COPPICE_OK;
 }
@@ -110,6 +113,8 @@ coppice_status coppice_model_save(coppice_model *model, const char *path,
     if (saver.data_name)
         status = check_data_name(path, saver.data_name, error);
     if (status == COPPICE_OK)
+        status = cop_saver_find_masks(&saver, options->masks);
+    if (status == COPPICE_OK)
         status = open_files(&saver, path, options->overwrite);
     if (status == COPPICE_OK) {
         status = write_files(&saver, result);
@@ -123,6 +128,7 @@ coppice_status coppice_model_save(coppice_model *model, const char *path,
         cop_error_locate(error, path, NULL, -1);
     cop_writer_abort(&saver.file);
     cop_writer_abort(&saver.data);
+    cop_streams_free(&saver.streams);
     cop_arena_free(&saver.arena);
     return status;
 }

@@ -2,8 +2,8 @@
 #ifndef COP_ONNX_SAVE_H
 #define COP_ONNX_SAVE_H
 
-#include "base/file.h"
 #include "onnx/internal.h"
+#include "onnx/stream.h"
 
 /* Smaller tensors stay in the model file when there is a data file. */
 #define COP_MIN_EXTERNAL_BYTES 1024
@@ -19,6 +19,7 @@ typedef struct cop_saver {
     coppice_model *model;
     cop_arena arena;    /* of what is made for saving only */
     cop_change *latest; /* undone, newest first, behind the packing */
+    cop_streams streams;
     const char *data_name;
     cop_writer file, data;
     coppice_error *err;
@@ -27,8 +28,11 @@ typedef struct cop_saver {
 /* Remembers `bytes` bytes at `at`, which the caller changes next. */
 coppice_status cop_saver_remember(cop_saver *saver, void *at, size_t bytes);
 
-/* Brings edits of constants into the message; data from data files too. Moves sparse initializers
- * that are smaller dense to the dense ones. */
+/* Finds the constants that `masks` (may be NULL) are for. Errors: INVALID_ARGUMENT. */
+coppice_status cop_saver_find_masks(cop_saver *saver, const coppice_masks *masks);
+
+/* Brings edits and masks of constants into the message; data from data files too. Moves sparse
+ * initializers that are smaller dense to the dense ones. */
 coppice_status cop_saver_apply_edits(cop_saver *saver);
 
 /* Writes large initializers to saver->data and points the message there. */

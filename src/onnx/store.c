@@ -1,6 +1,8 @@
 /* Bringing edits of constants into the message, and weights to a data file. */
 #include <string.h>
 
+#include "base/shape.h"
+#include "base/type.h"
 #include "onnx/save.h"
 
 /* Gives a tensor with external data its bytes as raw_data. */
@@ -19,18 +21,93 @@ static coppice_status bring_in(cop_saver *saver, Onnx__TensorProto *tensor) {
     return COPPICE_OK;
 }
 
+/* ---- masks ---- */
+
+static coppice_status find_mask(cop_saver *saver, const cop_mask *mask) {
+    const cop_constant *constant = cop_constants_find(&saver->model->tensors, mask->name);
+    if (!constant)
+        return cop_fail(saver->err, COPPICE_INVALID_ARGUMENT,
+                        "mask '%s': the model has no initializer of this name", mask->name);
+    const coppice_tensor *tensor = &constant->tensor;
+    if (!cop_mask_fits(mask, tensor))
+        return cop_fail(saver->err, COPPICE_INVALID_ARGUMENT,
+                        "mask '%s' has shape %s, the initializer has %s", mask->name,
+                        cop_declared_text((int)mask->rank, mask->dims, NULL).s,
+                        cop_declared_text((int)tensor->rank, tensor->dims, NULL).s);
+    if (!cop_is_float_type(tensor->type))
+        return cop_fail(saver->err, COPPICE_INVALID_ARGUMENT,
+                        "mask '%s': the initializer is %s; only floats are pruned", mask->name,
+                        coppice_type_name(tensor->type));
+    if (mask->zeros && tensor->data)
+        ((cop_origin *)constant->origin)->mask = mask;
+    return COPPICE_OK;
+}
+
+coppice_status cop_saver_find_masks(cop_saver *saver, const coppice_masks *masks) {
+    for (size_t i = 0; masks && i < masks->count; i++)
+        COP_TRY(find_mask(saver, &masks->items[i]));
+    size_t constants = 0;
+    for (const cop_origin *origin = saver->model->constants; origin; origin = origin->next)
+        constants++;
+    return cop_streams_open(&saver->streams, constants, saver->err);
+}
+
+/* A tensor with typed fields becomes one with raw_data, as those are what a stream can stand for.
+ */
+static coppice_status mask_tensor(cop_saver *saver, cop_origin *origin) {
+    const cop_constant *constant = origin->constant;
+    cop_stream stream = {.constant = constant,
+                         .mask = origin->mask,
+                         .width = coppice_type_bits(constant->tensor.type) / 8,
+                         .bytes = constant->bytes};
+    COP_TRY(cop_saver_remember(saver, origin->tensor, sizeof *origin->tensor));
+    cop_tensor_set_raw(origin->tensor, cop_streams_add(&saver->streams, stream), stream.bytes);
+    return COPPICE_OK;
+}
+
+/* Masks data of the message in place, until it is packed. */
+static coppice_status mask_alias(cop_saver *saver, const cop_origin *origin) {
+    const cop_constant *constant = origin->constant;
+    unsigned char *data = constant->tensor.data;
+    COP_TRY(cop_saver_remember(saver, data, constant->bytes));
+    cop_mask_copy(origin->mask, 0, origin->mask->count,
+                  coppice_type_bits(constant->tensor.type) / 8, data, data);
+    return COPPICE_OK;
+}
+
+/* Lets the constant have masked data until it is saved. */
+static coppice_status mask_sparse(cop_saver *saver, const cop_origin *origin) {
+    cop_constant *constant = origin->constant;
+    unsigned char *data = cop_arena_alloc(&saver->arena, constant->bytes);
+    if (!data)
+        return cop_fail_memory(saver->err, constant->bytes);
+    cop_mask_copy(origin->mask, 0, origin->mask->count,
+                  coppice_type_bits(constant->tensor.type) / 8, constant->tensor.data, data);
+    COP_TRY(cop_saver_remember(saver, constant, sizeof *constant));
+    constant->tensor.data = data;
+    return COPPICE_OK;
+}
+
+static coppice_status apply_edit(cop_saver *saver, cop_origin *origin) {
+    bool dirty = origin->constant->dirty;
+    if (origin->kind == COP_ORIGIN_SPARSE && origin->mask)
+        COP_TRY(mask_sparse(saver, origin));
+    if (origin->kind == COP_ORIGIN_SPARSE)
+        return dirty || origin->mask ? cop_sparse_store(saver, origin) : COPPICE_OK;
+    if (origin->kind == COP_ORIGIN_TENSOR && dirty)
+        cop_tensor_store(origin->constant, origin->tensor);
+    if (!origin->mask)
+        return COPPICE_OK;
+    return origin->kind == COP_ORIGIN_TENSOR ? mask_tensor(saver, origin)
+                                             : mask_alias(saver, origin);
+}
+
 coppice_status cop_saver_apply_edits(cop_saver *saver) {
     coppice_model *model = saver->model;
     for (size_t i = 0; i < model->external_count; i++)
         COP_TRY(bring_in(saver, model->external[i]));
-    for (cop_origin *origin = model->constants; origin; origin = origin->next) {
-        if (!origin->constant->dirty)
-            continue;
-        if (origin->kind == COP_ORIGIN_TENSOR)
-            cop_tensor_store(origin->constant, origin->tensor);
-        else if (origin->kind == COP_ORIGIN_SPARSE)
-            COP_TRY(cop_sparse_store(saver, origin));
-    }
+    for (cop_origin *origin = model->constants; origin; origin = origin->next)
+        COP_TRY(apply_edit(saver, origin));
     return COPPICE_OK;
 }
 
@@ -53,6 +130,7 @@ static Onnx__StringStringEntryProto *entry(cop_saver *saver, const char *key, ch
     return made->key ? made : NULL;
 }
 
+/* `data` may be a stream. */
 static coppice_status move_out(cop_saver *saver, Onnx__TensorProto *tensor,
                                const unsigned char *data, size_t bytes) {
     enum { ENTRIES = 3 };
@@ -66,7 +144,7 @@ static coppice_status move_out(cop_saver *saver, Onnx__TensorProto *tensor,
     Onnx__StringStringEntryProto **list = cop_arena_copy(arena, entries, sizeof entries);
     if (!entries[0] || !entries[1] || !entries[2] || !list)
         return cop_fail_memory(saver->err, sizeof entries);
-    cop_writer_write(&saver->data, data, bytes);
+    cop_streams_write(&saver->streams, data, bytes, &saver->data);
     COP_TRY(cop_saver_remember(saver, tensor, sizeof *tensor));
     cop_tensor_clear(tensor);
     tensor->has_data_location = 1;
@@ -88,7 +166,10 @@ coppice_status cop_saver_move_out(cop_saver *saver) {
         const cop_constant *constant = origin->constant;
         Onnx__TensorProto *tensor = dense_form(origin);
         if (tensor && constant->tensor.data && constant->bytes >= COP_MIN_EXTERNAL_BYTES)
-            COP_TRY(move_out(saver, tensor, constant->tensor.data, constant->bytes));
+            COP_TRY(move_out(saver, tensor,
+                             origin->mask && !origin->sparse ? tensor->raw_data.data
+                                                             : constant->tensor.data,
+                             constant->bytes));
     }
     return COPPICE_OK;
 }
