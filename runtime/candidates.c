@@ -313,31 +313,39 @@ static coppice_status choose_conv(tuner *t, const cop_conv *c, cop_node_choices 
 
 /* ---- operators' own loops ---- */
 
-static coppice_status choose_op(tuner *t, size_t node, cop_node_choices *out) {
+/* Adds to *mask the layouts that the operator could work in here. */
+static coppice_status ask_layouts(tuner *t, size_t node, unsigned *mask) {
     const cop_op *op = t->shapes->ops[node];
     const cop_node *n = &t->graph->nodes[node];
-    unsigned mask = 1u << COP_LAYOUT_PLAIN;
-    if (op->layouts) {
-        const cop_operand **in = cop_calloc((size_t)n->input_count + 1, sizeof *in);
-        cop_operand *results = cop_calloc((size_t)n->output_count + 1, sizeof *results);
-        if (in && results) {
-            for (int i = 0; i < n->input_count; i++)
-                in[i] = n->inputs[i] < 0 ? NULL : &t->shapes->values[n->inputs[i]];
-            for (int i = 0; i < n->output_count; i++) {
-                if (n->outputs[i] >= 0)
-                    results[i] = t->shapes->values[n->outputs[i]];
-            }
-            cop_call call = {.graph = t->graph,
-                             .node = n,
-                             .params = t->shapes->params[node],
-                             .opset = cop_graph_opset(t->graph, n->domain),
-                             .in = in,
-                             .out = results};
-            mask |= op->layouts(&call);
+    const cop_operand **in = cop_calloc((size_t)n->input_count + 1, sizeof *in);
+    cop_operand *results = cop_calloc((size_t)n->output_count + 1, sizeof *results);
+    coppice_status status = COPPICE_OK;
+    if (in && results) {
+        for (int i = 0; i < n->input_count; i++)
+            in[i] = n->inputs[i] < 0 ? NULL : &t->shapes->values[n->inputs[i]];
+        for (int i = 0; i < n->output_count; i++) {
+            if (n->outputs[i] >= 0)
+                results[i] = t->shapes->values[n->outputs[i]];
         }
-        cop_free(in);
-        cop_free(results);
+        cop_call call = {.graph = t->graph,
+                         .node = n,
+                         .params = t->shapes->params[node],
+                         .opset = cop_graph_opset(t->graph, n->domain),
+                         .in = in,
+                         .out = results};
+        *mask |= op->layouts(&call);
+    } else {
+        status = cop_fail_memory(t->err, (size_t)n->output_count * sizeof *results);
     }
+    cop_free(in);
+    cop_free(results);
+    return status;
+}
+
+static coppice_status choose_op(tuner *t, size_t node, cop_node_choices *out) {
+    unsigned mask = 1u << COP_LAYOUT_PLAIN;
+    if (t->shapes->ops[node]->layouts)
+        COP_TRY(ask_layouts(t, node, &mask));
     for (int l = 0; l < COP_LAYOUT_COUNT; l++) {
         if (mask >> l & 1u)
             out->list[out->count++] = (cop_choice){.layout = (cop_layout)l};

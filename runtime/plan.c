@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/log.h"
 #include "base/memory.h"
 #include "base/size.h"
 #include "runtime/memory.h"
@@ -385,6 +386,17 @@ static void bind_operands(builder *b) {
 
 /* ---- all of it ---- */
 
+static void log_kernels(const builder *b) {
+    for (size_t i = 0; cop_log_wanted() && i < b->plan->step_count; i++) {
+        const cop_step *step = &b->plan->steps[i];
+        if (!step->kernel)
+            continue;
+        const cop_node *node = &b->graph->nodes[step->node];
+        cop_log(COPPICE_LOG_DEBUG, "node '%s' (%s): kernel %s, %s", cop_node_label(b->graph, node),
+                node->op, step->kernel->name, step->why);
+    }
+}
+
 static coppice_status build(builder *b, const coppice_tensor *inputs, size_t count) {
     cop_plan *plan = b->plan;
     const cop_graph *graph = b->graph;
@@ -410,6 +422,7 @@ static coppice_status build(builder *b, const coppice_tensor *inputs, size_t cou
     COP_TRY(emit_outputs(b));
     COP_TRY(place_slots(b));
     bind_operands(b);
+    log_kernels(b);
     return COPPICE_OK;
 }
 

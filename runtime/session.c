@@ -139,17 +139,13 @@ static coppice_status compile(coppice_session *session, coppice_error *err) {
 
 /* ---- the public functions ---- */
 
-coppice_status coppice_session_create(const coppice_model *model,
-                                      const coppice_session_options *options, coppice_session **out,
-                                      coppice_error *err) {
-    *out = NULL;
-    coppice_session_options defaults;
-    coppice_session_options_init(&defaults);
+static coppice_status create(const coppice_model *model, const coppice_session_options *options,
+                             coppice_session **out, coppice_error *err) {
     coppice_session *session = cop_calloc(1, sizeof *session);
     if (!session)
         return cop_fail_memory(err, sizeof *session);
     session->model = model;
-    coppice_status status = settle(session, options ? options : &defaults, err);
+    coppice_status status = settle(session, options, err);
     if (!status)
         status = in_file(session, compile(session, err), err);
     if (status) {
@@ -158,6 +154,16 @@ coppice_status coppice_session_create(const coppice_model *model,
     }
     *out = session;
     return COPPICE_OK;
+}
+
+coppice_status coppice_session_create(const coppice_model *model,
+                                      const coppice_session_options *options, coppice_session **out,
+                                      coppice_error *err) {
+    coppice_session_options defaults;
+    coppice_session_options_init(&defaults);
+    *out = NULL;
+    const coppice_host *before = cop_memory_enter(cop_model_host(model));
+    return cop_memory_leave(before, create(model, options ? options : &defaults, out, err));
 }
 
 void coppice_session_free(coppice_session *session) {
@@ -188,22 +194,29 @@ static coppice_status check_inputs(const coppice_session *session, const coppice
     return COPPICE_OK;
 }
 
-static coppice_status enter(coppice_session *session, coppice_error *err) {
+/* Between `enter`, when it succeeds, and `leave` a session is this call's. */
+static coppice_status enter(coppice_session *session, const coppice_host **before,
+                            coppice_error *err) {
+    *before = cop_memory_host();
     if (atomic_flag_test_and_set(&session->busy))
         return cop_fail(err, COPPICE_BUSY,
                         "the session is running already; use one session per thread");
+    cop_memory_enter(cop_model_host(session->model));
     return COPPICE_OK;
 }
 
-static coppice_status leave(coppice_session *session, coppice_status status, coppice_error *err) {
+static coppice_status leave(coppice_session *session, const coppice_host *before,
+                            coppice_status status, coppice_error *err) {
+    cop_memory_enter(before);
     atomic_flag_clear(&session->busy);
     return in_file(session, status, err);
 }
 
 coppice_status coppice_session_prepare(coppice_session *session, const coppice_tensor *inputs,
                                        size_t count, coppice_error *err) {
-    COP_TRY(enter(session, err));
-    return leave(session, use_plan(session, inputs, count, err), err);
+    const coppice_host *before;
+    COP_TRY(enter(session, &before, err));
+    return leave(session, before, use_plan(session, inputs, count, err), err);
 }
 
 static coppice_status run(coppice_session *session, const coppice_tensor *inputs, size_t count,
@@ -217,11 +230,12 @@ coppice_status coppice_session_run(coppice_session *session, const coppice_tenso
                                    size_t count, const coppice_tensor **outputs,
                                    coppice_error *err) {
     *outputs = NULL;
-    COP_TRY(enter(session, err));
+    const coppice_host *before;
+    COP_TRY(enter(session, &before, err));
     coppice_status status = run(session, inputs, count, err);
     if (!status)
         *outputs = session->plans[0].outputs;
-    return leave(session, status, err);
+    return leave(session, before, status, err);
 }
 
 static coppice_status profile(coppice_session *session, const coppice_tensor *inputs, size_t count,
@@ -239,11 +253,12 @@ coppice_status coppice_session_profile(coppice_session *session, const coppice_t
                                        coppice_error *err) {
     *rows = NULL;
     *row_count = 0;
-    COP_TRY(enter(session, err));
+    const coppice_host *before;
+    COP_TRY(enter(session, &before, err));
     coppice_status status = profile(session, inputs, count, runs, err);
     if (!status) {
         *rows = session->profile.rows;
         *row_count = session->plans[0].step_count;
     }
-    return leave(session, status, err);
+    return leave(session, before, status, err);
 }

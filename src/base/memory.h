@@ -8,6 +8,7 @@
 #include <stddef.h>
 
 #include <coppice/host.h>
+#include <coppice/status.h>
 
 /* Blocks aligned to 16 bytes; NULL when memory is short. cop_calloc checks the product. */
 void *cop_malloc(size_t bytes);
@@ -27,6 +28,15 @@ char *cop_realpath(const char *path); /* NULL with errno set, as realpath(3) */
 /* Makes this thread allocate from `host` (NULL: the C library); returns the host that it allocated
  * from, for cop_memory_enter at the end. */
 const coppice_host *cop_memory_enter(const coppice_host *host);
+
+/* The end of a public function: back to the host `before`; returns `status`.
+ *
+ *     const coppice_host *before = cop_memory_enter(cop_model_host(model));
+ *     return cop_memory_leave(before, prune(model, options, report, error)); */
+static inline coppice_status cop_memory_leave(const coppice_host *before, coppice_status status) {
+    cop_memory_enter(before);
+    return status;
+}
 
 /* The host of this thread; NULL: none. */
 const coppice_host *cop_memory_host(void);

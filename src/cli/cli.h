@@ -47,8 +47,10 @@ typedef struct cli_context {
 
     void **owned; /* freed at the end */
     size_t owned_count;
+    coppice_host host; /* of every model that is loaded */
     bool bar_drawn;
     double bar_time;
+    double work_time; /* when the library's present work began */
 } cli_context;
 
 typedef struct cli_command {
@@ -128,6 +130,10 @@ coppice_status cli_usage(cli_context *cli, const char *format, ...)
 /* "note: ..." on stderr, not with --quiet. */
 void cli_note(cli_context *cli, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* What models are loaded with: the library's messages become lines on stderr, those of level DEBUG
+ * with -v, and its progress a bar. Good until the end of the program. */
+const coppice_host *cli_host(cli_context *cli);
+
 /* Prints to cli->out, nothing when that is NULL. */
 void cli_print(cli_context *cli, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
@@ -145,7 +151,7 @@ double cli_now_ms(void);
 /* malloc'd memory that is freed at the end; NULL: no memory (cli->error is set). Zeroed. */
 void *cli_alloc(cli_context *cli, size_t bytes);
 
-/* Opens a model as every command does: "-" is stdin. Prints the model's notes. */
+/* Opens a model as every command does: "-" is stdin. */
 coppice_status cli_load_model(cli_context *cli, const char *path, coppice_model **out);
 
 /* Prints `text` with control characters replaced, as names come from files. */

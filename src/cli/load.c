@@ -31,20 +31,18 @@ static coppice_status read_stdin(cli_context *cli, unsigned char **data, size_t 
 coppice_status cli_load_model(cli_context *cli, const char *path, coppice_model **out) {
     *out = NULL;
     coppice_status status;
+    coppice_load_options options;
+    coppice_load_options_init(&options);
+    options.host = cli_host(cli);
     if (strcmp(path, "-") == 0) {
         unsigned char *data;
         size_t bytes;
         status = read_stdin(cli, &data, &bytes);
         if (status == COPPICE_OK)
-            status = coppice_model_load_memory(data, bytes, NULL, out, &cli->error);
+            status = coppice_model_load_memory(data, bytes, &options, out, &cli->error);
         free(data);
     } else {
-        status = coppice_model_load(path, NULL, out, &cli->error);
+        status = coppice_model_load(path, &options, out, &cli->error);
     }
-    if (status != COPPICE_OK)
-        return status;
-    const char *note;
-    for (size_t i = 0; (note = coppice_model_note(*out, i)); i++)
-        cli_note(cli, "%s", note);
-    return COPPICE_OK;
+    return status;
 }

@@ -7,7 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { BAR_WIDTH = 30, BAR_INTERVAL_MS = 100 };
+enum { BAR_WIDTH = 30, BAR_INTERVAL_MS = 100, SHORT_WORK_MS = 300 };
 
 static void set_error(cli_context *cli, coppice_status status, const char *format, va_list args) {
     cli->error = (coppice_error){.status = status, .offset = -1};
@@ -41,18 +41,22 @@ void cli_print_safe(FILE *file, const char *text) {
     }
 }
 
+static void print_line(cli_context *cli, const char *kind, const char *text) {
+    cli_progress_end(cli);
+    fprintf(stderr, "%s: ", kind);
+    cli_print_safe(stderr, text);
+    putc('\n', stderr);
+}
+
 void cli_note(cli_context *cli, const char *format, ...) {
     if (cli->quiet)
         return;
-    cli_progress_end(cli);
     char text[2048];
     va_list args;
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    fputs("note: ", stderr);
-    cli_print_safe(stderr, text);
-    putc('\n', stderr);
+    print_line(cli, "note", text);
 }
 
 void cli_print(cli_context *cli, const char *format, ...) {
@@ -99,6 +103,33 @@ void cli_progress_end(cli_context *cli) {
     cli->bar_drawn = false;
     fputs("\r\033[K", stderr);
     fflush(stderr);
+}
+
+static void show_line(void *cookie, coppice_log_level level, const char *message) {
+    static const char *const kinds[] = {"debug", "note", "warning"};
+    cli_context *cli = cookie;
+    if (!cli->quiet && (level != COPPICE_LOG_DEBUG || cli->verbose))
+        print_line(cli, kinds[level], message);
+}
+
+/* Work that is over before anybody looks gets no bar. */
+static bool show_work(void *cookie, const char *what, int64_t done, int64_t total) {
+    cli_context *cli = cookie;
+    double now = cli_now_ms();
+    if (cli->work_time == 0)
+        cli->work_time = now;
+    if (now - cli->work_time > SHORT_WORK_MS)
+        cli_progress(cli, what, done, total);
+    if (done == total) {
+        cli_progress_end(cli);
+        cli->work_time = 0;
+    }
+    return true;
+}
+
+const coppice_host *cli_host(cli_context *cli) {
+    cli->host = (coppice_host){.cookie = cli, .log = show_line, .progress = show_work};
+    return &cli->host;
 }
 
 void *cli_alloc(cli_context *cli, size_t bytes) {

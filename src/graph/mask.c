@@ -8,7 +8,10 @@
 
 coppice_status coppice_masks_new(coppice_masks **out, coppice_error *error) {
     *out = cop_calloc(1, sizeof **out);
-    return *out ? COPPICE_OK : cop_fail_memory(error, sizeof **out);
+    if (!*out)
+        return cop_fail_memory(error, sizeof **out);
+    (*out)->host = cop_memory_host();
+    return COPPICE_OK;
 }
 
 void coppice_masks_free(coppice_masks *masks) {
@@ -155,8 +158,8 @@ bool cop_mask_fits(const cop_mask *mask, const coppice_tensor *tensor) {
 
 /* ---- the public side ---- */
 
-coppice_status coppice_masks_add(coppice_masks *masks, const char *name, const coppice_tensor *kept,
-                                 coppice_error *error) {
+static coppice_status add(coppice_masks *masks, const char *name, const coppice_tensor *kept,
+                          coppice_error *error) {
     if (kept->type != COPPICE_TYPE_UINT8 && kept->type != COPPICE_TYPE_BOOL)
         return cop_fail(error, COPPICE_INVALID_ARGUMENT, "mask '%s' is %s, expected uint8 or bool",
                         name, coppice_type_name(kept->type));
@@ -168,6 +171,12 @@ coppice_status coppice_masks_add(coppice_masks *masks, const char *name, const c
     for (size_t i = 0; i < cop_mask_words(mask->count); i++)
         mask->zeros -= __builtin_popcountll(mask->kept[i]);
     return COPPICE_OK;
+}
+
+coppice_status coppice_masks_add(coppice_masks *masks, const char *name, const coppice_tensor *kept,
+                                 coppice_error *error) {
+    const coppice_host *before = cop_memory_enter(masks->host);
+    return cop_memory_leave(before, add(masks, name, kept, error));
 }
 
 size_t coppice_masks_count(const coppice_masks *masks) {

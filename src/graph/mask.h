@@ -20,6 +20,7 @@ typedef struct cop_mask {
 } cop_mask;
 
 struct coppice_masks {
+    const coppice_host *host; /* of the model that they were made from; NULL: none */
     cop_mask *items;
     size_t count, capacity;
     cop_map index;   /* name: position in `items` */

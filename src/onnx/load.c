@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/log.h"
 #include "base/memory.h"
 #include "onnx/internal.h"
 #include "onnx/scan.h"
@@ -89,55 +90,75 @@ void coppice_load_options_init(coppice_load_options *options) {
     *options = (coppice_load_options){0};
 }
 
+/* A model without content; NULL: no memory. */
+static coppice_model *new_model(const char *path, const coppice_host *host, coppice_error *err) {
+    coppice_model *model = cop_calloc(1, sizeof *model);
+    char *copy = cop_strdup(path);
+    if (!model || !copy) {
+        cop_fail_memory(err, sizeof *model);
+        cop_free(model);
+        cop_free(copy);
+        return NULL;
+    }
+    model->host = host;
+    model->path = copy;
+    return model;
+}
+
+static coppice_status map_file(coppice_model *model, coppice_error *err) {
+    coppice_status status = cop_mapping_open(model->path, &model->file, err);
+    if (status != COPPICE_OK) {
+        cop_error_locate(err, model->path, NULL, -1);
+        return status;
+    }
+    model->bytes = model->file.bytes;
+    return located(unpack(model, model->file.data, err), model->path, err);
+}
+
+static coppice_status copy_file(coppice_model *model, const void *data, size_t bytes,
+                                coppice_error *err) {
+    model->copy = cop_malloc(bytes ? bytes : 1);
+    if (!model->copy)
+        return cop_fail_memory(err, bytes);
+    if (bytes)
+        memcpy(model->copy, data, bytes);
+    model->bytes = bytes;
+    return located(unpack(model, model->copy, err), model->path, err);
+}
+
+/* `data` NULL: from the file `path`. */
+static coppice_status load(const char *path, const void *data, size_t bytes,
+                           const coppice_host *host, coppice_model **out, coppice_error *err) {
+    coppice_model *model = new_model(path, host, err);
+    if (!model)
+        return COPPICE_OUT_OF_MEMORY;
+    coppice_status status = data ? copy_file(model, data, bytes, err) : map_file(model, err);
+    if (status != COPPICE_OK) {
+        coppice_model_free(model);
+        return status;
+    }
+    for (size_t i = 0; i < model->note_count; i++)
+        cop_log(COPPICE_LOG_NOTE, "%s: %s", path, model->notes[i]);
+    *out = model;
+    return COPPICE_OK;
+}
+
+static const coppice_host *host_of(const coppice_load_options *options) {
+    return options ? options->host : NULL;
+}
+
 coppice_status coppice_model_load(const char *path, const coppice_load_options *options,
                                   coppice_model **out, coppice_error *error) {
     *out = NULL;
-    coppice_model *model = cop_calloc(1, sizeof *model);
-    if (!model)
-        return cop_fail_memory(error, sizeof *model);
-    model->host = options ? options->host : NULL;
-    coppice_status status;
-    model->path = cop_strdup(path);
-    if (!model->path) {
-        status = cop_fail_memory(error, strlen(path) + 1);
-        goto fail;
-    }
-    status = cop_mapping_open(path, &model->file, error);
-    if (status != COPPICE_OK) {
-        cop_error_locate(error, path, NULL, -1);
-        goto fail;
-    }
-    model->bytes = model->file.bytes;
-    COP_TRY_OR_FAIL(located(unpack(model, model->file.data, error), path, error));
-    *out = model;
-    return COPPICE_OK;
-fail:
-    coppice_model_free(model);
-    return status;
+    const coppice_host *before = cop_memory_enter(host_of(options));
+    return cop_memory_leave(before, load(path, NULL, 0, host_of(options), out, error));
 }
 
 coppice_status coppice_model_load_memory(const void *data, size_t bytes,
                                          const coppice_load_options *options, coppice_model **out,
                                          coppice_error *error) {
     *out = NULL;
-    coppice_model *model = cop_calloc(1, sizeof *model);
-    if (!model)
-        return cop_fail_memory(error, sizeof *model);
-    model->host = options ? options->host : NULL;
-    coppice_status status;
-    model->path = cop_strdup("<memory>");
-    model->copy = cop_malloc(bytes ? bytes : 1);
-    if (!model->path || !model->copy) {
-        status = cop_fail_memory(error, bytes);
-        goto fail;
-    }
-    if (bytes)
-        memcpy(model->copy, data, bytes);
-    model->bytes = bytes;
-    COP_TRY_OR_FAIL(located(unpack(model, model->copy, error), model->path, error));
-    *out = model;
-    return COPPICE_OK;
-fail:
-    coppice_model_free(model);
-    return status;
+    const void *given = data ? data : ""; /* no bytes at all */
+    const coppice_host *before = cop_memory_enter(host_of(options));
+    return cop_memory_leave(before, load("<memory>", given, bytes, host_of(options), out, error));
 }

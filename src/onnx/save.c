@@ -108,6 +108,7 @@ coppice_status coppice_model_save(coppice_model *model, const char *path,
     options = options ? options : &defaults;
     cop_saver saver = {.model = model, .data_name = options->external_data, .err = error};
     coppice_status status = COPPICE_OK;
+    const coppice_host *before = cop_memory_enter(model->host);
     if (result)
         *result = (coppice_save_result){0};
     if (saver.data_name)
@@ -130,5 +131,5 @@ coppice_status coppice_model_save(coppice_model *model, const char *path,
     cop_writer_abort(&saver.data);
     cop_streams_free(&saver.streams);
     cop_arena_free(&saver.arena);
-    return status;
+    return cop_memory_leave(before, status);
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/log.h"
 #include "base/memory.h"
 #include "base/size.h"
 #include "graph/mask.h"
@@ -58,6 +59,7 @@ typedef struct pools {
     cop_pool_item *items; /* one per layer */
     size_t *layer;        /* whose item it is */
     size_t count;
+    int64_t done, total; /* weights, for the progress */
 } pools;
 
 static void add_item(pools *p, const cop_prune_plan *plan, size_t i) {
@@ -84,7 +86,9 @@ static coppice_status select_pool(pools *p, size_t from, double sparsity, cop_pr
     for (size_t i = from; i < p->count; i++) {
         plan->report.layers[p->layer[i]].zeros = p->items[i].zeros;
     }
-    return COPPICE_OK;
+    int64_t before = p->done;
+    p->done += total;
+    return cop_progress("prune", before, p->done, p->total, err);
 }
 
 static coppice_status select_all(cop_prune_plan *plan, const coppice_prune_options *options,
@@ -95,6 +99,8 @@ static coppice_status select_all(cop_prune_plan *plan, const coppice_prune_optio
                .layer = cop_arena_array(arena, count, sizeof *p.layer)};
     if (!p.items || !p.layer)
         return cop_fail_memory(err, count * sizeof *p.items);
+    for (size_t i = 0; i < count; i++)
+        p.total += decisions[i].kept_dense ? 0 : plan->report.layers[i].weights;
     bool global = options->scope == COPPICE_SCOPE_GLOBAL;
     for (size_t i = 0; i < count; i++) {
         if (decisions[i].kept_dense || (global && !decisions[i].own_target))

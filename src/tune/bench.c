@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/memory.h"
+#include "graph/model.h"
 #include "runtime/conv.h"
 #include "tune/timing.h"
 
@@ -221,24 +222,31 @@ static coppice_status bench(const coppice_model *model, const coppice_model *oth
     return measure(work, options, report, err);
 }
 
-coppice_status coppice_bench(const coppice_model *model, const coppice_model *other,
-                             const coppice_bench_options *options, coppice_bench_report **out,
-                             coppice_error *error) {
-    coppice_bench_options defaults;
-    coppice_bench_options_init(&defaults);
-    *out = NULL;
+static coppice_status make_report(const coppice_model *model, const coppice_model *other,
+                                  const coppice_bench_options *options, coppice_bench_report **out,
+                                  coppice_error *error) {
     bench_report *report = cop_calloc(1, sizeof *report);
     if (!report)
         return cop_fail_memory(error, sizeof *report);
     bench_work work = {0};
-    coppice_status status =
-        bench(model, other, options ? options : &defaults, &work, report, error);
+    coppice_status status = bench(model, other, options, &work, report, error);
     work_free(&work);
     if (status == COPPICE_OK)
         *out = &report->base;
     else
         coppice_bench_report_free(&report->base);
     return status;
+}
+
+coppice_status coppice_bench(const coppice_model *model, const coppice_model *other,
+                             const coppice_bench_options *options, coppice_bench_report **out,
+                             coppice_error *error) {
+    coppice_bench_options defaults;
+    coppice_bench_options_init(&defaults);
+    *out = NULL;
+    const coppice_host *before = cop_memory_enter(cop_model_host(model));
+    return cop_memory_leave(before,
+                            make_report(model, other, options ? options : &defaults, out, error));
 }
 
 void coppice_bench_report_free(coppice_bench_report *report) {

@@ -10,6 +10,7 @@
 #include "base/interrupt.h"
 #include "base/memory.h"
 #include "data/convert.h"
+#include "graph/model.h"
 #include "tune/timing.h"
 
 /* Pairs of runs after which the median of the latency is steady enough. */
@@ -399,6 +400,23 @@ static coppice_status compare(work *w, const coppice_dataset_options *data,
     return describe_file(w->sides[1].model, &r->b, err);
 }
 
+static coppice_status make_report(const coppice_model *a, const coppice_model *b,
+                                  const coppice_dataset_options *data,
+                                  const coppice_compare_options *options,
+                                  coppice_compare_report **out, coppice_error *error) {
+    compare_report *report = cop_calloc(1, sizeof *report);
+    if (!report)
+        return cop_fail_memory(error, sizeof *report);
+    work w = {.sides = {{.model = a}, {.model = b}}, .scores = -1};
+    coppice_status status = compare(&w, data, options, report, error);
+    work_free(&w);
+    if (status == COPPICE_OK)
+        *out = &report->base;
+    else
+        coppice_compare_report_free(&report->base);
+    return status;
+}
+
 coppice_status coppice_compare(const coppice_model *a, const coppice_model *b,
                                const coppice_dataset_options *data,
                                const coppice_compare_options *options, coppice_compare_report **out,
@@ -406,17 +424,9 @@ coppice_status coppice_compare(const coppice_model *a, const coppice_model *b,
     coppice_compare_options defaults;
     coppice_compare_options_init(&defaults);
     *out = NULL;
-    compare_report *report = cop_calloc(1, sizeof *report);
-    if (!report)
-        return cop_fail_memory(error, sizeof *report);
-    work w = {.sides = {{.model = a}, {.model = b}}, .scores = -1};
-    coppice_status status = compare(&w, data, options ? options : &defaults, report, error);
-    work_free(&w);
-    if (status == COPPICE_OK)
-        *out = &report->base;
-    else
-        coppice_compare_report_free(&report->base);
-    return status;
+    const coppice_host *before = cop_memory_enter(cop_model_host(a));
+    return cop_memory_leave(before,
+                            make_report(a, b, data, options ? options : &defaults, out, error));
 }
 
 void coppice_compare_report_free(coppice_compare_report *report) {

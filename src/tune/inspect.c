@@ -102,9 +102,8 @@ static coppice_status fill_report(inspection *in, const cop_graph *graph, coppic
     return COPPICE_OK;
 }
 
-coppice_status coppice_model_inspect(const coppice_model *model, coppice_inspection **out,
-                                     coppice_error *error) {
-    *out = NULL;
+static coppice_status inspect(const coppice_model *model, coppice_inspection **out,
+                              coppice_error *error) {
     inspection *in = cop_calloc(1, sizeof *in);
     if (!in)
         return cop_fail_memory(error, sizeof *in);
@@ -118,6 +117,13 @@ coppice_status coppice_model_inspect(const coppice_model *model, coppice_inspect
     }
     *out = &in->report;
     return COPPICE_OK;
+}
+
+coppice_status coppice_model_inspect(const coppice_model *model, coppice_inspection **out,
+                                     coppice_error *error) {
+    *out = NULL;
+    const coppice_host *before = cop_memory_enter(cop_model_host(model));
+    return cop_memory_leave(before, inspect(model, out, error));
 }
 
 void coppice_inspection_free(coppice_inspection *report) {

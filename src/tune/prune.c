@@ -2,6 +2,7 @@
 #include <coppice/prune.h>
 
 #include "base/error.h"
+#include "base/memory.h"
 #include "graph/model.h"
 #include "prune/prune.h"
 #include "tune/macs.h"
@@ -29,10 +30,8 @@ static void fill_layers(cop_prune_plan *plan, const int64_t *macs) {
     report->macs_left = (int64_t)(left + 0.5);
 }
 
-coppice_status coppice_prune(coppice_model *model, const coppice_prune_options *options,
-                             coppice_prune_report **report, coppice_error *error) {
-    if (report)
-        *report = NULL;
+static coppice_status prune(coppice_model *model, const coppice_prune_options *options,
+                            coppice_prune_report **report, coppice_error *error) {
     cop_graph *graph = cop_model_graph(model);
     cop_prune_plan *plan;
     COP_TRY(cop_prune_choose(graph, options, &plan, error));
@@ -52,4 +51,12 @@ coppice_status coppice_prune(coppice_model *model, const coppice_prune_options *
     else
         coppice_prune_report_free(&plan->report);
     return COPPICE_OK;
+}
+
+coppice_status coppice_prune(coppice_model *model, const coppice_prune_options *options,
+                             coppice_prune_report **report, coppice_error *error) {
+    if (report)
+        *report = NULL;
+    const coppice_host *before = cop_memory_enter(cop_model_host(model));
+    return cop_memory_leave(before, prune(model, options, report, error));
 }
