@@ -5,7 +5,6 @@
 
 #include "prune_options.h"
 #include "prune_report.h"
-#include "stdout_model.h"
 
 /* Masks first: when the model then fails, a mask file that is new goes again. */
 static coppice_status write_outputs(cli_context *cli, const cli_prune_flags *o,
@@ -16,45 +15,9 @@ static coppice_status write_outputs(cli_context *cli, const cli_prune_flags *o,
         status = coppice_masks_save(r->report->masks, o->masks, cli->force, &cli->error);
     if (status != COPPICE_OK)
         return status;
-    coppice_save_options save;
-    coppice_save_options_init(&save);
-    save.overwrite = cli->force;
-    save.external_data = o->external_data;
-    coppice_save_result saved;
-    if (cli_same(o->output, "-"))
-        status = cli_save_to_stdout(cli, model, &save, &saved);
-    else
-        status = coppice_model_save(model, o->output, &save, &saved, &cli->error);
-    r->bytes_out = status == COPPICE_OK ? saved.bytes : -1;
+    status = cli_output_save(cli, &o->out, model, NULL, &r->out);
     if (status != COPPICE_OK && new_masks)
         remove(o->masks);
-    return status;
-}
-
-static coppice_status add_compressed(cli_context *cli, const char *path,
-                                     coppice_compression compression, int64_t *sum) {
-    int64_t bytes;
-    coppice_status status = coppice_file_compressed_bytes(path, compression, &bytes, &cli->error);
-    if (status == COPPICE_UNSUPPORTED) {
-        cli_note(cli, "no size as zstd: %s", cli->error.message);
-        return COPPICE_OK;
-    }
-    if (status == COPPICE_OK)
-        *sum = (*sum < 0 ? 0 : *sum) + bytes;
-    return status;
-}
-
-static coppice_status measure_sizes(cli_context *cli, const cli_prune_flags *o,
-                                    cli_prune_result *r) {
-    if (!o->sizes || !o->output || o->dry_run || cli_same(o->output, "-"))
-        return COPPICE_OK;
-    const char *files[] = {o->output, o->external_data ? cli_prune_data_path(cli, o) : NULL};
-    coppice_status status = COPPICE_OK;
-    for (size_t i = 0; status == COPPICE_OK && i < 2 && files[i]; i++) {
-        status = add_compressed(cli, files[i], COPPICE_COMPRESSION_GZIP, &r->gzip);
-        if (status == COPPICE_OK)
-            status = add_compressed(cli, files[i], COPPICE_COMPRESSION_ZSTD, &r->zstd);
-    }
     return status;
 }
 
@@ -62,25 +25,24 @@ static coppice_status prune(cli_context *cli, const cli_prune_flags *o, coppice_
                             cli_prune_result *r, coppice_prune_report **report) {
     coppice_prune_options options;
     coppice_status status = cli_prune_library_options(cli, o, &options);
+    if (status == COPPICE_OK && !o->dry_run)
+        status = cli_output_check_model(cli, &o->out, model);
     if (status == COPPICE_OK)
         status = coppice_prune(model, &options, report, &cli->error);
     if (status != COPPICE_OK)
         return status;
     r->report = *report;
-    r->bytes_in = coppice_model_file_bytes(model);
-    if (o->dry_run)
-        return COPPICE_OK;
-    status = write_outputs(cli, o, model, r);
-    return status == COPPICE_OK ? measure_sizes(cli, o, r) : status;
+    r->out.bytes_in = coppice_model_file_bytes(model);
+    return o->dry_run ? COPPICE_OK : write_outputs(cli, o, model, r);
 }
 
 /* The complaint of everybody who prunes for the first time, answered before it comes up. */
 static void explain_size(cli_context *cli, const cli_prune_flags *o, const cli_prune_result *r) {
-    if (r->bytes_out < 0 || (double)r->bytes_out < 0.95 * (double)r->bytes_in)
+    if (r->out.bytes_out < 0 || (double)r->out.bytes_out < 0.95 * (double)r->out.bytes_in)
         return;
     cli_note(cli, "the file is not smaller: a zero takes as many bytes as any other weight%s",
-             o->sizes ? "; compressed it is"
-                      : "; compressed it gets smaller (--sizes says how much)");
+             o->out.sizes ? "; compressed it is"
+                          : "; compressed it gets smaller (--sizes says how much)");
 }
 
 static coppice_status run(cli_context *cli, int argc, char **argv) {
@@ -89,18 +51,19 @@ static coppice_status run(cli_context *cli, int argc, char **argv) {
     cli_prune_flags_init(&o);
     const cli_group groups[] = {{"Options", cli_prune_main_rows, &o},
                                 {"Which weights", cli_prune_choice_rows, &o},
-                                {"Output", cli_prune_output_rows, &o},
+                                {"Output", cli_output_rows, &o.out},
                                 {0}};
     if (!cli_parse(cli, groups, 1, 1, argc, argv))
         return cli->error.status;
     coppice_status status = cli_prune_check(cli, &o);
     if (status != COPPICE_OK)
         return status;
-    if (cli_same(o.output, "-"))
+    if (cli_same(o.out.path, "-"))
         cli->out = stderr;
     coppice_model *model;
     coppice_prune_report *report = NULL;
-    cli_prune_result result = {.bytes_out = -1, .gzip = -1, .zstd = -1};
+    cli_prune_result result = {0};
+    cli_output_result_init(&result.out);
     status = cli_load_model(cli, cli->args[0], &model);
     if (status == COPPICE_OK)
         status = prune(cli, &o, model, &result, &report);

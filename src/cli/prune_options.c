@@ -7,7 +7,6 @@
 #define AT(member) offsetof(cli_prune_flags, member)
 
 const cli_option cli_prune_main_rows[] = {
-    {"output", 'o', CLI_TEXT, AT(output), "OUT", "file to write; '-' is standard output"},
     {"sparsity", 's', CLI_NUMBER, AT(sparsity), "S",
      "share of the chosen weights that become zero, 0 to 1; zeros that\n"
      "are there already count"},
@@ -15,6 +14,8 @@ const cli_option cli_prune_main_rows[] = {
      "layer: the same sparsity in every layer (default);\n"
      "global: the smallest magnitudes of all layers together"},
     {"dry-run", 0, CLI_FLAG, AT(dry_run), NULL, "choose and report, write nothing"},
+    {"masks-out", 0, CLI_TEXT, AT(masks), "FILE.npz",
+     "write the masks: a uint8 array per weight, 1 = kept"},
     {0}};
 
 const cli_option cli_prune_choice_rows[] = {
@@ -31,15 +32,6 @@ const cli_option cli_prune_choice_rows[] = {
      "keep depthwise convolutions dense (default: yes)"},
     {0}};
 
-const cli_option cli_prune_output_rows[] = {
-    {"masks-out", 0, CLI_TEXT, AT(masks), "FILE.npz",
-     "write the masks: a uint8 array per weight, 1 = kept"},
-    {"external-data", 0, CLI_TEXT, AT(external_data), "NAME",
-     "put the weights into file NAME beside OUT"},
-    {"single-file", 0, CLI_FLAG, AT(single_file), NULL, "everything in OUT (default)"},
-    {"sizes", 0, CLI_FLAG, AT(sizes), NULL, "also say how large OUT is under gzip and zstd"},
-    {0}};
-
 void cli_prune_flags_init(cli_prune_flags *flags) {
     *flags = (cli_prune_flags){.sparsity = NAN,
                                .scope = "layer",
@@ -50,68 +42,32 @@ void cli_prune_flags_init(cli_prune_flags *flags) {
 
 /* ---- checks ---- */
 
-/* The path of the external data file, in memory of the cli. */
-char *cli_prune_data_path(cli_context *cli, const cli_prune_flags *o) {
-    const char *slash = strrchr(o->output, '/');
-    size_t folder = slash ? (size_t)(slash - o->output) + 1 : 0;
-    char *path = cli_alloc(cli, folder + strlen(o->external_data) + 1);
-    if (path) {
-        memcpy(path, o->output, folder);
-        strcpy(path + folder, o->external_data);
-    }
-    return path;
-}
-
-/* First of all checks: with --force, an error as JSON must not replace the model that OUT was. */
-static coppice_status check_names(cli_context *cli, const cli_prune_flags *o) {
-    if (cli_same(o->output, cli->json.value) || cli_same(o->masks, cli->json.value))
-        cli->json = (cli_optional){0};
-    else if (!cli_same(o->output, o->masks))
-        return COPPICE_OK;
-    return cli_usage(cli, "two outputs have the same name");
-}
-
 static coppice_status check_usage(cli_context *cli, const cli_prune_flags *o) {
-    coppice_status status = check_names(cli, o);
+    const char *paths[] = {o->out.path, o->masks};
+    coppice_status status = cli_output_check_names(cli, paths, 2);
     if (status != COPPICE_OK)
         return status;
     if (isnan(o->sparsity))
         return cli_usage(cli, "prune: how much? Give --sparsity S, as 0.8");
     if (o->sparsity < 0 || o->sparsity > 1)
         return cli_usage(cli, "--sparsity is %g; it must be from 0 to 1", o->sparsity);
-    if (!o->output && !o->dry_run)
+    if (!o->out.path && !o->dry_run)
         return cli_usage(cli, "prune: where to? Give -o OUT (or --dry-run)");
     if (strcmp(o->scope, "layer") != 0 && strcmp(o->scope, "global") != 0)
         return cli_usage(cli, "--scope: '%s' is neither layer nor global", o->scope);
-    if (o->external_data && o->single_file)
-        return cli_usage(cli, "--external-data and --single-file exclude each other");
-    if (o->external_data && (!*o->external_data || strchr(o->external_data, '/')))
-        return cli_usage(cli, "--external-data: '%s' is not a file name without a folder",
-                         o->external_data);
     if (cli_same(o->masks, "-"))
         return cli_usage(cli, "--masks-out needs a file: '-' is no name for one");
-    if (cli_same(o->output, "-") && o->external_data)
-        return cli_usage(cli, "--external-data needs a file: -o - writes one stream");
-    if (cli_same(o->output, "-") && cli->json.given && !cli->json.value)
-        return cli_usage(cli, "-o - and --json both write to standard output; use --json=FILE");
-    return COPPICE_OK;
+    return cli_output_check_usage(cli, &o->out);
 }
 
 /* Refuses targets that cannot be written before any work is done. */
 static coppice_status check_targets(cli_context *cli, const cli_prune_flags *o) {
     if (o->dry_run)
         return COPPICE_OK;
-    const char *targets[] = {cli_same(o->output, "-") ? NULL : o->output, o->masks, NULL};
-    if (o->external_data && !(targets[2] = cli_prune_data_path(cli, o)))
-        return cli->error.status;
-    for (size_t i = 0; i < sizeof targets / sizeof *targets; i++) {
-        if (!targets[i])
-            continue;
-        coppice_status status = coppice_file_check_target(targets[i], cli->force, &cli->error);
-        if (status != COPPICE_OK)
-            return status;
-    }
-    return COPPICE_OK;
+    coppice_status status = cli_output_check_targets(cli, &o->out);
+    if (status == COPPICE_OK && o->masks)
+        status = coppice_file_check_target(o->masks, cli->force, &cli->error);
+    return status;
 }
 
 coppice_status cli_prune_check(cli_context *cli, const cli_prune_flags *o) {

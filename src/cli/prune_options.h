@@ -3,18 +3,19 @@
 #ifndef CLI_PRUNE_OPTIONS_H
 #define CLI_PRUNE_OPTIONS_H
 
-#include "cli.h"
+#include "output_options.h"
 
 /* Initialise with cli_prune_flags_init. */
 typedef struct cli_prune_flags {
-    const char *output, *masks, *scope, *external_data;
+    cli_output out;
+    const char *masks, *scope;
     double sparsity;
     cli_list include, exclude, layers;
     bool keep_first, keep_last, keep_depthwise;
-    bool single_file, dry_run, sizes;
+    bool dry_run;
 } cli_prune_flags;
 
-extern const cli_option cli_prune_main_rows[], cli_prune_choice_rows[], cli_prune_output_rows[];
+extern const cli_option cli_prune_main_rows[], cli_prune_choice_rows[];
 
 void cli_prune_flags_init(cli_prune_flags *flags);
 
@@ -24,8 +25,5 @@ coppice_status cli_prune_check(cli_context *cli, const cli_prune_flags *o);
 /* The options as the library wants them, in memory of `cli`. */
 coppice_status cli_prune_library_options(cli_context *cli, const cli_prune_flags *o,
                                          coppice_prune_options *out);
-
-/* Path of the external data file, in memory of `cli`; NULL: no memory. */
-char *cli_prune_data_path(cli_context *cli, const cli_prune_flags *o);
 
 #endif

@@ -76,14 +76,7 @@ void cli_prune_print_totals(cli_context *cli, const cli_prune_result *r) {
                   100 * share(report->macs_left, report->macs_dense),
                   some_macs_unknown(report) ? ", of the layers with a known shape" : "");
     }
-    cli_print(cli, "bytes    %s before", cli_format_count(r->bytes_in).text);
-    if (r->bytes_out >= 0)
-        cli_print(cli, ", %s after", cli_format_count(r->bytes_out).text);
-    if (r->gzip >= 0)
-        cli_print(cli, "; %s as gzip", cli_format_count(r->gzip).text);
-    if (r->zstd >= 0)
-        cli_print(cli, ", %s as zstd", cli_format_count(r->zstd).text);
-    cli_print(cli, "\n");
+    cli_output_print_bytes(cli, &r->out);
 }
 
 static json_t *json_of_layers(const coppice_prune_report *report) {
@@ -106,14 +99,11 @@ static json_t *json_of_layers(const coppice_prune_report *report) {
 
 json_t *cli_prune_json(const cli_prune_result *r) {
     const coppice_prune_report *report = r->report;
-    json_t *bytes = json_pack("{s:o, s:o, s:o, s:o}", "dense", cli_json_count(r->bytes_out),
-                              "sparse_initializer", json_null(), "gzip", cli_json_count(r->gzip),
-                              "zstd", cli_json_count(r->zstd));
-    return json_pack("{s:o, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o}", "sparsity",
-                     cli_json_real(share(report->zeros, report->weights)), "zeros",
-                     (json_int_t)report->zeros, "weights", (json_int_t)report->weights,
-                     "macs_dense", (json_int_t)report->macs_dense, "macs_left",
-                     (json_int_t)report->macs_left, "bytes_in", cli_json_count(r->bytes_in),
-                     "bytes_out", cli_json_count(r->bytes_out), "bytes", bytes, "layers",
-                     json_of_layers(report), "ms", cli_json_real(r->ms));
+    return json_pack(
+        "{s:o, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o}", "sparsity",
+        cli_json_real(share(report->zeros, report->weights)), "zeros", (json_int_t)report->zeros,
+        "weights", (json_int_t)report->weights, "macs_dense", (json_int_t)report->macs_dense,
+        "macs_left", (json_int_t)report->macs_left, "bytes_in", cli_json_count(r->out.bytes_in),
+        "bytes_out", cli_json_count(r->out.bytes_out), "bytes", cli_output_json_bytes(&r->out),
+        "layers", json_of_layers(report), "ms", cli_json_real(r->ms));
 }

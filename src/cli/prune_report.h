@@ -2,12 +2,12 @@
 #ifndef CLI_PRUNE_REPORT_H
 #define CLI_PRUNE_REPORT_H
 
-#include "cli.h"
+#include "output_options.h"
 
-/* What a run has found out, for table and JSON. Sizes of -1 are unknown. */
+/* What a run has found out, for table and JSON. */
 typedef struct cli_prune_result {
     const coppice_prune_report *report;
-    int64_t bytes_in, bytes_out, gzip, zstd;
+    cli_output_result out;
     double ms;
 } cli_prune_result;
 

@@ -56,6 +56,10 @@ static coppice_status pack(cop_saver *saver) {
 /* A data file is a plain name beside the model, and another file than it. */
 static coppice_status check_data_name(const char *path, const char *name, coppice_error *err) {
     const char *slash = strrchr(path, '/');
+    if (strlen(name) >= sizeof((coppice_save_result *)0)->external_data)
+        return cop_fail(err, COPPICE_INVALID_ARGUMENT,
+                        "external data: the name has %zu characters; at most %zu are possible",
+                        strlen(name), sizeof((coppice_save_result *)0)->external_data - 1);
     if (!name[0] || strchr(name, '/') || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
         return cop_fail(err, COPPICE_INVALID_ARGUMENT,
                         "external data '%s': give a file name without a folder", name);
@@ -95,6 +99,8 @@ static coppice_status write_files(cop_saver *saver, coppice_save_result *result)
     if (saver->data_name)
         COP_TRY(cop_saver_move_out(saver));
     COP_TRY(pack(saver));
+    if (result && saver->data_name)
+        strcpy(result->external_data, saver->data_name);
     if (result)
         result->bytes = (int64_t)(saver->file.written + saver->data.written);
     return COPPICE_OK;

@@ -1,0 +1,157 @@
+/* Where a changed model goes: options, checks beforehand, saving, sizes. */
+#include "output_options.h"
+
+#include <string.h>
+
+#include "stdout_model.h"
+
+#define AT(member) offsetof(cli_output, member)
+
+const cli_option cli_output_rows[] = {
+    {"output", 'o', CLI_TEXT, AT(path), "OUT", "file to write; '-' is standard output"},
+    {"external-data", 0, CLI_TEXT, AT(external_data), "NAME",
+     "put the weights into file NAME beside OUT (default above 2 GB:\n"
+     "OUT.data)"},
+    {"single-file", 0, CLI_FLAG, AT(single_file), NULL, "everything in OUT (default below 2 GB)"},
+    {"sizes", 0, CLI_FLAG, AT(sizes), NULL, "also say how large OUT is under gzip and zstd"},
+    {0}};
+
+void cli_output_result_init(cli_output_result *result) {
+    *result = (cli_output_result){.bytes_in = -1, .bytes_out = -1, .gzip = -1, .zstd = -1};
+}
+
+static bool is_stdout(const cli_output *o) {
+    return cli_same(o->path, "-");
+}
+
+/* "OUT.data" and the like, in memory of the cli: `name` beside OUT, or OUT with `suffix`. */
+static char *beside(cli_context *cli, const cli_output *o, const char *name, const char *suffix) {
+    const char *slash = strrchr(o->path, '/');
+    size_t kept = suffix ? strlen(o->path) : slash ? (size_t)(slash - o->path) + 1 : 0;
+    const char *end = suffix ? suffix : name;
+    char *path = cli_alloc(cli, kept + strlen(end) + 1);
+    if (path) {
+        memcpy(path, o->path, kept);
+        strcpy(path + kept, end);
+    }
+    return path;
+}
+
+/* ---- checks ---- */
+
+coppice_status cli_output_check_names(cli_context *cli, const char *const *paths, size_t count) {
+    bool twice = false;
+    for (size_t i = 0; i < count; i++) {
+        for (size_t k = i + 1; k < count; k++)
+            twice = twice || cli_same(paths[i], paths[k]);
+        if (cli_same(paths[i], cli->json.value)) {
+            cli->json = (cli_optional){0};
+            twice = true;
+        }
+    }
+    return twice ? cli_usage(cli, "two outputs have the same name") : COPPICE_OK;
+}
+
+coppice_status cli_output_check_usage(cli_context *cli, const cli_output *o) {
+    const char *name = o->external_data;
+    if (name && o->single_file)
+        return cli_usage(cli, "--external-data and --single-file exclude each other");
+    if (name && (!*name || strchr(name, '/')))
+        return cli_usage(cli, "--external-data: '%s' is not a file name without a folder", name);
+    if (is_stdout(o) && name)
+        return cli_usage(cli, "--external-data needs a file: -o - writes one stream");
+    if (is_stdout(o) && cli->json.given && !cli->json.value)
+        return cli_usage(cli, "-o - and --json both write to standard output; use --json=FILE");
+    return COPPICE_OK;
+}
+
+static coppice_status check_target(cli_context *cli, const char *path) {
+    return path ? coppice_file_check_target(path, cli->force, &cli->error) : cli->error.status;
+}
+
+coppice_status cli_output_check_targets(cli_context *cli, const cli_output *o) {
+    if (!o->path || is_stdout(o))
+        return COPPICE_OK;
+    coppice_status status = check_target(cli, o->path);
+    if (status == COPPICE_OK && o->external_data)
+        status = check_target(cli, beside(cli, o, o->external_data, NULL));
+    return status;
+}
+
+coppice_status cli_output_check_model(cli_context *cli, const cli_output *o,
+                                      const coppice_model *model) {
+    if (!o->path || is_stdout(o) || o->external_data || o->single_file ||
+        coppice_model_file_bytes(model) <= INT32_MAX)
+        return COPPICE_OK;
+    return check_target(cli, beside(cli, o, NULL, ".data"));
+}
+
+/* ---- saving ---- */
+
+static coppice_status add_compressed(cli_context *cli, const char *path,
+                                     coppice_compression compression, int64_t *sum) {
+    int64_t bytes;
+    coppice_status status = coppice_file_compressed_bytes(path, compression, &bytes, &cli->error);
+    if (status == COPPICE_UNSUPPORTED) {
+        cli_note(cli, "no size as zstd: %s", cli->error.message);
+        return COPPICE_OK;
+    }
+    if (status == COPPICE_OK)
+        *sum = (*sum < 0 ? 0 : *sum) + bytes;
+    return status;
+}
+
+static coppice_status measure_files(cli_context *cli, const cli_output *o, cli_output_result *r) {
+    const char *data = r->external_data;
+    const char *files[] = {o->path, data[0] ? beside(cli, o, data, NULL) : NULL};
+    coppice_status status = COPPICE_OK;
+    for (size_t i = 0; status == COPPICE_OK && i < 2 && files[i]; i++) {
+        status = add_compressed(cli, files[i], COPPICE_COMPRESSION_GZIP, &r->gzip);
+        if (status == COPPICE_OK)
+            status = add_compressed(cli, files[i], COPPICE_COMPRESSION_ZSTD, &r->zstd);
+    }
+    return status;
+}
+
+coppice_status cli_output_save(cli_context *cli, const cli_output *o, coppice_model *model,
+                               const coppice_masks *masks, cli_output_result *r) {
+    coppice_save_options save;
+    coppice_save_options_init(&save);
+    save.overwrite = cli->force;
+    save.external_data = o->external_data;
+    save.single_file = o->single_file || is_stdout(o);
+    save.masks = masks;
+    coppice_save_result saved;
+    coppice_status status = is_stdout(o)
+                                ? cli_save_to_stdout(cli, model, &save, &saved)
+                                : coppice_model_save(model, o->path, &save, &saved, &cli->error);
+    if (status != COPPICE_OK)
+        return status;
+    r->bytes_in = coppice_model_file_bytes(model);
+    r->bytes_out = saved.bytes;
+    strcpy(r->external_data, saved.external_data);
+    if (r->external_data[0] && !o->external_data)
+        cli_note(cli,
+                 "the model has more than the 2 GB that one file can hold: its weights are in '%s'",
+                 r->external_data);
+    return o->sizes && !is_stdout(o) ? measure_files(cli, o, r) : COPPICE_OK;
+}
+
+/* ---- what is shown ---- */
+
+void cli_output_print_bytes(cli_context *cli, const cli_output_result *r) {
+    cli_print(cli, "bytes    %s before", cli_format_count(r->bytes_in).text);
+    if (r->bytes_out >= 0)
+        cli_print(cli, ", %s after", cli_format_count(r->bytes_out).text);
+    if (r->gzip >= 0)
+        cli_print(cli, "; %s as gzip", cli_format_count(r->gzip).text);
+    if (r->zstd >= 0)
+        cli_print(cli, ", %s as zstd", cli_format_count(r->zstd).text);
+    cli_print(cli, "\n");
+}
+
+json_t *cli_output_json_bytes(const cli_output_result *r) {
+    return json_pack("{s:o, s:o, s:o, s:o}", "dense", cli_json_count(r->bytes_out),
+                     "sparse_initializer", json_null(), "gzip", cli_json_count(r->gzip), "zstd",
+                     cli_json_count(r->zstd));
+}
