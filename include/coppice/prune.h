@@ -85,7 +85,8 @@ typedef struct coppice_prune_report {
 /* Prunes `model` in memory. `report`, when not NULL, gets an object owned by the caller, free with
  * coppice_prune_report_free; NULL on failure. On failure the model is unchanged.
  * Errors: INVALID_ARGUMENT (sparsity outside [0,1], a pattern that matches no prunable weight,
- * nothing to prune), BAD_DATA (a NaN weight), OUT_OF_MEMORY. */
+ * scores that do not fit their weight, nothing to prune), BAD_DATA (a NaN weight, a score that is
+ * not finite), INTERRUPTED, OUT_OF_MEMORY. Not thread-safe for one model. */
 COPPICE_API coppice_status coppice_prune(coppice_model *model, const coppice_prune_options *options,
                                          coppice_prune_report **report, coppice_error *error);
 

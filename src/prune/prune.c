@@ -10,6 +10,7 @@
 #include "graph/mask.h"
 #include "prune/pattern.h"
 #include "prune/rules.h"
+#include "prune/scores.h"
 #include "prune/select.h"
 
 void coppice_prune_options_init(coppice_prune_options *options) {
@@ -56,8 +57,9 @@ static cop_mask *mask_of(const cop_prune_plan *plan, size_t layer) {
 /* The pool of every selected weight that has no target of its own, and a pool for each other one.
  */
 typedef struct pools {
-    cop_pool_item *items; /* one per layer */
-    size_t *layer;        /* whose item it is */
+    cop_pool_item *items;          /* one per layer */
+    const coppice_tensor **scores; /* of each layer; NULL: it goes by magnitude */
+    size_t *layer;                 /* whose item it is */
     size_t count;
     int64_t done, total; /* weights, for the progress */
 } pools;
@@ -67,6 +69,7 @@ static void add_item(pools *p, const cop_prune_plan *plan, size_t i) {
     p->layer[p->count] = i;
     p->items[p->count++] = (cop_pool_item){.constant = plan->weights.items[i].constant,
                                            .zeroed_by = plan->weights.items[i].mask,
+                                           .scores = p->scores[i],
                                            .key = layer->initializer,
                                            .count = layer->weights,
                                            .mask = mask_of(plan, i)};
@@ -99,6 +102,7 @@ static coppice_status select_all(cop_prune_plan *plan, const coppice_prune_optio
                .layer = cop_arena_array(arena, count, sizeof *p.layer)};
     if (!p.items || !p.layer)
         return cop_fail_memory(err, count * sizeof *p.items);
+    COP_TRY(cop_scores_match(&plan->weights, options, &p.scores, err));
     for (size_t i = 0; i < count; i++)
         p.total += decisions[i].kept_dense ? 0 : plan->report.layers[i].weights;
     bool global = options->scope == COPPICE_SCOPE_GLOBAL;

@@ -146,6 +146,100 @@ START_TEST(sparsity_outside_zero_to_one_is_refused) {
 }
 END_TEST
 
+/* ---- scores ---- */
+
+/* Scores for weights of [2,5]. */
+static coppice_score score_of(const char *initializer, float *data) {
+    return (coppice_score){initializer, {COPPICE_TYPE_FLOAT, 2, {2, 5}, data}};
+}
+
+START_TEST(scores_choose_instead_of_magnitudes) {
+    float data[4][10], expected[10];
+    net n;
+    four_layers(&n, data);
+    float scores[10] = {3, -1, -7, 0, -0.0f, 5, 1e30f, -1e-30f, 2, -1};
+    memcpy(expected, data[1], sizeof expected);
+    expected[1] = expected[2] = expected[9] = 0; /* -1, -7, -1 */
+    expected[7] = 0;
+    expected[3] = 0; /* 0, before -0 by its index */
+    const coppice_score score = score_of("b.w", scores);
+    coppice_prune_options options = all_layers(0.5);
+    options.scores = &score;
+    options.score_count = 1;
+    cop_prune_plan *plan = prune(&n, &options);
+    ck_assert_mem_eq(data[1], expected, sizeof expected);
+    expect_zeros(data, 5, 5, 5, 5);
+    coppice_prune_report_free(&plan->report);
+    net_close(&n);
+}
+END_TEST
+
+START_TEST(zero_weights_go_before_those_with_the_lowest_scores) {
+    float data[4][10];
+    net n;
+    four_layers(&n, data);
+    float scores[10] = {-9, 1, 2, 3, 4, 5, 6, 7, 8, 9};
+    data[0][9] = 0;
+    const coppice_score score = score_of("a.w", scores);
+    coppice_prune_options options = all_layers(0.2);
+    options.scores = &score;
+    options.score_count = 1;
+    cop_prune_plan *plan = prune(&n, &options);
+    ck_assert(data[0][9] == 0 && data[0][0] == 0 && data[0][1] != 0);
+    expect_zeros(data, 2, 2, 2, 2);
+    coppice_prune_report_free(&plan->report);
+    net_close(&n);
+}
+END_TEST
+
+START_TEST(scores_and_magnitudes_share_a_global_pool) {
+    float data[4][10];
+    net n;
+    four_layers(&n, data); /* a and d: 0.01 .. 0.1 */
+    float low[10] = {-5, -4, -3, -2, -1, 50, 51, 52, 53, 54};
+    const coppice_score score = score_of("c.w", low);
+    coppice_prune_options options = all_layers(0.2);
+    options.scope = COPPICE_SCOPE_GLOBAL;
+    options.scores = &score;
+    options.score_count = 1;
+    cop_prune_plan *plan = prune(&n, &options);
+    expect_zeros(data, 2, 0, 5, 1); /* five below zero, then 0.01, 0.01, 0.02 */
+    coppice_prune_report_free(&plan->report);
+    net_close(&n);
+}
+END_TEST
+
+START_TEST(scores_that_do_not_fit_are_refused) {
+    float data[4][10], scores[10] = {0};
+    net n;
+    four_layers(&n, data);
+    coppice_score given[2] = {score_of("z.w", scores), score_of("a.w", scores)};
+    coppice_prune_options options = all_layers(0.5);
+    options.scores = given;
+    options.score_count = 2;
+    expect_failure(&n, &options, COPPICE_INVALID_ARGUMENT, "scores of 'z.w': no prunable weight");
+    given[0].initializer = "a.w";
+    expect_failure(&n, &options, COPPICE_INVALID_ARGUMENT, "'a.w' are given twice");
+    given[0] = score_of("b.w", scores);
+    given[0].tensor.dims[0] = 5;
+    given[0].tensor.dims[1] = 2;
+    expect_failure(&n, &options, COPPICE_INVALID_ARGUMENT,
+                   "scores of 'b.w' have shape [5,2], expected [2,5]");
+    given[0] = score_of("b.w", scores);
+    given[0].tensor.type = COPPICE_TYPE_DOUBLE;
+    expect_failure(&n, &options, COPPICE_INVALID_ARGUMENT, "are float64, expected float32");
+    given[0] = score_of("b.w", NULL);
+    expect_failure(&n, &options, COPPICE_INVALID_ARGUMENT, "have no data");
+    given[0] = score_of("b.w", scores);
+    scores[3] = NAN;
+    expect_failure(&n, &options, COPPICE_BAD_DATA, "the score of weight 3 is NaN or infinite");
+    scores[3] = -INFINITY;
+    expect_failure(&n, &options, COPPICE_BAD_DATA, "the score of weight 3 is NaN or infinite");
+    expect_zeros(data, 0, 0, 0, 0);
+    net_close(&n);
+}
+END_TEST
+
 /* Conv, Conv with one input channel per group, Conv, Gemm. */
 static void small_cnn(net *n, float data[4][36]) {
     net_open(n, NULL, "main");
@@ -369,6 +463,10 @@ int main(void) {
     tcase_add_test(tests, include_and_exclude_choose_by_initializer_or_node);
     tcase_add_test(tests, a_pattern_that_matches_nothing_is_refused_by_name);
     tcase_add_test(tests, sparsity_outside_zero_to_one_is_refused);
+    tcase_add_test(tests, scores_choose_instead_of_magnitudes);
+    tcase_add_test(tests, zero_weights_go_before_those_with_the_lowest_scores);
+    tcase_add_test(tests, scores_and_magnitudes_share_a_global_pool);
+    tcase_add_test(tests, scores_that_do_not_fit_are_refused);
     tcase_add_test(tests, first_depthwise_and_last_are_kept_by_default);
     tcase_add_test(tests, layer_rules_override_keep_rules_and_include_does_not);
     tcase_add_test(tests, the_last_layer_before_each_output_is_kept);
