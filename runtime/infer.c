@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/size.h"
+#include "runtime/infer_foreign.h"
 #include "runtime/op.h"
 #include "runtime/ops/util.h"
 
@@ -286,8 +287,10 @@ static coppice_status infer_node(inference *inf, size_t index) {
     return status;
 }
 
-/* Where inference failed: what value_info and outputs declare, as far as it says everything. */
+/* Where inference failed: what follows for operators that cannot be run, else what value_info and
+ * outputs declare, as far as it says everything. */
 static void use_declared(inference *inf, const cop_node *node) {
+    cop_infer_foreign(node, inf->shapes);
     for (int i = 0; i < node->output_count; i++) {
         int v = node->outputs[i];
         if (v < 0 || inf->shapes->known[v])

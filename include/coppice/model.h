@@ -160,32 +160,68 @@ COPPICE_API coppice_status coppice_model_copy_tensors(coppice_model *model,
 
 /* ---- weights ---- */
 
-/* One weight of one node: a row of `coppice inspect`. Strings are owned by the report. */
+/* A node that multiplies by a weight. Strings are owned by the report. */
+typedef struct coppice_weight_user {
+    const char *node; /* its name, or its first output's */
+    const char *op;   /* "Conv", "ConvTranspose", "Gemm", "MatMul", "LSTM", "GRU" or "RNN" */
+    int64_t macs; /* multiply-accumulates by this weight in one run, free dimensions 1; -1: shape
+                     unknown */
+} coppice_weight_user;
+
+/* One weight: a row of `coppice inspect`. Strings and arrays are owned by the report. */
 typedef struct coppice_weight_info {
     const char *initializer; /* its name; for a Constant node its output's name; "graph/name" in a
                                 sub-graph */
-    const char *node;        /* the node's name, or its first output's */
-    const char *op;          /* "Conv", "ConvTranspose", "Gemm" or "MatMul" */
+    const char *node, *op;   /* of the first user */
+    coppice_weight_user *users; /* in graph order; several when the weight is tied */
+    size_t user_count;
     coppice_type type;
     uint32_t rank;
     int64_t dims[COPPICE_MAX_RANK];
-    int64_t weights, zeros;
+    int64_t weights, zeros; /* zeros: also those under a mask that the model multiplies it by */
     int64_t bytes;          /* as stored in the file */
-    int64_t macs;           /* multiply-accumulates of the node for one run, free dimensions 1; -1:
-                               shape unknown */
+    int64_t macs;           /* of all users; -1: unknown of one of them */
     const char *pattern;    /* "dense", "unstructured", "2:4", "4x1", ... */
     const char *kept_dense; /* why prune keeps it dense by default, NULL: it is pruned */
+    bool prunable;          /* it can be pruned when asked for */
 } coppice_weight_info;
 
+/* Parameters that are no listed weights, by what they are for. */
+typedef struct coppice_parameter_group {
+    const char *kind; /* "biases", "scales" (normalisation, quantisation, channels), "embeddings",
+                         "masks" (of weights; no parameters of their own), "other" */
+    int64_t tensors, parameters, zeros, bytes;
+} coppice_parameter_group;
+
+/* What coppice_prune with default options would leave, by arithmetic: nothing is pruned or
+ * measured. */
+typedef struct coppice_forecast {
+    double sparsity;      /* asked for */
+    int64_t zeros;        /* over all listed weights */
+    int64_t macs_left;    /* over those with known MACs */
+    int64_t bytes_dense;  /* of the files with all weights dense */
+    int64_t bytes_sparse; /* with COPPICE_WEIGHTS_SPARSE, about: zeros spread evenly */
+} coppice_forecast;
+
+enum { COPPICE_PARAMETER_GROUPS = 5, COPPICE_FORECASTS = 3 };
+
 typedef struct coppice_inspection {
-    coppice_weight_info *weights;
+    coppice_weight_info *weights; /* in graph order of their first user */
     size_t weight_count;
-    int64_t parameters, zeros; /* over all listed weights, a shared one counted once */
-    int64_t macs, macs_nonzero;
+    int64_t parameters, zeros;  /* over all listed weights */
+    int64_t prunable;           /* parameters of those that prune takes by default */
+    int64_t macs, macs_nonzero; /* over all listed weights with known MACs */
+    int64_t macs_prunable;      /* of those that prune takes by default */
+    int64_t macs_other;         /* of products without a weight, as attention has them */
+    size_t macs_unknown;        /* listed weights without known MACs */
+    coppice_parameter_group others[COPPICE_PARAMETER_GROUPS]; /* in the order named above */
+    int64_t model_parameters;                                 /* of listed weights and others */
+    coppice_forecast forecasts[COPPICE_FORECASTS];            /* sparsity 0.5, 0.8, 0.9 */
 } coppice_inspection;
 
-/* Looks at every weight of Conv, ConvTranspose, Gemm and MatMul nodes. *out is owned by the caller,
- * free with coppice_inspection_free; its strings live as long as it and the model. */
+/* Looks at every weight of Conv, ConvTranspose, Gemm, MatMul, LSTM, GRU and RNN nodes. *out is
+ * owned by the caller, free with coppice_inspection_free; its strings live as long as it and the
+ * model. */
 COPPICE_API coppice_status coppice_model_inspect(const coppice_model *model,
                                                  coppice_inspection **out, coppice_error *error);
 COPPICE_API void coppice_inspection_free(coppice_inspection *inspection);

@@ -44,7 +44,8 @@ typedef struct coppice_prune_options {
     coppice_scope scope; /* default COPPICE_SCOPE_LAYER */
     bool keep_first;     /* keep the first Conv in graph order dense; default true */
     bool keep_last; /* keep the last prunable node before each graph output dense; default true */
-    bool keep_depthwise;        /* keep depthwise convolutions dense; default true */
+    bool keep_depthwise; /* keep depthwise convolutions dense; default true */
+    bool keep_recurrent; /* keep the weights of LSTM, GRU and RNN nodes dense; default true */
     const char *const *include; /* patterns as in coppice_layer_rule; none: all prunable weights */
     size_t include_count;
     const char *const *exclude;

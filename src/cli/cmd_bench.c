@@ -212,8 +212,10 @@ static void print_profile(cli_context *cli, const bench_entry *entry) {
 
 static const char *find_pattern(const coppice_inspection *inspection, const char *node) {
     for (size_t i = 0; inspection && i < inspection->weight_count; i++) {
-        if (strcmp(inspection->weights[i].node, node) == 0)
-            return inspection->weights[i].pattern;
+        const coppice_weight_info *weight = &inspection->weights[i];
+        for (size_t u = 0; u < weight->user_count; u++)
+            if (strcmp(weight->users[u].node, node) == 0)
+                return weight->pattern;
     }
     return NULL;
 }

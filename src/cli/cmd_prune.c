@@ -87,7 +87,7 @@ const cli_command cmd_prune = {
     .summary = "set the smallest weights of a model to zero",
     .details =
         "MODEL is an ONNX file, or '-' for standard input. Prunable are the weights of Conv,\n"
-        "ConvTranspose, Gemm and MatMul. GLOB is a shell pattern for names as 'coppice inspect'\n"
-        "shows them.",
+        "ConvTranspose, Gemm and MatMul, and on request (--no-keep-recurrent, --layer) those of\n"
+        "LSTM, GRU and RNN. GLOB is a shell pattern for names as 'coppice inspect' shows them.",
     .run = run,
 };

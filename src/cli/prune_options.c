@@ -30,6 +30,8 @@ const cli_option cli_prune_choice_rows[] = {
      "keep the last layer before each output dense (default: yes)"},
     {"keep-depthwise", 0, CLI_SWITCH, AT(keep_depthwise), NULL,
      "keep depthwise convolutions dense (default: yes)"},
+    {"keep-recurrent", 0, CLI_SWITCH, AT(keep_recurrent), NULL,
+     "keep the weights of LSTM, GRU and RNN dense (default: yes)"},
     {0}};
 
 void cli_prune_flags_init(cli_prune_flags *flags) {
@@ -37,7 +39,8 @@ void cli_prune_flags_init(cli_prune_flags *flags) {
                                .scope = "layer",
                                .keep_first = true,
                                .keep_last = true,
-                               .keep_depthwise = true};
+                               .keep_depthwise = true,
+                               .keep_recurrent = true};
 }
 
 /* ---- checks ---- */
@@ -109,6 +112,7 @@ coppice_status cli_prune_library_options(cli_context *cli, const cli_prune_flags
     out->keep_first = o->keep_first;
     out->keep_last = o->keep_last;
     out->keep_depthwise = o->keep_depthwise;
+    out->keep_recurrent = o->keep_recurrent;
     out->include = o->include.items;
     out->include_count = o->include.count;
     out->exclude = o->exclude.items;

@@ -11,7 +11,7 @@ typedef struct cli_prune_flags {
     const char *masks, *scope;
     double sparsity;
     cli_list include, exclude, layers;
-    bool keep_first, keep_last, keep_depthwise;
+    bool keep_first, keep_last, keep_depthwise, keep_recurrent;
     bool dry_run;
 } cli_prune_flags;
 

@@ -1,13 +1,17 @@
 /* Finds the constant behind a value: through Identity, Reshape and the like, and through a mask. */
 #include "prune/constant.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "base/type.h"
 #include "graph/subgraph.h"
 
-/* Nodes whose output has the elements of input 0, one for one. */
-static const char *const same_shape_ops[] = {"Identity", "Cast", NULL};
+/* Nodes whose output has the elements of input 0, one for one. Quantised and back, a zero is still
+ * zero. */
+static const char *const same_shape_ops[] = {"Identity", "Cast", "QuantizeLinear",
+                                             "DequantizeLinear", NULL};
 static const char *const reshaping_ops[] = {"Reshape",   "Flatten",   "Squeeze",
                                             "Unsqueeze", "Transpose", NULL};
 static const char *const shape_reading_ops[] = {"Shape", "Size", NULL};
@@ -67,6 +71,20 @@ typedef struct chain_end {
     const cop_node *node; /* NULL: none */
 } chain_end;
 
+/* The integer that a DequantizeLinear turns into 0; NaN: not one for all elements. */
+static double zero_point_of(const cop_graph *graph, const cop_node *node) {
+    if (node->input_count < 3 || node->inputs[2] < 0)
+        return 0;
+    const cop_constant *constant = cop_graph_constant(graph, node->inputs[2], NULL, NULL);
+    if (!constant || !constant->tensor.data)
+        return NAN;
+    double zero = cop_tensor_get(&constant->tensor, 0);
+    for (int64_t i = coppice_tensor_count(&constant->tensor); i-- > 1;)
+        if (cop_tensor_get(&constant->tensor, i) != zero)
+            return NAN;
+    return zero;
+}
+
 static chain_end follow(const cop_graph *graph, int value) {
     chain_end end = {.found.same_shape = true};
     while (value >= 0) {
@@ -75,6 +93,8 @@ static chain_end follow(const cop_graph *graph, int value) {
             end.found.constant = v->constant;
             end.found.owner = graph;
             end.found.source = value;
+            if (cop_is_float_type(v->constant->tensor.type))
+                end.found.zero = 0;
             return end;
         }
         if (v->outer) {
@@ -89,6 +109,8 @@ static chain_end follow(const cop_graph *graph, int value) {
             return end;
         }
         end.found.same_shape &= !reshapes;
+        if (strcmp(node->op, "DequantizeLinear") == 0)
+            end.found.zero = zero_point_of(graph, node);
         value = node->inputs[0];
     }
     return end;

@@ -12,6 +12,8 @@ typedef struct cop_found {
     const cop_graph *owner; /* whose value `source` holds the constant */
     int source;
     bool same_shape; /* the node sees the shape that the constant has */
+    double zero;     /* the element that the node sees as 0: the zero point of a DequantizeLinear
+                        that reads integers; NaN when there are several; else 0 */
 } cop_found;
 
 /* Remembers which constants are masks. Zero-initialise, set `arena`; free with cop_finder_free. */
@@ -23,7 +25,8 @@ typedef struct cop_finder {
 void cop_finder_free(cop_finder *finder);
 
 /* Looks through nodes that only rename, reshape, reorder or cast (Identity, Reshape, Transpose,
- * ...) and through a product with a mask, as torch.nn.utils.prune leaves it in a model. */
+ * ...), through QuantizeLinear and DequantizeLinear, and through a product with a mask, as
+ * torch.nn.utils.prune leaves it in a model. */
 cop_found cop_find_constant(cop_finder *finder, const cop_graph *graph, int value);
 
 /* Does the node pass the elements of its inputs on, so that it does not count as a reader itself?

@@ -26,7 +26,7 @@ int64_t cop_nonzero_map(const cop_weight *weight, int64_t count, uint8_t *nonzer
             memcpy(&bits, (const unsigned char *)tensor->data + 4 * i, sizeof bits);
             is_zero = (bits & 0x7fffffffu) == 0;
         } else {
-            is_zero = cop_tensor_get(tensor, i) == 0;
+            is_zero = cop_tensor_get(tensor, i) == weight->zero;
         }
         if (weight->mask)
             is_zero |= cop_tensor_get(&weight->mask->tensor, i) == 0;

@@ -14,8 +14,8 @@
 #include "prune/select.h"
 
 void coppice_prune_options_init(coppice_prune_options *options) {
-    *options =
-        (coppice_prune_options){.keep_first = true, .keep_last = true, .keep_depthwise = true};
+    *options = (coppice_prune_options){
+        .keep_first = true, .keep_last = true, .keep_depthwise = true, .keep_recurrent = true};
 }
 
 /* The row of one weight, without what pruning decides. */

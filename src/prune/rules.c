@@ -74,6 +74,11 @@ static const char *impossible(cop_weights *weights, const cop_weight *weight) {
     return NULL;
 }
 
+bool cop_weight_prunable(const cop_weight *weight) {
+    const coppice_tensor *tensor = &weight->constant->tensor;
+    return weight->is_float && tensor->data && coppice_tensor_count(tensor) > 0;
+}
+
 static bool is_depthwise(const cop_weights *weights, size_t weight) {
     for (size_t i = 0; i < weights->use_count; i++)
         if (weights->uses[i].weight == weight && weights->uses[i].depthwise)
@@ -93,6 +98,8 @@ const char *cop_weight_kept_dense(cop_weights *weights, size_t index,
         return "last layer";
     if (options->keep_depthwise && is_depthwise(weights, index))
         return "depthwise convolution";
+    if (options->keep_recurrent && weight->is_recurrent)
+        return "recurrent weight";
     if (weight->other_use)
         return cop_arena_printf(&weights->arena, "also read by %s", weight->other_use);
     return NULL;
@@ -132,8 +139,8 @@ static coppice_status refuse_nothing(const cop_weights *weights, const cop_decis
                                      coppice_error *err) {
     if (!weights->count)
         return cop_fail(err, COPPICE_INVALID_ARGUMENT,
-                        "nothing to prune: no Conv, ConvTranspose, Gemm or MatMul has a constant "
-                        "weight");
+                        "nothing to prune: no Conv, ConvTranspose, Gemm, MatMul, LSTM, GRU or RNN "
+                        "has a constant weight");
     size_t example = 0; /* one that was asked for says more than one that was not */
     while (example + 1 < weights->count && strcmp(decisions[example].kept_dense, not_included) == 0)
         example++;

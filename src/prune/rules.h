@@ -19,6 +19,9 @@ typedef struct cop_decision {
 coppice_status cop_prune_decide(cop_weights *weights, const coppice_prune_options *options,
                                 cop_decision **decisions, coppice_error *err);
 
+/* Can it be pruned, whatever the rules say? */
+bool cop_weight_prunable(const cop_weight *weight);
+
 /* Why the default rules keep a weight dense, NULL when they do not. */
 const char *cop_weight_kept_dense(cop_weights *weights, size_t weight,
                                   const coppice_prune_options *options);

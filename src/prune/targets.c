@@ -10,7 +10,19 @@
 #include "graph/subgraph.h"
 #include "prune/constant.h"
 
-static const char *const weight_ops[] = {"Conv", "ConvTranspose", "Gemm", "MatMul"};
+/* The inputs of an operator that may be its weights, in the order they are looked at. */
+typedef struct weight_op {
+    const char *name;
+    int inputs[2]; /* -1: none */
+    bool all;      /* each of the inputs is a weight; otherwise the first that is constant */
+} weight_op;
+
+static const weight_op weight_ops[] = {
+    {"Conv", {1, -1}, false}, {"ConvTranspose", {1, -1}, false},
+    {"Gemm", {1, 0}, false},  {"MatMul", {1, 0}, false},
+    {"LSTM", {1, 2}, true},   {"GRU", {1, 2}, true},
+    {"RNN", {1, 2}, true},
+};
 
 /* A walk over the graphs of a model. */
 typedef struct walk {
@@ -29,24 +41,20 @@ static bool note(walk *w, const void *pointer, int64_t value) {
     return cop_note_pointer(&w->pointers, &w->out->arena, pointer, value + 1);
 }
 
-static bool has_weight(const cop_node *node) {
+static const weight_op *weight_op_of(const cop_node *node) {
     for (size_t i = 0; !node->domain[0] && i < sizeof weight_ops / sizeof *weight_ops; i++)
-        if (strcmp(node->op, weight_ops[i]) == 0)
-            return true;
-    return false;
+        if (strcmp(node->op, weight_ops[i].name) == 0)
+            return &weight_ops[i];
+    return NULL;
 }
 
-/* The input of the node that is its weight, or -1: input 1, for products also input 0. */
-static int weight_input(walk *w, const cop_graph *graph, const cop_node *node, cop_found *found) {
-    bool product = strcmp(node->op, "Gemm") == 0 || strcmp(node->op, "MatMul") == 0;
-    for (int input = 1; input >= (product ? 0 : 1); input--) {
-        if (input >= node->input_count || node->inputs[input] < 0)
-            continue;
-        *found = cop_find_constant(&w->finder, graph, node->inputs[input]);
-        if (found->constant && found->constant->tensor.rank > 0)
-            return input;
-    }
-    return -1;
+/* The constant that input `input` of the node is as a weight; `constant` NULL when it is none. */
+static cop_found weight_at(walk *w, const cop_graph *graph, const cop_node *node, int input) {
+    const cop_found none = {0};
+    if (input < 0 || input >= node->input_count || node->inputs[input] < 0)
+        return none;
+    cop_found found = cop_find_constant(&w->finder, graph, node->inputs[input]);
+    return found.constant && found.constant->tensor.rank > 0 ? found : none;
 }
 
 static bool is_depthwise(const cop_node *node, const coppice_tensor *weight) {
@@ -76,29 +84,45 @@ static bool weight_index(walk *w, const cop_found *found, size_t *index) {
     out->items[out->count++] = (cop_weight){.constant = constant,
                                             .mask = found->mask,
                                             .key = constant->key,
+                                            .zero = found->zero,
                                             .first_use = out->use_count,
                                             .is_float = cop_is_float_type(constant->tensor.type)};
     return true;
 }
 
-static coppice_status add_use(walk *w, const cop_graph *graph, size_t n) {
+static coppice_status add_use(walk *w, const cop_graph *graph, size_t n, int input,
+                              const cop_found *found) {
     const cop_node *node = &graph->nodes[n];
-    cop_found found;
-    int input = weight_input(w, graph, node, &found);
-    if (input < 0)
-        return COPPICE_OK;
     cop_weights *out = w->out;
     size_t weight;
     if (cop_grow(&out->uses, out->use_count, &out->use_capacity, sizeof *out->uses) != 0 ||
-        !weight_index(w, &found, &weight) || !note(w, node, (int64_t)out->use_count))
+        !weight_index(w, found, &weight))
         return cop_fail_memory(w->err, sizeof(cop_weight));
+    bool recurrent = weight_op_of(node)->all;
+    if (!recurrent && !note(w, node, (int64_t)out->use_count))
+        return cop_fail_memory(w->err, sizeof(cop_weight));
+    out->items[weight].is_recurrent |= recurrent;
     out->uses[out->use_count++] = (cop_weight_use){
         .graph = graph,
         .node = n,
         .input = input,
         .weight = weight,
-        .same_shape = found.same_shape,
-        .depthwise = found.same_shape && is_depthwise(node, &found.constant->tensor)};
+        .same_shape = found->same_shape,
+        .recurrent = recurrent,
+        .depthwise = found->same_shape && is_depthwise(node, &found->constant->tensor)};
+    return COPPICE_OK;
+}
+
+static coppice_status add_uses(walk *w, const cop_graph *graph, size_t n) {
+    const weight_op *op = weight_op_of(&graph->nodes[n]);
+    for (int i = 0; op && i < 2; i++) {
+        cop_found found = weight_at(w, graph, &graph->nodes[n], op->inputs[i]);
+        if (!found.constant)
+            continue;
+        COP_TRY(add_use(w, graph, n, op->inputs[i], &found));
+        if (!op->all)
+            break;
+    }
     return COPPICE_OK;
 }
 
@@ -106,8 +130,7 @@ static coppice_status add_use(walk *w, const cop_graph *graph, size_t n) {
 static coppice_status collect(walk *w, const cop_graph *graph) {
     for (size_t n = 0; n < graph->node_count; n++) {
         const cop_node *node = &graph->nodes[n];
-        if (has_weight(node))
-            COP_TRY(add_use(w, graph, n));
+        COP_TRY(add_uses(w, graph, n));
         for (size_t a = 0; a < node->attr_count; a++)
             if (node->attrs[a].kind == COP_ATTR_GRAPH)
                 COP_TRY(collect(w, node->attrs[a].graph));
@@ -123,12 +146,18 @@ static int by_constant(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-/* Is input `i` of the node the one by which the node counts as a user of a weight? */
-static bool is_weight_input(walk *w, const cop_graph *graph, const cop_node *node, int i) {
-    if (!has_weight(node))
-        return false;
-    cop_found found;
-    return weight_input(w, graph, node, &found) == i;
+/* Is input `input` of the node one by which the node counts as a user of a weight? */
+static bool is_weight_input(walk *w, const cop_graph *graph, const cop_node *node, int input) {
+    const weight_op *op = weight_op_of(node);
+    for (int i = 0; op && i < 2; i++) {
+        if (!weight_at(w, graph, node, op->inputs[i]).constant)
+            continue;
+        if (op->inputs[i] == input)
+            return true;
+        if (!op->all)
+            break;
+    }
+    return false;
 }
 
 static void mark_other_uses(walk *w, const cop_graph *graph, cop_weight **sorted, size_t count) {
@@ -176,7 +205,8 @@ static void mark_first(cop_weights *weights) {
         }
 }
 
-/* The weight that a node uses, if it is one that could be pruned. */
+/* The weight that a node uses, if it is one that could be pruned. Those of recurrent nodes do not
+ * count: they are pruned on request only. */
 static cop_weight *weight_of_node(const walk *w, const cop_node *node) {
     int64_t use = recall(w, node);
     cop_weight *weight = use < 0 ? NULL : &w->out->items[w->out->uses[use].weight];
@@ -304,12 +334,28 @@ static bool view_of_product(const coppice_tensor *t, bool right, bool transposed
     return true;
 }
 
+/* A recurrent weight: [directions][gates * hidden][input]. */
+static bool view_of_recurrent(const coppice_tensor *t, cop_weight_view *out) {
+    if (t->rank != 3)
+        return false;
+    *out = (cop_weight_view){.groups = t->dims[0],
+                             .rows = t->dims[1],
+                             .columns = t->dims[2],
+                             .taps = 1,
+                             .group_stride = t->dims[1] * t->dims[2],
+                             .row_stride = t->dims[2],
+                             .column_stride = 1};
+    return true;
+}
+
 bool cop_weight_view_of(const cop_weight_use *use, const coppice_tensor *tensor,
                         cop_weight_view *out) {
     const cop_node *node = use_node(use);
     bool right = use->input == 1;
     if (!use->same_shape || tensor->rank < 1 || coppice_tensor_count(tensor) < 1)
         return false;
+    if (use->recurrent)
+        return view_of_recurrent(tensor, out);
     if (strcmp(node->op, "MatMul") == 0)
         return view_of_product(tensor, right, false, out);
     if (strcmp(node->op, "Gemm") != 0)

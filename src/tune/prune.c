@@ -37,7 +37,7 @@ static coppice_status prune(coppice_model *model, const coppice_prune_options *o
     COP_TRY(cop_prune_choose(graph, options, &plan, error));
     cop_arena *arena = &plan->weights.arena;
     int64_t *macs = cop_arena_array(arena, plan->weights.use_count, sizeof *macs);
-    coppice_status status = macs ? cop_macs_of_uses(graph, &plan->weights, macs, error)
+    coppice_status status = macs ? cop_macs_of_uses(graph, &plan->weights, macs, NULL, error)
                                  : cop_fail_memory(error, plan->weights.use_count * sizeof *macs);
     if (status != COPPICE_OK) {
         coppice_prune_report_free(&plan->report);

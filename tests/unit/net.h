@@ -96,6 +96,7 @@ static inline coppice_prune_options all_layers(double sparsity) {
     coppice_prune_options_init(&options);
     options.sparsity = sparsity;
     options.keep_first = options.keep_last = options.keep_depthwise = false;
+    options.keep_recurrent = false;
     return options;
 }
 

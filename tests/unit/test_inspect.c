@@ -1,6 +1,7 @@
-/* Inspection: patterns of zeros, and finding weights behind nodes that only reshape them. */
+/* Finding weights: patterns of zeros, weights behind other nodes, recurrent and quantised ones. */
 #include "net.h"
 #include "prune/pattern.h"
+#include "prune/rules.h"
 
 /* A weight as Conv sees it: rows x columns x taps. */
 static cop_weight_view conv_view(int64_t rows, int64_t columns, int64_t taps) {
@@ -191,6 +192,133 @@ START_TEST(a_weight_under_a_mask_counts_as_zero) {
 }
 END_TEST
 
+/* ---- recurrent and quantised weights ---- */
+
+enum {
+    HIDDEN = 4,
+    INPUT = 6,
+    GATES = 4,
+    W_COUNT = 2 * GATES * HIDDEN * INPUT,
+    R_COUNT = 2 * GATES * HIDDEN * HIDDEN
+};
+
+/* A bidirectional LSTM with W "w" and R "r" behind "x". */
+static void lstm_net(net *n, float *w, float *r) {
+    net_open(n, NULL, "main");
+    int x = n->last;
+    int first = add_weight(n, "w", COPPICE_TYPE_FLOAT, w, 3, 2, GATES * HIDDEN, INPUT);
+    int second = add_weight(n, "r", COPPICE_TYPE_FLOAT, r, 3, 2, GATES * HIDDEN, HIDDEN);
+    int output = cop_graph_value(n->graph, "states");
+    cop_node *node = cop_graph_add_node(n->graph, "LSTM", 3, 1, 0);
+    node->name = "lstm";
+    node->inputs[0] = x;
+    node->inputs[1] = first;
+    node->inputs[2] = second;
+    node->outputs[0] = output;
+    set_outputs(n, 1, output);
+}
+
+START_TEST(recurrent_weights_are_kept_dense_unless_asked_for) {
+    float w[W_COUNT], r[R_COUNT];
+    fill(w, W_COUNT);
+    fill(r, R_COUNT);
+    net n;
+    lstm_net(&n, w, r);
+    coppice_prune_options options = all_layers(0.5);
+    options.keep_recurrent = true;
+    expect_failure(&n, &options, COPPICE_INVALID_ARGUMENT, "recurrent weight");
+    const coppice_layer_rule rule = {.glob = "r", .sparsity = 0.25};
+    options.layers = &rule;
+    options.layer_count = 1;
+    cop_prune_plan *plan = prune(&n, &options);
+    ck_assert_uint_eq(plan->report.layer_count, 2);
+    ck_assert_str_eq(plan->report.layers[0].kept_dense, "recurrent weight");
+    ck_assert_ptr_null(plan->report.layers[1].kept_dense);
+    ck_assert_uint_eq(zeros_in(w, W_COUNT), 0);
+    ck_assert_uint_eq(zeros_in(r, R_COUNT), R_COUNT / 4);
+    coppice_prune_report_free(&plan->report);
+    options = all_layers(0.5);
+    plan = prune(&n, &options);
+    ck_assert_uint_eq(zeros_in(w, W_COUNT), W_COUNT / 2);
+    ck_assert_uint_eq(zeros_in(r, R_COUNT), R_COUNT / 2);
+    coppice_prune_report_free(&plan->report);
+    net_close(&n);
+}
+END_TEST
+
+START_TEST(recurrent_weights_are_seen_by_direction_gate_and_input) {
+    float w[W_COUNT], r[R_COUNT];
+    fill(w, W_COUNT);
+    fill(r, R_COUNT);
+    net n;
+    lstm_net(&n, w, r);
+    cop_weights weights = {0};
+    ck_assert_int_eq(cop_weights_collect(n.graph, &weights, NULL), COPPICE_OK);
+    ck_assert_uint_eq(weights.use_count, 2);
+    cop_weight_view view;
+    ck_assert(cop_weight_view_of(&weights.uses[0], &weights.items[0].constant->tensor, &view));
+    ck_assert_int_eq(view.groups, 2);
+    ck_assert_int_eq(view.rows, GATES * HIDDEN);
+    ck_assert_int_eq(view.columns, INPUT);
+    ck_assert_int_eq(view.group_stride, GATES * HIDDEN * INPUT);
+    ck_assert_int_eq(view.column_stride, 1);
+    cop_weights_free(&weights);
+    net_close(&n);
+}
+END_TEST
+
+/* x -> MatMul by `weight` behind QuantizeLinear (when float) and DequantizeLinear. */
+static void quantised_net(net *n, coppice_type type, void *data, float *scale, int8_t *zero_point) {
+    net_open(n, NULL, "main");
+    int x = n->last;
+    n->last = add_weight(n, "w", type, data, 2, 2, 3);
+    int step = add_weight(n, "scale", COPPICE_TYPE_FLOAT, scale, 0);
+    if (type == COPPICE_TYPE_FLOAT)
+        add_node(n, "QuantizeLinear", "q", step);
+    int quantised = n->last, output = cop_graph_value(n->graph, "dq_out");
+    int zero = add_weight(n, "zero", COPPICE_TYPE_INT8, zero_point, 0);
+    cop_node *node = cop_graph_add_node(n->graph, "DequantizeLinear", 3, 1, 0);
+    node->name = "dq";
+    node->inputs[0] = quantised;
+    node->inputs[1] = step;
+    node->inputs[2] = zero;
+    node->outputs[0] = output;
+    n->last = x;
+    add_node(n, "MatMul", "fc", output);
+    set_outputs(n, 1, n->last);
+}
+
+START_TEST(a_weight_that_is_quantised_and_back_is_pruned) {
+    float data[6] = {1, 2, 3, 4, 5, 6}, scale = 0.1f;
+    int8_t zero = 3;
+    net n;
+    quantised_net(&n, COPPICE_TYPE_FLOAT, data, &scale, &zero);
+    coppice_prune_options options = all_layers(0.5);
+    cop_prune_plan *plan = prune(&n, &options);
+    ck_assert_str_eq(plan->report.layers[0].initializer, "w");
+    ck_assert_uint_eq(zeros_in(data, 6), 3);
+    coppice_prune_report_free(&plan->report);
+    net_close(&n);
+}
+END_TEST
+
+START_TEST(a_weight_of_integers_is_listed_and_cannot_be_pruned) {
+    int8_t data[6] = {3, 2, 0, 3, 3, 1}, zero = 3; /* stored 3 means 0 */
+    float scale = 0.1f;
+    net n;
+    quantised_net(&n, COPPICE_TYPE_INT8, data, &scale, &zero);
+    coppice_prune_options options = all_layers(0.5);
+    expect_failure(&n, &options, COPPICE_INVALID_ARGUMENT, "type int8 cannot be pruned");
+    cop_weights weights = {0};
+    ck_assert_int_eq(cop_weights_collect(n.graph, &weights, NULL), COPPICE_OK);
+    ck_assert_uint_eq(weights.count, 1);
+    ck_assert(!cop_weight_prunable(&weights.items[0]));
+    ck_assert_int_eq(cop_nonzero_map(&weights.items[0], 6, NULL), 3);
+    cop_weights_free(&weights);
+    net_close(&n);
+}
+END_TEST
+
 int main(void) {
     TCase *tests = tcase_create("inspect");
     tcase_add_test(tests, without_zeros_it_is_dense);
@@ -201,5 +329,9 @@ int main(void) {
     tcase_add_test(tests, the_reduction_axis_of_products_is_known);
     tcase_add_test(tests, a_weight_behind_reshape_and_transpose_is_found);
     tcase_add_test(tests, a_weight_under_a_mask_counts_as_zero);
+    tcase_add_test(tests, recurrent_weights_are_kept_dense_unless_asked_for);
+    tcase_add_test(tests, recurrent_weights_are_seen_by_direction_gate_and_input);
+    tcase_add_test(tests, a_weight_that_is_quantised_and_back_is_pruned);
+    tcase_add_test(tests, a_weight_of_integers_is_listed_and_cannot_be_pruned);
     return unit_run("inspect", tests);
 }
