@@ -145,6 +145,9 @@ void cli_progress_end(cli_context *cli);
 /* Are both given, and the same text? */
 bool cli_same(const char *a, const char *b);
 
+/* Has the user asked this program to stop? (main.c) */
+bool cli_interrupted(void);
+
 /* Monotonic time in milliseconds. */
 double cli_now_ms(void);
 

@@ -5,6 +5,7 @@
 
 #include "prune_options.h"
 #include "prune_report.h"
+#include "steps.h"
 
 /* Masks first: when the model then fails, a mask file that is new goes again. */
 static coppice_status write_outputs(cli_context *cli, const cli_prune_flags *o,
@@ -27,7 +28,9 @@ static coppice_status prune(cli_context *cli, const cli_prune_flags *o, coppice_
     coppice_status status = cli_prune_library_options(cli, o, &options);
     if (status == COPPICE_OK && !o->dry_run)
         status = cli_output_check_model(cli, &o->out, model);
-    if (status == COPPICE_OK)
+    if (status == COPPICE_OK && cli_has_steps(&o->steps))
+        status = cli_prune_in_steps(cli, o, &options, model, report, &r->steps);
+    else if (status == COPPICE_OK)
         status = coppice_prune(model, &options, report, &cli->error);
     if (status != COPPICE_OK)
         return status;
@@ -51,6 +54,7 @@ static coppice_status run(cli_context *cli, int argc, char **argv) {
     cli_prune_flags_init(&o);
     const cli_group groups[] = {{"Options", cli_prune_main_rows, &o},
                                 {"Which weights", cli_prune_choice_rows, &o},
+                                {"Steps", cli_steps_rows, &o.steps},
                                 {"Output", cli_output_rows, &o.out},
                                 {0}};
     if (!cli_parse(cli, groups, 1, 1, argc, argv))
@@ -76,6 +80,7 @@ static coppice_status run(cli_context *cli, int argc, char **argv) {
         explain_size(cli, &o, &result);
         status = cli_json_emit(cli, cli->json.given ? cli_prune_json(&result) : NULL);
     }
+    json_decref(result.steps);
     coppice_prune_report_free(report);
     coppice_model_free(model);
     return status;

@@ -7,6 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "finetune.h"
+
 /* Every sub-command, in the order of the help. */
 static const cli_command *const commands[] = {
     &cmd_info, &cmd_inspect, &cmd_prune, &cmd_run, &cmd_bench, &cmd_compare, NULL,
@@ -18,9 +20,15 @@ static volatile sig_atomic_t interrupted;
 static void on_signal(int signal_number) {
     (void)signal_number;
     coppice_interrupt();
-    if (interrupted)
+    if (interrupted) {
+        cli_kill_finetune();
         _exit(CLI_INTERRUPTED);
+    }
     interrupted = 1;
+}
+
+bool cli_interrupted(void) {
+    return interrupted;
 }
 
 static void install_signals(void) {

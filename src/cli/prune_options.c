@@ -41,6 +41,7 @@ void cli_prune_flags_init(cli_prune_flags *flags) {
                                .keep_last = true,
                                .keep_depthwise = true,
                                .keep_recurrent = true};
+    cli_steps_flags_init(&flags->steps);
 }
 
 /* ---- checks ---- */
@@ -60,7 +61,9 @@ static coppice_status check_usage(cli_context *cli, const cli_prune_flags *o) {
         return cli_usage(cli, "--scope: '%s' is neither layer nor global", o->scope);
     if (cli_same(o->masks, "-"))
         return cli_usage(cli, "--masks-out needs a file: '-' is no name for one");
-    return cli_output_check_usage(cli, &o->out);
+    status = cli_output_check_usage(cli, &o->out);
+    return status == COPPICE_OK ? cli_steps_check_usage(cli, &o->steps, &o->out, o->dry_run)
+                                : status;
 }
 
 /* Refuses targets that cannot be written before any work is done. */
@@ -70,7 +73,7 @@ static coppice_status check_targets(cli_context *cli, const cli_prune_flags *o) 
     coppice_status status = cli_output_check_targets(cli, &o->out);
     if (status == COPPICE_OK && o->masks)
         status = coppice_file_check_target(o->masks, cli->force, &cli->error);
-    return status;
+    return status == COPPICE_OK ? cli_steps_check_target(cli, &o->steps, &o->out) : status;
 }
 
 coppice_status cli_prune_check(cli_context *cli, const cli_prune_flags *o) {

@@ -4,10 +4,13 @@
 #define CLI_PRUNE_OPTIONS_H
 
 #include "output_options.h"
+#include "steps_options.h"
 
-/* Initialise with cli_prune_flags_init. */
+/* Initialise with cli_prune_flags_init. What decides which weights go is compared by --resume: see
+ * describe_run in steps.c. */
 typedef struct cli_prune_flags {
     cli_output out;
+    cli_steps_flags steps;
     const char *masks, *scope;
     double sparsity;
     cli_list include, exclude, layers;

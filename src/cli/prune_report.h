@@ -9,6 +9,7 @@ typedef struct cli_prune_result {
     const coppice_prune_report *report;
     cli_output_result out;
     double ms;
+    json_t *steps; /* an array, NULL: not in steps */
 } cli_prune_result;
 
 void cli_prune_print_layers(cli_context *cli, const coppice_prune_report *report);
