@@ -16,7 +16,7 @@ static coppice_status write_outputs(cli_context *cli, const cli_prune_flags *o,
         status = coppice_masks_save(r->report->masks, o->masks, cli->force, &cli->error);
     if (status != COPPICE_OK)
         return status;
-    status = cli_output_save(cli, &o->out, model, NULL, &r->out);
+    status = cli_output_save(cli, &o->out, model, r->report->masks, &r->out);
     if (status != COPPICE_OK && new_masks)
         remove(o->masks);
     return status;
@@ -26,6 +26,7 @@ static coppice_status prune(cli_context *cli, const cli_prune_flags *o, coppice_
                             cli_prune_result *r, coppice_prune_report **report) {
     coppice_prune_options options;
     coppice_status status = cli_prune_library_options(cli, o, &options);
+    options.dry_run = true; /* the masks prune while saving: a large model needs no memory for it */
     if (status == COPPICE_OK && !o->dry_run)
         status = cli_output_check_model(cli, &o->out, model);
     if (status == COPPICE_OK && cli_has_steps(&o->steps))
