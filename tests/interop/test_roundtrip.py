@@ -1,5 +1,8 @@
-"""Load and save without a change, as onnx sees it: every weight bit, every field, one file or two."""
+"""Round trips: load and save without a change, prune, sparse files, data files; every weight bit, every field."""
+import concurrent.futures
 import functools
+import multiprocessing
+import pathlib
 import subprocess
 
 import numpy as np
@@ -7,6 +10,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 import harness
+import model_sweep
 
 
 def save(context, source, target, *data_name):
@@ -134,7 +138,39 @@ def sparse_initializers(context):
     assert target.read_bytes() == source.read_bytes()
 
 
+@functools.lru_cache
+def sweep(program, shared, trips):
+    """Every shared model through the trips: {name: (results, refusals)}."""
+    data = pathlib.Path(shared) / "data"
+    sources = sorted((data / "models").glob("**/*.onnx"))
+    # Not forked: the tests before have started threads.
+    with concurrent.futures.ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
+        done = pool.map(model_sweep.go, *zip(*[(pathlib.Path(program), data, s, trips) for s in sources]))
+        return dict(zip((str(s.relative_to(data / "models")) for s in sources), done))
+
+
+def every_model(trip, context):
+    context.data("models")
+    trips = model_sweep.TRIPS
+    if context.attempt("convert", "--help").returncode != 0:
+        trips = tuple(t for t in trips if t != "dense-sparse-dense")
+    if trip not in trips:
+        raise harness.Skip("no coppice convert here")
+    models = sweep(str(context.program), str(context.shared), trips)
+    wrong = [f"{name}: {results[trip]}" for name, (results, _) in models.items()
+             if results[trip] and not results[trip].startswith("skip: ")]
+    skipped = [name for name, (results, _) in models.items() if results[trip].startswith("skip: ")]
+    refused = [f"{name} ({reason})" for name, (_, reason) in models.items() if reason]
+    print(f"  {len(models) - len(wrong) - len(skipped)} models; nothing to prune in {len(skipped)} {' '.join(skipped)}")
+    if refused:
+        print("  refused by onnx.checker or ONNX Runtime before and after alike: " + ", ".join(refused))
+    assert not wrong, f"{len(wrong)} models: " + "; ".join(wrong[:10])
+    assert len(models) > 20
+
+
 def tests():
+    for trip in model_sweep.TRIPS:
+        yield f"{trip} of every shared model", functools.partial(every_model, trip)
     yield "models of other exporters, saved unchanged", functools.partial(shared_models, "[!t]*/*.onnx")
     yield "PyTorch's exports, saved unchanged", functools.partial(shared_models, "torch213/*/model.onnx")
     yield "every element type is saved unchanged", every_type
