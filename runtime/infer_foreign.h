@@ -4,8 +4,10 @@
 
 #include "runtime/op.h"
 
-/* Fills the shapes of the node's outputs that follow from those of its inputs; leaves alone what is
- * known, and what does not follow. Knows the recurrent operators and quantisation. */
-void cop_infer_foreign(const cop_node *node, cop_shapes *shapes);
+/* Sets the outputs of call->node that follow from its inputs; the others keep type UNDEFINED.
+ * Inputs that are not known are NULL. UNSUPPORTED when there is no rule for the operator, or it
+ * depends on what is not known.
+ * A rule moves to the row of its operator in ops/table.c when that can be run. */
+coppice_status cop_infer_foreign(cop_call *call);
 
 #endif
