@@ -76,16 +76,19 @@ COPPICE_API coppice_status coppice_masks_apply(const coppice_masks *masks, coppi
 typedef enum coppice_match_kind {
     COPPICE_MATCH_NAME,     /* the same name and shape */
     COPPICE_MATCH_CONTENT,  /* the same shape, and the weights that the mask prunes are the small or
-                               zero ones of this tensor, clearly more than of any other */
+                               zero ones of this tensor, clearly more than of any other; or, of masks
+                               that prune or keep everything, as many were left as tensors */
     COPPICE_MATCH_GIVEN,    /* by the caller (coppice_match_options.pairs) */
-    COPPICE_MATCH_DOUBTFUL, /* several tensors would do, or the content speaks against the name */
+    COPPICE_MATCH_DOUBTFUL, /* several tensors would do, or the content speaks against the name: it
+                               fits another tensor, or, where that holds for most names, none */
     COPPICE_MATCH_NONE      /* no tensor of this shape is left */
 } coppice_match_kind;
 
 /* What became of one mask. Strings are owned by the match. */
 typedef struct coppice_match_row {
     const char *mask;
-    const char *initializer; /* for DOUBTFUL the best guess; NULL for NONE */
+    const char *initializer; /* for DOUBTFUL the best guess, or NULL; NULL for NONE, and for a mask
+                                that the caller leaves out (GIVEN) */
     coppice_match_kind kind;
     bool transposed;  /* the tensor is [m,n] where the mask is [n,m] */
     double agreement; /* of the mask with the smallest magnitudes of the tensor: 1 the same, 0 as by
@@ -101,17 +104,17 @@ typedef struct coppice_match {
                              by the match */
 } coppice_match;
 
-/* A pair that the caller is sure of. */
+/* A pair that the caller is sure of. Initializer NULL or "": the mask is left out. */
 typedef struct coppice_match_pair {
     const char *mask, *initializer;
 } coppice_match_pair;
 
 /* Finds for every mask the weight of `model` that it belongs to: given pairs first, then by name,
- * then by shape and content. Nothing is guessed: what is in doubt is refused, and `refused` counts
- * it; the call itself succeeds. `pairs` may be NULL. *out is owned by the caller, free with
- * coppice_match_free; NULL on failure.
- * Errors: INVALID_ARGUMENT (a pair with an unknown name or other shapes), OUT_OF_MEMORY,
- * INTERRUPTED. */
+ * then by shape and content (so, too, where a name that the exporter made by counting, as
+ * "onnx::Conv_193" or "val_86", is another tensor's now). Nothing is guessed: what is in doubt is
+ * refused, and `refused` counts it; the call itself succeeds. `pairs` may be NULL. *out is owned by
+ * the caller, free with coppice_match_free; NULL on failure. Errors: INVALID_ARGUMENT (a pair with
+ * an unknown name or other shapes), OUT_OF_MEMORY, INTERRUPTED. */
 COPPICE_API coppice_status coppice_masks_match(const coppice_masks *masks,
                                                const coppice_model *model,
                                                const coppice_match_pair *pairs, size_t pair_count,

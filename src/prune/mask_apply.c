@@ -7,24 +7,35 @@
 #include "graph/mask.h"
 #include "graph/model.h"
 
-/* Elements have at most 8 bytes; the sign is the highest bit of the last one. */
-static bool is_zero(const unsigned char *element, size_t width) {
-    unsigned char any = element[width - 1] & 0x7f;
-    for (size_t i = 0; i + 1 < width; i++)
-        any |= element[i];
-    return any == 0;
-}
+/* How many of up to 64 elements are pruned but not zero. -0.0 is zero: the sign is shifted out. */
+#define COUNT_VIOLATIONS(name, type)                                                               \
+    static int64_t name(const unsigned char *data, uint64_t kept, int64_t n) {                     \
+        int64_t sum = 0;                                                                           \
+        for (int64_t i = 0; i < n; i++) {                                                          \
+            type bits;                                                                             \
+            memcpy(&bits, data + (size_t)i * sizeof bits, sizeof bits);                            \
+            sum += (~kept >> i & 1) & ((type)(bits << 1) != 0);                                    \
+        }                                                                                          \
+        return sum;                                                                                \
+    }
+
+COUNT_VIOLATIONS(count_2_bytes, uint16_t)
+COUNT_VIOLATIONS(count_4_bytes, uint32_t)
+COUNT_VIOLATIONS(count_8_bytes, uint64_t)
 
 /* Writes +0.0 where the mask prunes; returns how many of these weights were not zero. */
 static int64_t apply(cop_constant *constant, const cop_mask *mask) {
+    enum { WORD = 64 };
     size_t width = coppice_type_bits(constant->tensor.type) / 8;
-    unsigned char *data = constant->tensor.data;
+    int64_t (*count)(const unsigned char *, uint64_t, int64_t) = width == 2   ? count_2_bytes
+                                                                 : width == 4 ? count_4_bytes
+                                                                              : count_8_bytes;
     int64_t violations = 0;
-    for (int64_t i = 0; i < mask->count; i++) {
-        if (cop_mask_keeps(mask, i))
-            continue;
-        violations += !is_zero(data + (size_t)i * width, width);
-        memset(data + (size_t)i * width, 0, width);
+    for (int64_t i = 0; i < mask->count; i += WORD) {
+        unsigned char *at = (unsigned char *)constant->tensor.data + (size_t)i * width;
+        int64_t n = mask->count - i < WORD ? mask->count - i : WORD;
+        violations += count(at, mask->kept[i / WORD], n);
+        cop_mask_copy(mask, i, n, width, at, at);
     }
     constant->dirty |= mask->zeros > 0;
     return violations;

@@ -194,6 +194,218 @@ START_TEST(masks_that_do_not_fit_change_nothing) {
 }
 END_TEST
 
+/* ---- matching ---- */
+
+enum { SIDE = 24, AREA = SIDE * SIDE };
+
+static void random_weights(float *w, int n, unsigned seed) {
+    for (int i = 0; i < n; i++) {
+        seed = seed * 1664525u + 1013904223u;
+        w[i] = (float)(seed >> 8) / (1 << 23) - 1;
+    }
+}
+
+typedef struct named_weight {
+    const char *name;
+    unsigned seed;
+    int rows, columns;
+} named_weight;
+
+/* A model of random weights; seed 0 stands for zeros. */
+static coppice_model *model_of(const named_weight *weights, int count) {
+    static const float one = 1;
+    wire g = wire_graph();
+    wire_message(&g, GRAPH_INITIALIZER,
+                 wire_raw_tensor("w", COPPICE_TYPE_FLOAT, 1, &one, sizeof one));
+    for (int i = 0; i < count; i++) {
+        float w[AREA] = {0};
+        int n = weights[i].rows * weights[i].columns;
+        if (weights[i].seed)
+            random_weights(w, n, weights[i].seed);
+        wire t = wire_tensor(weights[i].name, COPPICE_TYPE_FLOAT, 2, weights[i].rows,
+                             weights[i].columns);
+        wire_bytes(&t, TENSOR_RAW, w, (size_t)n * sizeof *w);
+        wire_message(&g, GRAPH_INITIALIZER, t);
+    }
+    return wire_load(wire_model(g));
+}
+
+/* The mask that prunes the small half of weights of this seed, turned round on demand. */
+static void add_half(coppice_masks *masks, const char *name, unsigned seed, int rows, int columns,
+                     bool turned) {
+    float w[AREA];
+    uint8_t kept[AREA];
+    random_weights(w, rows * columns, seed);
+    for (int r = 0; r < rows; r++)
+        for (int c = 0; c < columns; c++)
+            kept[turned ? c * rows + r : r * columns + c] =
+                w[r * columns + c] < -0.5f || w[r * columns + c] > 0.5f;
+    add(masks, name, turned ? columns : rows, turned ? rows : columns, kept);
+}
+
+typedef struct wanted_row {
+    coppice_match_kind kind;
+    const char *initializer, *reason; /* NULL: none */
+    bool transposed;
+} wanted_row;
+
+static coppice_match *expect_match(coppice_masks *masks, coppice_model *model,
+                                   const coppice_match_pair *pairs, size_t pair_count,
+                                   const wanted_row *wanted) {
+    coppice_match *match;
+    size_t refused = 0;
+    ck_assert_int_eq(coppice_masks_match(masks, model, pairs, pair_count, &match, &err),
+                     COPPICE_OK);
+    ck_assert_uint_eq(match->row_count, coppice_masks_count(masks));
+    for (size_t i = 0; i < match->row_count; i++) {
+        const coppice_match_row *row = &match->rows[i];
+        ck_assert_str_eq(row->mask, coppice_masks_name(masks, i));
+        ck_assert_msg(row->kind == wanted[i].kind, "%s: %d, %s", row->mask, row->kind,
+                      row->reason ? row->reason : "");
+        ck_assert_msg(!wanted[i].initializer == !row->initializer, "%s: %s", row->mask,
+                      row->initializer ? row->initializer : "none");
+        if (row->initializer)
+            ck_assert_str_eq(row->initializer, wanted[i].initializer);
+        ck_assert_int_eq(row->transposed, wanted[i].transposed);
+        ck_assert(!row->reason == !wanted[i].reason);
+        if (row->reason)
+            ck_assert_msg(strstr(row->reason, wanted[i].reason) != NULL, "%s", row->reason);
+        refused += row->kind == COPPICE_MATCH_DOUBTFUL || row->kind == COPPICE_MATCH_NONE;
+    }
+    ck_assert_uint_eq(match->refused, refused);
+    return match;
+}
+
+START_TEST(masks_find_their_tensor_under_other_names_and_transposed) {
+    static const named_weight weights[] = {
+        {"val_1", 1, SIDE, SIDE}, {"val_2", 2, SIDE, SIDE}, {"wide", 3, 12, 40}, {"s", 4, 12, 40}};
+    coppice_model *model = model_of(weights, 4);
+    coppice_masks *masks = new_masks();
+    add_half(masks, "b", 2, SIDE, SIDE, false);
+    add_half(masks, "a", 1, SIDE, SIDE, true);
+    add_half(masks, "c", 3, 12, 40, true);
+    add_half(masks, "s", 4, 12, 40, false);
+    static const wanted_row wanted[] = {{COPPICE_MATCH_CONTENT, "val_2", NULL, false},
+                                        {COPPICE_MATCH_CONTENT, "val_1", NULL, true},
+                                        {COPPICE_MATCH_CONTENT, "wide", NULL, true},
+                                        {COPPICE_MATCH_NAME, "s", NULL, false}};
+    coppice_match *match = expect_match(masks, model, NULL, 0, wanted);
+    ck_assert(match->rows[2].agreement > 0.95);
+    uint8_t kept[AREA];
+    coppice_masks_read(match->masks, (size_t)coppice_masks_find(match->masks, "wide"), kept);
+    for (int i = 0; i < 12 * 40; i++) {
+        float w = ((float *)wire_constant(model, "wide")->tensor.data)[i];
+        ck_assert_int_eq(kept[i], w < -0.5f || w > 0.5f);
+    }
+    ck_assert_int_eq(coppice_masks_apply(match->masks, model, NULL, &err), COPPICE_OK);
+    coppice_match_free(match);
+    coppice_masks_free(masks);
+    coppice_model_free(model);
+}
+END_TEST
+
+START_TEST(names_that_the_content_speaks_against_are_refused_unless_an_exporter_counted_them) {
+    static const named_weight weights[] = {{"conv1", 1, SIDE, SIDE},
+                                           {"conv2", 2, SIDE, SIDE},
+                                           {"onnx::Conv_1", 3, SIDE, SIDE},
+                                           {"onnx::Conv_2", 4, SIDE, SIDE},
+                                           {"fc", 5, 12, 40}};
+    coppice_model *model = model_of(weights, 5);
+    coppice_masks *masks = new_masks();
+    add_half(masks, "conv1", 2, SIDE, SIDE, false);
+    add_half(masks, "conv2", 1, SIDE, SIDE, false);
+    add_half(masks, "onnx::Conv_1", 4, SIDE, SIDE, false);
+    add_half(masks, "onnx::Conv_2", 3, SIDE, SIDE, false);
+    add_half(masks, "fc", 5, 12, 40, false);
+    static const wanted_row wanted[] = {
+        {COPPICE_MATCH_DOUBTFUL, "conv2", "are those of 'conv2' (agreement 1.00)", false},
+        {COPPICE_MATCH_DOUBTFUL, "conv1", "are those of 'conv1'", false},
+        {COPPICE_MATCH_CONTENT, "onnx::Conv_2", NULL, false},
+        {COPPICE_MATCH_CONTENT, "onnx::Conv_1", NULL, false},
+        {COPPICE_MATCH_NAME, "fc", NULL, false}};
+    coppice_match_free(expect_match(masks, model, NULL, 0, wanted));
+    static const coppice_match_pair pairs[] = {{"conv1", "conv1"}, {"conv2", NULL}};
+    static const wanted_row given[] = {{COPPICE_MATCH_GIVEN, "conv1", NULL, false},
+                                       {COPPICE_MATCH_GIVEN, NULL, NULL, false},
+                                       {COPPICE_MATCH_CONTENT, "onnx::Conv_2", NULL, false},
+                                       {COPPICE_MATCH_CONTENT, "onnx::Conv_1", NULL, false},
+                                       {COPPICE_MATCH_NAME, "fc", NULL, false}};
+    coppice_match *match = expect_match(masks, model, pairs, 2, given);
+    ck_assert_uint_eq(coppice_masks_count(match->masks), 4);
+    coppice_match_free(match);
+    coppice_masks_free(masks);
+    coppice_model_free(model);
+}
+END_TEST
+
+START_TEST(masks_of_another_network_are_refused_although_the_names_are_the_same) {
+    static const named_weight weights[] = {{"conv1", 1, SIDE, SIDE}, {"conv2", 2, SIDE, SIDE}};
+    coppice_model *model = model_of(weights, 2);
+    coppice_masks *masks = new_masks();
+    add_half(masks, "conv1", 11, SIDE, SIDE, false);
+    add_half(masks, "conv2", 12, SIDE, SIDE, false);
+    static const wanted_row wanted[] = {
+        {COPPICE_MATCH_DOUBTFUL, "conv1", "made for another network", false},
+        {COPPICE_MATCH_DOUBTFUL, "conv2", "made for another network", false}};
+    coppice_match_free(expect_match(masks, model, NULL, 0, wanted));
+    coppice_masks_free(masks);
+    coppice_model_free(model);
+}
+END_TEST
+
+START_TEST(what_cannot_be_told_apart_is_refused) {
+    static const named_weight weights[] = {
+        {"p", 1, SIDE, SIDE}, {"q", 1, SIDE, SIDE}, {"r", 3, 12, 40}, {"t", 4, 12, 40}};
+    static const uint8_t none[12 * 40];
+    coppice_model *model = model_of(weights, 4);
+    coppice_masks *masks = new_masks();
+    add_half(masks, "twice", 1, SIDE, SIDE, false);
+    add_half(masks, "nowhere", 1, 5, 7, false);
+    add(masks, "everything", 12, 40, none);
+    static const wanted_row wanted[] = {
+        {COPPICE_MATCH_DOUBTFUL, "p", "'q' fits as well", false},
+        {COPPICE_MATCH_NONE, NULL, "no float initializer of this shape", false},
+        {COPPICE_MATCH_DOUBTFUL, NULL, "its content says nothing", false}};
+    coppice_match_free(expect_match(masks, model, NULL, 0, wanted));
+
+    add_half(masks, "r", 3, 12, 40, false); /* leaves one tensor for "everything" */
+    static const wanted_row left_over[] = {
+        {COPPICE_MATCH_DOUBTFUL, "p", "'q' fits as well", false},
+        {COPPICE_MATCH_NONE, NULL, "no float initializer of this shape", false},
+        {COPPICE_MATCH_CONTENT, "t", NULL, false},
+        {COPPICE_MATCH_NAME, "r", NULL, false}};
+    coppice_match_free(expect_match(masks, model, NULL, 0, left_over));
+    coppice_masks_free(masks);
+    coppice_model_free(model);
+}
+END_TEST
+
+START_TEST(pairs_that_cannot_be_are_refused) {
+    static const named_weight weights[] = {{"p", 1, SIDE, SIDE}, {"r", 3, 12, 40}};
+    static const struct {
+        coppice_match_pair pairs[2];
+        const char *text;
+    } cases[] = {{{{"x", "p"}, {"m", "p"}}, "there is no mask 'x'"},
+                 {{{"m", "x"}, {"n", "p"}}, "no initializer 'x'"},
+                 {{{"m", "p"}, {"n", "p"}}, "given to two masks"},
+                 {{{"m", "p"}, {"m", "p"}}, "given twice"},
+                 {{{"m", "p"}, {"n", "r"}}, "has the shape [24,24], initializer 'r' [12,40]"}};
+    coppice_model *model = model_of(weights, 2);
+    coppice_masks *masks = new_masks();
+    add_half(masks, "m", 1, SIDE, SIDE, false);
+    add_half(masks, "n", 1, SIDE, SIDE, false);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        coppice_match *match;
+        ck_assert_int_eq(coppice_masks_match(masks, model, cases[i].pairs, 2, &match, &err),
+                         COPPICE_INVALID_ARGUMENT);
+        ck_assert_ptr_null(match);
+        ck_assert_msg(strstr(err.message, cases[i].text) != NULL, "%s", err.message);
+    }
+    coppice_masks_free(masks);
+    coppice_model_free(model);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("masks");
     TCase *tests = tcase_create("files");
@@ -205,6 +417,14 @@ int main(void) {
     tests = tcase_create("models");
     tcase_add_test(tests, masks_zero_the_weights_of_their_name_and_count_what_was_not_zero);
     tcase_add_test(tests, masks_that_do_not_fit_change_nothing);
+    suite_add_tcase(suite, tests);
+    tests = tcase_create("matching");
+    tcase_add_test(tests, masks_find_their_tensor_under_other_names_and_transposed);
+    tcase_add_test(
+        tests, names_that_the_content_speaks_against_are_refused_unless_an_exporter_counted_them);
+    tcase_add_test(tests, masks_of_another_network_are_refused_although_the_names_are_the_same);
+    tcase_add_test(tests, what_cannot_be_told_apart_is_refused);
+    tcase_add_test(tests, pairs_that_cannot_be_are_refused);
     suite_add_tcase(suite, tests);
     return unit_run_suite(suite);
 }

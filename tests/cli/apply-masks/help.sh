@@ -1,0 +1,2 @@
+#!/bin/bash
+coppice apply-masks --help
