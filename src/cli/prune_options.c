@@ -13,6 +13,12 @@ const cli_option cli_prune_main_rows[] = {
     {"scope", 0, CLI_TEXT, AT(scope), "SCOPE",
      "layer: the same sparsity in every layer (default);\n"
      "global: the smallest magnitudes of all layers together"},
+    {"criterion", 0, CLI_TEXT, AT(criterion), "WHAT",
+     "which weights matter least: those of the smallest magnitude\n"
+     "(default), or file: those with the lowest --scores"},
+    {"scores", 0, CLI_TEXT, AT(scores), "FILE.npz",
+     "a float32 array of scores per weight, by the initializer's name;\n"
+     "weights without one go by magnitude"},
     {"dry-run", 0, CLI_FLAG, AT(dry_run), NULL, "choose and report, write nothing"},
     {"masks-out", 0, CLI_TEXT, AT(masks), "FILE.npz",
      "write the masks: a uint8 array per weight, 1 = kept"},
@@ -37,6 +43,7 @@ const cli_option cli_prune_choice_rows[] = {
 void cli_prune_flags_init(cli_prune_flags *flags) {
     *flags = (cli_prune_flags){.sparsity = NAN,
                                .scope = "layer",
+                               .criterion = "magnitude",
                                .keep_first = true,
                                .keep_last = true,
                                .keep_depthwise = true,
@@ -59,6 +66,11 @@ static coppice_status check_usage(cli_context *cli, const cli_prune_flags *o) {
         return cli_usage(cli, "prune: where to? Give -o OUT (or --dry-run)");
     if (strcmp(o->scope, "layer") != 0 && strcmp(o->scope, "global") != 0)
         return cli_usage(cli, "--scope: '%s' is neither layer nor global", o->scope);
+    bool by_file = strcmp(o->criterion, "file") == 0;
+    if (!by_file && strcmp(o->criterion, "magnitude") != 0)
+        return cli_usage(cli, "--criterion: '%s' is neither magnitude nor file", o->criterion);
+    if (by_file != (o->scores != NULL))
+        return cli_usage(cli, "--criterion file and --scores FILE.npz belong together");
     if (cli_same(o->masks, "-"))
         return cli_usage(cli, "--masks-out needs a file: '-' is no name for one");
     status = cli_output_check_usage(cli, &o->out);
@@ -121,5 +133,6 @@ coppice_status cli_prune_library_options(cli_context *cli, const cli_prune_flags
     out->exclude = o->exclude.items;
     out->exclude_count = o->exclude.count;
     out->dry_run = o->dry_run;
-    return parse_layers(cli, o, out);
+    coppice_status status = parse_layers(cli, o, out);
+    return status == COPPICE_OK && o->scores ? cli_scores_load(cli, o->scores, out) : status;
 }

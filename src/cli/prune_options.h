@@ -11,7 +11,7 @@
 typedef struct cli_prune_flags {
     cli_output out;
     cli_steps_flags steps;
-    const char *masks, *scope;
+    const char *masks, *scope, *criterion, *scores;
     double sparsity;
     cli_list include, exclude, layers;
     bool keep_first, keep_last, keep_depthwise, keep_recurrent;
@@ -28,5 +28,8 @@ coppice_status cli_prune_check(cli_context *cli, const cli_prune_flags *o);
 /* The options as the library wants them, in memory of `cli`. */
 coppice_status cli_prune_library_options(cli_context *cli, const cli_prune_flags *o,
                                          coppice_prune_options *out);
+
+/* Reads the scores of a .npz into the options of the library, in memory of `cli` (scores.c). */
+coppice_status cli_scores_load(cli_context *cli, const char *path, coppice_prune_options *out);
 
 #endif

@@ -90,17 +90,23 @@ static coppice_status describe_run(cli_context *cli, const cli_prune_flags *o,
         status = crc_of_file(cli, path, &crc);
     if (status == COPPICE_OK)
         status = crc_of_tensors(cli, model, &crc);
+    char text[16], scores[16] = "none";
+    snprintf(text, sizeof text, "%08lx", crc);
+    if (status == COPPICE_OK && o->scores) {
+        crc = crc32_z(0, NULL, 0);
+        status = crc_of_file(cli, o->scores, &crc);
+        snprintf(scores, sizeof scores, "%08lx", crc);
+    }
     if (status != COPPICE_OK)
         return status;
-    char text[16];
-    snprintf(text, sizeof text, "%08lx", crc);
-    *run = json_pack("{s:{s:I, s:s}, s:f, s:s, s:b, s:b, s:b, s:b, s:o, s:o, s:o, s:I, s:s}",
+    *run = json_pack("{s:{s:I, s:s}, s:f, s:s, s:b, s:b, s:b, s:b, s:o, s:o, s:o, s:I, s:s, s:s}",
                      "MODEL", "bytes", (json_int_t)coppice_model_file_bytes(model), "crc32", text,
                      "--sparsity", o->sparsity, "--scope", o->scope, "--keep-first", o->keep_first,
                      "--keep-last", o->keep_last, "--keep-depthwise", o->keep_depthwise,
                      "--keep-recurrent", o->keep_recurrent, "--include", json_of_list(&o->include),
                      "--exclude", json_of_list(&o->exclude), "--layer", json_of_list(&o->layers),
-                     "--steps", (json_int_t)steps_of(o), "--schedule", o->steps.schedule);
+                     "--steps", (json_int_t)steps_of(o), "--schedule", o->steps.schedule,
+                     "--scores", scores);
     return COPPICE_OK;
 }
 

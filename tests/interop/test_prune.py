@@ -110,6 +110,24 @@ def mask_of_torch(model, context):
         assert (np.abs(arrays[name][differ]) == threshold).all(), f"{name}: {int(differ.sum())} weights differ"
 
 
+def scores_of_numpy(context):
+    """Scores that a caller saves with NumPy choose the weights, signs and all; the rest goes by magnitude."""
+    arrays = weights(OWN)
+    names = prunable(OWN)
+    random = np.random.default_rng(7)
+    scores = {n: random.standard_normal(arrays[n].shape).astype(np.float32) for n in names[::2]}
+    path, masks = context.folder / "scores.npz", context.folder / "masks.npz"
+    np.savez_compressed(path, **scores)
+    context.coppice("prune", OWN, "-o", context.folder / "pruned.onnx", "--sparsity", "0.6", *ALL,
+                    "--criterion", "file", "--scores", path, "--masks-out", masks)
+    mine = np.load(masks)
+    for name in names:
+        keys = scores.get(name, np.abs(arrays[name])).reshape(-1)
+        kept = np.ones(keys.size, np.uint8)
+        kept[np.argsort(keys, kind="stable")[:round(0.6 * keys.size)]] = 0
+        assert (mine[name].reshape(-1) == kept).all(), name
+
+
 def inline(model):
     """The message with all its data inside, whatever file held it, and 0.0 for -0.0."""
     message = onnx.load(str(model))
@@ -158,4 +176,5 @@ def tests():
         yield f"pruned {model} passes onnx.checker and runs as in ONNX Runtime", functools.partial(runs_the_same, model)
         yield f"{model} saved without a change keeps every bit", functools.partial(keeps_every_bit, model)
         yield f"global mask of {model} is that of torch", functools.partial(mask_of_torch, model)
+    yield "scores made with NumPy choose the weights", scores_of_numpy
     yield "PyTorch's exports saved without a change are the same message", pytorch_exports
