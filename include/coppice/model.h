@@ -194,7 +194,7 @@ typedef struct coppice_parameter_group {
 } coppice_parameter_group;
 
 /* What coppice_prune with default options would leave, by arithmetic: nothing is pruned or
- * measured. */
+ * measured. Sparsity 0: the model as it is. */
 typedef struct coppice_forecast {
     double sparsity;      /* asked for */
     int64_t zeros;        /* over all listed weights */
@@ -203,7 +203,7 @@ typedef struct coppice_forecast {
     int64_t bytes_sparse; /* with COPPICE_WEIGHTS_SPARSE, about: zeros spread evenly */
 } coppice_forecast;
 
-enum { COPPICE_PARAMETER_GROUPS = 5, COPPICE_FORECASTS = 3 };
+enum { COPPICE_PARAMETER_GROUPS = 5, COPPICE_FORECASTS = 4 };
 
 typedef struct coppice_inspection {
     coppice_weight_info *weights; /* in graph order of their first user */
@@ -216,7 +216,7 @@ typedef struct coppice_inspection {
     size_t macs_unknown;        /* listed weights without known MACs */
     coppice_parameter_group others[COPPICE_PARAMETER_GROUPS]; /* in the order named above */
     int64_t model_parameters;                                 /* of listed weights and others */
-    coppice_forecast forecasts[COPPICE_FORECASTS];            /* sparsity 0.5, 0.8, 0.9 */
+    coppice_forecast forecasts[COPPICE_FORECASTS];            /* sparsity 0, 0.5, 0.8, 0.9 */
 } coppice_inspection;
 
 /* Looks at every weight of Conv, ConvTranspose, Gemm, MatMul, LSTM, GRU and RNN nodes. *out is

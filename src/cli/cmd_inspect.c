@@ -91,9 +91,14 @@ static json_t *json_of_others(const coppice_inspection *in) {
     return others;
 }
 
+/* Where nothing is pruned by default, only the model as it is. */
+static size_t forecast_rows(const coppice_inspection *in) {
+    return in->prunable > 0 ? COPPICE_FORECASTS : 1;
+}
+
 static json_t *json_of_forecasts(const coppice_inspection *in) {
     json_t *forecasts = json_array();
-    for (size_t i = 0; in->prunable > 0 && i < COPPICE_FORECASTS; i++) {
+    for (size_t i = 0; i < forecast_rows(in); i++) {
         const coppice_forecast *f = &in->forecasts[i];
         json_array_append_new(
             forecasts,
@@ -289,19 +294,17 @@ static void print_notes(cli_context *cli, const coppice_inspection *in) {
 }
 
 static void print_forecast(cli_context *cli, const coppice_inspection *in) {
-    if (!in->prunable) {
-        cli_print(cli, "\n`coppice prune` prunes nothing here by default%s\n",
-                  in->weight_count ? "; --layer GLOB=S overrides the reasons above." : ".");
-        return;
-    }
     static const char *const titles[] = {"prune -s", "zeros", "% of model",    "MACs left",
                                          "%",        "file",  "as sparse file"};
     cli_table table = {0};
     for (size_t i = 0; i < sizeof titles / sizeof *titles; i++)
-        cli_table_column(&table, titles[i], CLI_RIGHT);
-    for (size_t i = 0; i < COPPICE_FORECASTS; i++) {
+        cli_table_column(&table, titles[i], i ? CLI_RIGHT : CLI_LEFT);
+    for (size_t i = 0; i < forecast_rows(in); i++) {
         const coppice_forecast *f = &in->forecasts[i];
-        cli_table_cell(&table, "%g", f->sparsity);
+        if (f->sparsity > 0)
+            cli_table_cell(&table, "%g", f->sparsity);
+        else
+            cli_table_text(&table, "as it is");
         cli_table_count(&table, f->zeros);
         cell_share(&table, share(f->zeros, in->model_parameters));
         cell_short(&table, in->macs > 0 ? f->macs_left : -1);
@@ -313,6 +316,9 @@ static void print_forecast(cli_context *cli, const coppice_inspection *in) {
               "\nWhat `coppice prune` would leave with its defaults (computed, not measured):\n");
     cli_table_print(&table, cli->out);
     cli_table_free(&table);
+    if (!in->prunable)
+        cli_print(cli, "By default it prunes nothing here%s\n",
+                  in->weight_count ? "; --layer GLOB=S overrides the reasons above." : ".");
 }
 
 static coppice_status run(cli_context *cli, int argc, char **argv) {

@@ -194,7 +194,7 @@ static void forecast(const inspection *in, int64_t file_bytes, double sparsity,
 /* ---- the whole ---- */
 
 static coppice_status fill_report(inspection *in, const coppice_model *model, coppice_error *err) {
-    static const double sparsities[COPPICE_FORECASTS] = {0.5, 0.8, 0.9};
+    static const double sparsities[COPPICE_FORECASTS] = {0, 0.5, 0.8, 0.9};
     const cop_graph *graph = cop_model_graph_const(model);
     cop_weights *weights = &in->weights;
     coppice_inspection *report = &in->report;

@@ -131,9 +131,9 @@ def every_model(context):
 
 def forecast(context):
     """Zeros and bytes that inspect predicts against files that prune and convert write."""
-    for name in ("digits", "cifar10/cifar10_resnet56.onnx", "imagenet/mobilenet_v2_tv.onnx", "audio/nsnet2_gru.onnx"):
+    for name in ("digits", "cifar10/cifar10_resnet56.onnx", "imagenet/mobilenet_v2_tv.onnx", "cifar10/resnet8_large_mlperf_tiny.onnx"):
         source = harness.ROOT / "models" / "digits.onnx" if name == "digits" else context.data("models") / name
-        for expected in context.coppice_json("inspect", source)["forecast"]:
+        for expected in context.coppice_json("inspect", source)["forecast"][1:]:
             pruned, sparse = context.folder / "pruned.onnx", context.folder / "sparse.onnx"
             done = context.coppice_json("prune", source, "-f", "-o", pruned, "--sparsity", expected["sparsity"])
             assert sum(layer["zeros"] for layer in done["layers"]) == expected["zeros"]

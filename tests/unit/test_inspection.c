@@ -134,7 +134,7 @@ START_TEST(the_forecast_is_what_prune_then_does) {
         ck_assert_int_eq(in->forecasts[i].bytes_dense, file);
         ck_assert_int_le(in->forecasts[i].bytes_sparse, file);
     }
-    ck_assert_int_lt(in->forecasts[2].bytes_sparse, file - 1024 * 7 / 10);
+    ck_assert_int_lt(in->forecasts[3].bytes_sparse, file - 1024 * 7 / 10);
     coppice_inspection_free(in);
     coppice_model_free(model);
 }
