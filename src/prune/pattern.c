@@ -4,7 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { GROUP_SIZES = 4, LARGEST_GROUP = 16 };
+#include "graph/constants.h"
+
+enum { GROUP_SIZES = 4, LARGEST_GROUP = 16, RELEASE_EVERY = 1 << 20 };
 
 static const int group_sizes[GROUP_SIZES] = {2, 4, 8, 16};
 
@@ -33,7 +35,10 @@ int64_t cop_nonzero_map(const cop_weight *weight, int64_t count, uint8_t *nonzer
         zeros += is_zero;
         if (nonzero)
             nonzero[i] = !is_zero;
+        if ((i + 1) % RELEASE_EVERY == 0)
+            cop_constant_release(weight->constant, i + 1 - RELEASE_EVERY, RELEASE_EVERY);
     }
+    cop_constant_release(weight->constant, 0, count);
     return zeros;
 }
 
