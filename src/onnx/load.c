@@ -77,6 +77,13 @@ static coppice_status unpack(coppice_model *model, unsigned char *data, coppice_
     return cop_model_build(model, err);
 }
 
+/* Nothing has been written yet: a model that is only kept takes next to no memory. */
+static void release_pages(const coppice_model *model) {
+    cop_mapping_release(model->file.data, model->file.bytes);
+    for (size_t i = 0; i < model->data_file_count; i++)
+        cop_mapping_release(model->data_files[i].mapping.data, model->data_files[i].mapping.bytes);
+}
+
 /* Every message of an error while loading starts with the file. */
 static coppice_status located(coppice_status status, const char *path, coppice_error *err) {
     if (status == COPPICE_OK)
@@ -112,7 +119,9 @@ static coppice_status map_file(coppice_model *model, coppice_error *err) {
         return status;
     }
     model->bytes = model->file.bytes;
-    return located(unpack(model, model->file.data, err), model->path, err);
+    COP_TRY(located(unpack(model, model->file.data, err), model->path, err));
+    release_pages(model);
+    return COPPICE_OK;
 }
 
 static coppice_status copy_file(coppice_model *model, const void *data, size_t bytes,
