@@ -26,8 +26,8 @@ static coppice_status write_mask(cop_npz_writer *writer, const cop_mask *mask, u
     return COPPICE_OK;
 }
 
-coppice_status coppice_masks_save(const coppice_masks *masks, const char *path, bool overwrite,
-                                  coppice_error *error) {
+static coppice_status save(const coppice_masks *masks, const char *path, bool overwrite,
+                           coppice_error *error) {
     uint8_t *chunk = cop_malloc(CHUNK);
     if (!chunk)
         return cop_fail_memory(error, CHUNK);
@@ -40,6 +40,12 @@ coppice_status coppice_masks_save(const coppice_masks *masks, const char *path, 
     cop_npz_writer_close(&writer);
     cop_free(chunk);
     return status;
+}
+
+coppice_status coppice_masks_save(const coppice_masks *masks, const char *path, bool overwrite,
+                                  coppice_error *error) {
+    const coppice_host *before = cop_memory_enter(masks->host);
+    return cop_memory_leave(before, save(masks, path, overwrite, error));
 }
 
 /* ---- reading ---- */

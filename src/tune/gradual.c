@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/interrupt.h"
+#include "base/log.h"
 #include "base/memory.h"
 #include "graph/mask.h"
 #include "graph/model.h"
@@ -205,6 +206,7 @@ static coppice_status run_steps(coppice_model *model, const coppice_gradual_opti
             .step = t, .steps = o->steps, .share = share, .sparsity = target.sparsity};
         coppice_prune_report_free(*report);
         COP_TRY(run_step(model, o, &target, &step, report, err));
+        COP_TRY(cop_progress("steps", t - 1, t, o->steps, err));
     }
     return COPPICE_OK;
 }

@@ -135,6 +135,35 @@ static coppice_status run_once(coppice_model *model) {
     return status;
 }
 
+static const char *in_folder(const char *name) {
+    static char joined[128];
+    snprintf(joined, sizeof joined, "%s/%s", folder, name);
+    return joined;
+}
+
+/* Callers' own objects are no part of the model's host, not even those made in a hook. */
+static coppice_status make_masks(void *cookie, coppice_model *model, const coppice_step *step,
+                                 coppice_error *error) {
+    (void)model;
+    (void)step;
+    return *(coppice_masks **)cookie ? COPPICE_OK : coppice_masks_new(cookie, error);
+}
+
+static void prune_in_steps(coppice_model *model) {
+    coppice_masks *own = NULL;
+    coppice_prune_options options;
+    coppice_prune_options_init(&options);
+    options.sparsity = 0.9;
+    coppice_gradual_options gradual;
+    coppice_gradual_options_init(&gradual);
+    gradual.prune = &options;
+    gradual.steps = 3;
+    gradual.finetune = make_masks;
+    gradual.cookie = &own;
+    must(coppice_prune_gradually(model, &gradual, NULL, &err));
+    coppice_masks_free(own);
+}
+
 /* ---- memory ---- */
 
 /* Did the last call allocate through the host, and is what it made released again? */
@@ -166,11 +195,24 @@ START_TEST(everything_from_a_model_comes_from_its_host_and_goes_back) {
     must(coppice_masks_add(report->masks, "another", &kept, &err));
     ck_assert_msg(h.calls > calls, "masks of a report grow by the host");
     ck_assert_int_gt(pruned, live);
+    calls = h.calls;
+    must(coppice_masks_save(report->masks, in_folder("masks.npz"), false, &err));
+    ck_assert_msg(h.calls > calls, "masks of a report are saved by the host");
     coppice_prune_report_free(report);
     expect_balance(&h, live, &calls, "prune");
 
     must(coppice_model_save(model, target, NULL, NULL, &err));
     expect_balance(&h, live, &calls, "save");
+
+    coppice_masks *masks;
+    coppice_match *match;
+    must(coppice_masks_new(&masks, &err));
+    must(coppice_masks_match(masks, model, NULL, 0, &match, &err));
+    coppice_match_free(match);
+    coppice_masks_free(masks);
+    expect_balance(&h, live, &calls, "match");
+    prune_in_steps(model);
+    expect_balance(&h, live, &calls, "gradual pruning");
     must(run_once(model));
     expect_balance(&h, live, &calls, "a session");
 
@@ -361,6 +403,9 @@ START_TEST(progress_ends_with_everything_done) {
     ck_assert_int_le(h.progress_calls, 101);
     ck_assert_str_eq(h.what, "prune");
     ck_assert_int_eq(h.done, h.total);
+    prune_in_steps(model);
+    ck_assert_str_eq(h.what, "steps");
+    ck_assert(h.done == 3 && h.total == 3);
     coppice_model_free(model);
 }
 END_TEST
