@@ -1,7 +1,10 @@
 /* Measuring models: latency, throughput, and where the time goes.
  *
  * Times are milliseconds of wall clock. Inputs are made: float inputs are normally distributed
- * (mean 0, deviation 1), integer inputs 0, and inputs with "mask" in their name 1. */
+ * (mean 0, deviation 1), integer inputs 0, and inputs with "mask" in their name 1.
+ *
+ * Threads: every function here may run in several threads at once, also with the same model; what
+ * they measure is of use only when nothing else runs. */
 #ifndef COPPICE_BENCH_H
 #define COPPICE_BENCH_H
 
@@ -80,6 +83,7 @@ typedef struct coppice_bench_options {
     void *user;                /* for `progress` */
 } coppice_bench_options;
 
+/* Sets every member to its default. */
 COPPICE_API void coppice_bench_options_init(coppice_bench_options *options);
 
 /* What was measured of one model. */
@@ -113,6 +117,7 @@ COPPICE_API coppice_status coppice_bench(const coppice_model *model, const coppi
                                          const coppice_bench_options *options,
                                          coppice_bench_report **out, coppice_error *error);
 
+/* NULL is fine. */
 COPPICE_API void coppice_bench_report_free(coppice_bench_report *report);
 
 #ifdef __cplusplus

@@ -1,6 +1,8 @@
 /* What pruning cost: two models side by side on the same data.
  *
- * `a` is the reference, usually the dense model; `b` the other, usually the pruned one. */
+ * `a` is the reference, usually the dense model; `b` the other, usually the pruned one.
+ *
+ * Threads: comparisons may run in several threads at once, also of the same models. */
 #ifndef COPPICE_COMPARE_H
 #define COPPICE_COMPARE_H
 
@@ -23,6 +25,7 @@ typedef struct coppice_compare_options {
     void *user;                /* for `progress` */
 } coppice_compare_options;
 
+/* Sets every member to its default. */
 COPPICE_API void coppice_compare_options_init(coppice_compare_options *options);
 
 /* Fractions are 0 .. 1, NaN when they were not measured. */
@@ -67,6 +70,7 @@ COPPICE_API coppice_status coppice_compare(const coppice_model *a, const coppice
                                            const coppice_compare_options *options,
                                            coppice_compare_report **out, coppice_error *error);
 
+/* NULL is fine. */
 COPPICE_API void coppice_compare_report_free(coppice_compare_report *report);
 
 #ifdef __cplusplus

@@ -2,7 +2,10 @@
  *
  * Every file is untrusted: what does not fit (lengths, types, shapes) is refused with a message
  * that names the file. Multi-byte numbers may be stored in either byte order. Nothing in here needs
- * a model: what the model wants is given as coppice_value_info. */
+ * a model: what the model wants is given as coppice_value_info. Memory is that of the C library.
+ *
+ * Threads: functions on files may run in several threads at once; an open .npz and a data set
+ * belong to one thread at a time. */
 #ifndef COPPICE_DATA_H
 #define COPPICE_DATA_H
 
@@ -65,6 +68,7 @@ COPPICE_API coppice_status coppice_npz_describe(coppice_npz *npz, size_t index, 
 COPPICE_API coppice_status coppice_npz_read(coppice_npz *npz, size_t index, coppice_tensor *out,
                                             coppice_error *error);
 
+/* NULL is fine. */
 COPPICE_API void coppice_npz_free(coppice_npz *npz);
 
 /* Writes `count` arrays, deflated, under distinct names. The file appears complete or not at all
@@ -147,6 +151,7 @@ COPPICE_API coppice_status coppice_dataset_open(const coppice_dataset_options *o
 /* Number of samples, at least 1. */
 COPPICE_API int64_t coppice_dataset_count(const coppice_dataset *dataset);
 
+/* Were there labels, given or by folders? */
 COPPICE_API bool coppice_dataset_has_labels(const coppice_dataset *dataset);
 
 /* The largest `n` of a batch: the model's fixed first dimension, 1 for arrays with a whole input
@@ -163,6 +168,7 @@ COPPICE_API coppice_status coppice_dataset_batch(coppice_dataset *dataset, int64
                                                  coppice_tensor *tensors, int64_t *labels,
                                                  coppice_error *error);
 
+/* NULL is fine. */
 COPPICE_API void coppice_dataset_free(coppice_dataset *dataset);
 
 #ifdef __cplusplus

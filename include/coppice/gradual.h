@@ -9,6 +9,9 @@
  *
  * Step t of T prunes to the share of the target that the schedule gives, calls the hook, and puts
  * the masks on again. Masks only grow: what a step pruned is zero and stays so.
+ *
+ * Threads: a model that is pruned is used by this call and its hooks only.
+ *
  * Source of the cubic schedule: Zhu and Gupta, "To prune, or not to prune", 2017. */
 #ifndef COPPICE_GRADUAL_H
 #define COPPICE_GRADUAL_H
@@ -60,6 +63,7 @@ typedef struct coppice_gradual_options {
     coppice_finetune_hook step_done; /* called when a step is complete, to save the model; NULL */
 } coppice_gradual_options;
 
+/* Sets every member to its default. */
 COPPICE_API void coppice_gradual_options_init(coppice_gradual_options *options);
 
 /* Prunes `model` in memory, step by step. `report`, when not NULL, gets the report of the last
@@ -67,7 +71,7 @@ COPPICE_API void coppice_gradual_options_init(coppice_gradual_options *options);
  * options and hook results give the same result, whether in one go or continued from a saved step.
  * On failure the model is somewhere within a step: load it again.
  * Errors: as coppice_prune; what the hooks return; BAD_DATA when the hook leaves a NaN or an
- * infinity in a weight; INTERRUPTED. Not thread-safe for one model. */
+ * infinity in a weight; INTERRUPTED. */
 COPPICE_API coppice_status coppice_prune_gradually(coppice_model *model,
                                                    const coppice_gradual_options *options,
                                                    coppice_prune_report **report,

@@ -7,13 +7,14 @@
  *     coppice_model_load_with("net.onnx", &options, &model, &error);
  *
  * A host belongs to objects: it is given when a model is loaded, and everything made from that
- * model (reports, sessions) uses it too. Two models may have two hosts. Without one, coppice
- * allocates with the C library, says nothing and reports no progress.
+ * model (reports, their masks, matches, sessions) uses it too. Two models may have two hosts; where
+ * two models meet, it is that of the first. What is made without a model (masks that are read from
+ * a file, data sets, thread pools) uses the C library's memory. Without a host, coppice allocates
+ * with the C library, says nothing and reports no progress.
  *
  * A host is borrowed: it must outlive every object that was made with it. Its functions are called
- * from the thread that called coppice and, when a session or a selection uses several threads, from
- * those too: they must be thread-safe when several objects share a cookie. They must not call
- * coppice with the object that is being worked for. */
+ * from the threads that call coppice and need not be thread-safe unless several threads use objects
+ * of the same host. They must not call coppice with the object that is being worked for. */
 #ifndef COPPICE_HOST_H
 #define COPPICE_HOST_H
 
@@ -47,9 +48,9 @@ typedef struct coppice_host {
     /* One line without a newline at its end. `message` is borrowed for the call. */
     void (*log)(void *cookie, coppice_log_level level, const char *message);
 
-    /* `done` of `total` steps of `what` ("prune", "save"); called at most about a hundred times per
-     * work, the last time with done equal to total. Return false to stop the work: it fails with
-     * INTERRUPTED and leaves everything as it was. */
+    /* `done` of `total` steps of `what` ("prune", "save", "steps"); called at most about a hundred
+     * times per work, the last time with done equal to total. Return false to stop the work: it
+     * fails with INTERRUPTED and leaves everything as it was. */
     bool (*progress)(void *cookie, const char *what, int64_t done, int64_t total);
 } coppice_host;
 

@@ -9,7 +9,12 @@
  * the order of nodes. Large weights are not copied but mapped from the file, privately: edits stay
  * in memory until the model is saved, and the file may be replaced meanwhile (but not truncated).
  *
- * Threads: a model may be read from several threads at once; edits need exclusive use. */
+ * An open model is cheap to keep: a file descriptor is not held, and memory is needed for the graph
+ * and for weights that were changed; the others are pages of the file, which the system takes back
+ * when it needs them.
+ *
+ * Threads: a model may be read from several threads at once, by every function that takes it as
+ * const. Saving, pruning, writing tensors and freeing need exclusive use. */
 #ifndef COPPICE_MODEL_H
 #define COPPICE_MODEL_H
 
@@ -34,6 +39,7 @@ typedef struct coppice_load_options {
                                  default NULL */
 } coppice_load_options;
 
+/* Sets every member to its default. */
 COPPICE_API void coppice_load_options_init(coppice_load_options *options);
 
 /* Loads `path` and, from its folder, the external data that it names. `options` may be NULL for the
@@ -44,7 +50,8 @@ COPPICE_API void coppice_load_options_init(coppice_load_options *options);
 COPPICE_API coppice_status coppice_model_load(const char *path, const coppice_load_options *options,
                                               coppice_model **out, coppice_error *error);
 
-/* The same from `bytes` bytes at `data`, which are copied. External data is refused. */
+/* The same from `bytes` bytes at `data`, which are copied. External data is refused. Messages call
+ * it "<memory>". */
 COPPICE_API coppice_status coppice_model_load_memory(const void *data, size_t bytes,
                                                      const coppice_load_options *options,
                                                      coppice_model **out, coppice_error *error);
@@ -74,6 +81,7 @@ typedef struct coppice_save_options {
               names and shapes must be the model's. Default NULL */
 } coppice_save_options;
 
+/* Sets every member to its default. */
 COPPICE_API void coppice_save_options_init(coppice_save_options *options);
 
 /* What was written. */
@@ -224,6 +232,8 @@ typedef struct coppice_inspection {
  * model. */
 COPPICE_API coppice_status coppice_model_inspect(const coppice_model *model,
                                                  coppice_inspection **out, coppice_error *error);
+
+/* NULL is fine. */
 COPPICE_API void coppice_inspection_free(coppice_inspection *inspection);
 
 #ifdef __cplusplus

@@ -10,7 +10,9 @@
  * Sparsity is the fraction of zeros among the selected weights, exact to one weight:
  * round-half-even(sparsity * n), as torch.nn.utils.prune counts. Existing zeros count (-0.0 is a
  * zero); a pruned weight is +0.0; ties in |w| go to the lower index. The result depends on the
- * weights and options only. */
+ * weights and options only.
+ *
+ * Threads: different models may be pruned at once; one that is pruned is used by nobody else. */
 #ifndef COPPICE_PRUNE_H
 #define COPPICE_PRUNE_H
 
@@ -34,8 +36,9 @@ typedef struct coppice_layer_rule {
 
 /* Scores of the weights of one initializer; NaN and infinite ones are an error. */
 typedef struct coppice_score {
-    const char *initializer;
-    coppice_tensor tensor; /* float32; borrowed */
+    const char *initializer; /* the name as coppice_prune_layer and coppice_model_tensor_name have
+                                it; not of a weight that cannot be pruned */
+    coppice_tensor tensor;   /* float32, of the weight's shape; data borrowed */
 } coppice_score;
 
 /* Initialise with coppice_prune_options_init. All pointers are borrowed during the call. */
@@ -61,6 +64,7 @@ typedef struct coppice_prune_options {
                      coppice_model_save writes the pruned model without changing it in memory */
 } coppice_prune_options;
 
+/* Sets every member to its default. */
 COPPICE_API void coppice_prune_options_init(coppice_prune_options *options);
 
 /* One prunable weight: a row of the table that `coppice prune` prints. Strings live as long as the
@@ -87,10 +91,11 @@ typedef struct coppice_prune_report {
  * coppice_prune_report_free; NULL on failure. On failure the model is unchanged.
  * Errors: INVALID_ARGUMENT (sparsity outside [0,1], a pattern that matches no prunable weight,
  * scores that do not fit their weight, nothing to prune), BAD_DATA (a NaN weight, a score that is
- * not finite), INTERRUPTED, OUT_OF_MEMORY. Not thread-safe for one model. */
+ * not finite), INTERRUPTED, OUT_OF_MEMORY. */
 COPPICE_API coppice_status coppice_prune(coppice_model *model, const coppice_prune_options *options,
                                          coppice_prune_report **report, coppice_error *error);
 
+/* NULL is fine. */
 COPPICE_API void coppice_prune_report_free(coppice_prune_report *report);
 
 #ifdef __cplusplus

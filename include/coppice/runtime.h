@@ -15,7 +15,8 @@
  * weight is skipped, so inf or NaN activations under it do not reach the output.
  *
  * Threads: one session runs one inference at a time; a second call meanwhile returns BUSY.
- * Different sessions may run at once if they do not share a thread pool. */
+ * Different sessions may run at once, also of one model, if they do not share a thread pool.
+ * Freeing needs the object for itself. Everything else may run in several threads at once. */
 #ifndef COPPICE_RUNTIME_H
 #define COPPICE_RUNTIME_H
 
@@ -34,7 +35,11 @@ typedef struct coppice_threadpool coppice_threadpool;
  * with coppice_threadpool_free after every session that uses it. */
 COPPICE_API coppice_status coppice_threadpool_create(unsigned threads, coppice_threadpool **out,
                                                      coppice_error *error);
+
+/* How many threads it runs on, the caller's included; 1 for NULL. */
 COPPICE_API unsigned coppice_threadpool_threads(const coppice_threadpool *pool);
+
+/* NULL is fine. */
 COPPICE_API void coppice_threadpool_free(coppice_threadpool *pool);
 
 /* ---- options ---- */
@@ -102,6 +107,7 @@ typedef struct coppice_session_options {
     unsigned threads;          /* default 0: as in coppice_threadpool_create */
 } coppice_session_options;
 
+/* Sets every member to its default. */
 COPPICE_API void coppice_session_options_init(coppice_session_options *options);
 
 /* ---- sessions ---- */
@@ -114,10 +120,13 @@ typedef struct coppice_session coppice_session;
 COPPICE_API coppice_status coppice_session_create(const coppice_model *model,
                                                   const coppice_session_options *options,
                                                   coppice_session **out, coppice_error *error);
+
+/* Not while it runs. NULL is fine. */
 COPPICE_API void coppice_session_free(coppice_session *session);
 
 /* Compiles for input shapes ahead of the first run. `inputs` in the order of coppice_model_input;
- * their data is not looked at. NULL: declared shapes, free dimensions 1. */
+ * their data is not looked at. NULL: declared shapes, free dimensions 1. Errors: INVALID_ARGUMENT
+ * (shapes that do not fit the model), UNSUPPORTED, BUSY, INTERRUPTED, OUT_OF_MEMORY. */
 COPPICE_API coppice_status coppice_session_prepare(coppice_session *session,
                                                    const coppice_tensor *inputs, size_t count,
                                                    coppice_error *error);
@@ -153,7 +162,7 @@ typedef struct coppice_profile_row {
 
 /* Runs `runs` times on the given inputs (as coppice_session_run; NULL: the prepared shapes with
  * normally distributed data) with a clock around each step. *rows is owned by the session and good
- * until its next call. */
+ * until its next call. Errors: those of coppice_session_run. */
 COPPICE_API coppice_status coppice_session_profile(coppice_session *session,
                                                    const coppice_tensor *inputs, size_t count,
                                                    unsigned runs, const coppice_profile_row **rows,
