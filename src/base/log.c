@@ -41,3 +41,11 @@ coppice_status cop_progress(const char *what, int64_t before, int64_t done, int6
     }
     return stop ? cop_fail(err, COPPICE_INTERRUPTED, "interrupted") : COPPICE_OK;
 }
+
+coppice_status cop_tally_add(cop_tally *tally, int64_t steps, coppice_error *err) {
+    if (!tally)
+        return cop_progress("", 0, 0, 0, err);
+    int64_t before = tally->done;
+    tally->done += steps;
+    return cop_progress(tally->what, before, tally->done, tally->total, err);
+}

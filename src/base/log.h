@@ -21,4 +21,13 @@ bool cop_log_wanted(void);
 coppice_status cop_progress(const char *what, int64_t before, int64_t done, int64_t total,
                             coppice_error *err);
 
+/* The same for work in several places: how much of it is done. */
+typedef struct cop_tally {
+    const char *what;
+    int64_t done, total;
+} cop_tally;
+
+/* Another `steps` are done. `tally` NULL: asks for interrupts only. */
+coppice_status cop_tally_add(cop_tally *tally, int64_t steps, coppice_error *err);
+
 #endif

@@ -61,7 +61,7 @@ typedef struct pools {
     const coppice_tensor **scores; /* of each layer; NULL: it goes by magnitude */
     size_t *layer;                 /* whose item it is */
     size_t count;
-    int64_t done, total; /* weights, for the progress */
+    cop_tally tally;
 } pools;
 
 static void add_item(pools *p, const cop_prune_plan *plan, size_t i) {
@@ -85,13 +85,10 @@ static coppice_status select_pool(pools *p, size_t from, double sparsity, cop_pr
     if (from == p->count)
         return COPPICE_OK;
     int64_t wanted = cop_zeros_wanted(sparsity, total);
-    COP_TRY(cop_select_smallest(p->items + from, p->count - from, wanted, err));
-    for (size_t i = from; i < p->count; i++) {
+    COP_TRY(cop_select_smallest(p->items + from, p->count - from, wanted, &p->tally, err));
+    for (size_t i = from; i < p->count; i++)
         plan->report.layers[p->layer[i]].zeros = p->items[i].zeros;
-    }
-    int64_t before = p->done;
-    p->done += total;
-    return cop_progress("prune", before, p->done, p->total, err);
+    return COPPICE_OK;
 }
 
 static coppice_status select_all(cop_prune_plan *plan, const coppice_prune_options *options,
@@ -99,12 +96,13 @@ static coppice_status select_all(cop_prune_plan *plan, const coppice_prune_optio
     size_t count = plan->report.layer_count;
     cop_arena *arena = &plan->weights.arena;
     pools p = {.items = cop_arena_array(arena, count, sizeof *p.items),
-               .layer = cop_arena_array(arena, count, sizeof *p.layer)};
+               .layer = cop_arena_array(arena, count, sizeof *p.layer),
+               .tally.what = "prune"};
     if (!p.items || !p.layer)
         return cop_fail_memory(err, count * sizeof *p.items);
     COP_TRY(cop_scores_match(&plan->weights, options, &p.scores, err));
     for (size_t i = 0; i < count; i++)
-        p.total += decisions[i].kept_dense ? 0 : plan->report.layers[i].weights;
+        p.tally.total += decisions[i].kept_dense ? 0 : 2 * plan->report.layers[i].weights;
     bool global = options->scope == COPPICE_SCOPE_GLOBAL;
     for (size_t i = 0; i < count; i++) {
         if (decisions[i].kept_dense || (global && !decisions[i].own_target))

@@ -171,10 +171,11 @@ static uint64_t find_digit(selection *sel) {
 }
 
 static coppice_status find_threshold(selection *sel, const cop_pool_item *items, size_t count,
-                                     coppice_error *err) {
+                                     cop_tally *tally, coppice_error *err) {
     for (size_t i = 0; i < count; i++) {
         scan s = start_scan(&items[i], sel->wide);
         COP_TRY(count_first_digits(&s, sel->counts, err));
+        COP_TRY(cop_tally_add(tally, items[i].count, err));
     }
     unsigned shift = 64 - COP_DIGIT_BITS, last = sel->wide ? 0 : 32;
     uint64_t prefix = find_digit(sel);
@@ -233,14 +234,14 @@ static void keep_everything(cop_mask *mask) {
 }
 
 coppice_status cop_select_smallest(cop_pool_item *items, size_t count, int64_t zeros,
-                                   coppice_error *err) {
+                                   cop_tally *tally, coppice_error *err) {
     selection sel = {.ties = (uint64_t)zeros};
     for (size_t i = 0; i < count; i++)
         sel.wide |= items[i].constant->tensor.type == COPPICE_TYPE_DOUBLE;
     sel.counts = cop_calloc(DIGITS, sizeof *sel.counts);
     if (!sel.counts)
         return cop_fail_memory(err, DIGITS * sizeof *sel.counts);
-    coppice_status status = find_threshold(&sel, items, count, err);
+    coppice_status status = find_threshold(&sel, items, count, tally, err);
     cop_free(sel.counts);
     if (status != COPPICE_OK)
         return status;
@@ -248,6 +249,7 @@ coppice_status cop_select_smallest(cop_pool_item *items, size_t count, int64_t z
         fill_mask(&sel, &items[i]);
         if (zeros == 0)
             keep_everything(items[i].mask);
+        COP_TRY(cop_tally_add(tally, items[i].count, err));
     }
     return COPPICE_OK;
 }

@@ -2,6 +2,7 @@
 #ifndef COP_PRUNE_SELECT_H
 #define COP_PRUNE_SELECT_H
 
+#include "base/log.h"
 #include "graph/mask.h"
 
 /* One tensor of a pool that is pruned to one common threshold. */
@@ -25,9 +26,10 @@ int64_t cop_zeros_wanted(double sparsity, int64_t n);
  * keeps every bit, that of -0.0 too. The tensors are not written.
  * Radix selection on keys (keys.h): three passes over the weights, five with float64 among them, in
  * memory that does not grow with them. Errors: BAD_DATA for a NaN weight and for a score that is
- * not finite, naming initializer and index; INTERRUPTED; OUT_OF_MEMORY. */
+ * not finite, naming initializer and index; INTERRUPTED; OUT_OF_MEMORY. `tally` (may be NULL)
+ * counts every weight twice. */
 coppice_status cop_select_smallest(cop_pool_item *items, size_t count, int64_t zeros,
-                                   coppice_error *err);
+                                   cop_tally *tally, coppice_error *err);
 
 /* Writes +0.0 where the mask prunes and marks the constant dirty. */
 void cop_apply_mask(cop_constant *constant, const cop_mask *mask);

@@ -410,18 +410,47 @@ START_TEST(progress_ends_with_everything_done) {
 }
 END_TEST
 
-START_TEST(a_host_that_wants_to_stop_finds_everything_as_it_was) {
-    counting_host h = {.host = {.cookie = &h, .allocate = count_block, .progress = keep_progress}};
-    coppice_model *model;
-    must(load(&h, &model));
-    int64_t live = h.live;
-    h.stop_at = 1;
+static void stop_pruning(counting_host *h, coppice_model *model, coppice_scope scope) {
+    coppice_prune_options options;
+    coppice_prune_options_init(&options);
+    options.sparsity = 0.5;
+    options.scope = scope;
     coppice_prune_report *report;
-    ck_assert_int_eq(prune(model, &report), COPPICE_INTERRUPTED);
-    ck_assert_ptr_null(report);
-    ck_assert_int_eq(h.live, live);
-    must(prune(model, NULL)); /* later calls go on */
-    coppice_model_free(model);
+    size_t index = (size_t)coppice_model_tensor_find(model, "blocks.0.reduce.weight");
+    coppice_tensor info = coppice_model_tensor_info(model, index);
+    float *before = calloc(2, (size_t)coppice_tensor_bytes(&info)),
+          *after = before + coppice_tensor_count(&info);
+    must(coppice_model_tensor_read(model, index, before, &err));
+    int64_t live = h->live, stops = 0;
+    for (;; stops++) {
+        h->progress_calls = 0;
+        h->stop_at = stops + 1;
+        coppice_status status = coppice_prune(model, &options, &report, &err);
+        must(coppice_model_tensor_read(model, index, after, &err));
+        bool same = memcmp(before, after, (size_t)coppice_tensor_bytes(&info)) == 0;
+        if (status == COPPICE_OK) {
+            ck_assert(!same);
+            break;
+        }
+        ck_assert_int_eq(status, COPPICE_INTERRUPTED);
+        ck_assert_ptr_null(report);
+        ck_assert_msg(same, "an interrupted pruning leaves the weights");
+        ck_assert_int_eq(h->live, live);
+    }
+    ck_assert_int_gt(stops, 5);
+    coppice_prune_report_free(report);
+    free(before);
+}
+
+START_TEST(a_host_that_wants_to_stop_finds_everything_as_it_was) {
+    for (int scope = COPPICE_SCOPE_LAYER; scope <= COPPICE_SCOPE_GLOBAL; scope++) {
+        counting_host h = {.host = {.allocate = count_block, .progress = keep_progress}};
+        coppice_model *model;
+        must(load(&h, &model));
+        stop_pruning(&h, model, (coppice_scope)scope);
+        coppice_model_free(model);
+        ck_assert_int_eq(h.live, 0);
+    }
 }
 END_TEST
 

@@ -155,7 +155,7 @@ static void check_pool(pool *p) {
     for (int i = 0; i < 6; i++) {
         int64_t zeros = i < 4 ? cop_zeros_wanted(sparsities[i], total) : below(total + 1);
         coppice_error err;
-        coppice_status status = cop_select_smallest(p->items, p->count, zeros, &err);
+        coppice_status status = cop_select_smallest(p->items, p->count, zeros, NULL, &err);
         ck_assert_msg(status == COPPICE_OK, "%s", err.message);
         check_against_sort(p, zeros, total);
     }
@@ -222,7 +222,7 @@ static void refuse(coppice_type type, bool scored, bool in_scores, double value)
              in_scores ? "the score of " : "", (long long)at, in_scores ? " or infinite" : "");
     coppice_error err;
     p.items[1].key = "other";
-    ck_assert_int_eq(cop_select_smallest(p.items, 2, 1, &err), COPPICE_BAD_DATA);
+    ck_assert_int_eq(cop_select_smallest(p.items, 2, 1, NULL, &err), COPPICE_BAD_DATA);
     ck_assert_msg(strstr(err.message, expected), "%s; expected %s", err.message, expected);
     free_pool(&p);
 }
