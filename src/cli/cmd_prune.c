@@ -26,7 +26,8 @@ static coppice_status prune(cli_context *cli, const cli_prune_flags *o, coppice_
                             cli_prune_result *r, coppice_prune_report **report) {
     coppice_prune_options options;
     coppice_status status = cli_prune_library_options(cli, o, &options);
-    options.dry_run = true; /* the masks prune while saving: a large model needs no memory for it */
+    /* Masks prune while saving: a large model needs no memory for it. Steps edit the model. */
+    options.dry_run = o->dry_run || !cli_has_steps(&o->steps);
     if (status == COPPICE_OK && !o->dry_run)
         status = cli_output_check_model(cli, &o->out, model);
     if (status == COPPICE_OK && cli_has_steps(&o->steps))
