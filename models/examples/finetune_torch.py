@@ -86,30 +86,23 @@ class Images:
         # NHWC in memory, NCHW for torch: its channels_last format, without a copy.
         return x.permute(0, 3, 1, 2), None if self.labels is None else self.labels[index]
 
-    def epoch(self, size, generator):
-        """All images once, in random order. BatchNormalization needs more than one: a small rest is left out."""
-        for index in torch.randperm(len(self.pixels), generator=generator).split(size):
-            if len(index) == size or len(index) > 16:
-                yield self.batch(index, generator)
+    def epoch(self, batches, generator):
+        """All images once, in random order. Batches of equal size: a small rest would disturb BatchNormalization."""
+        for index in torch.randperm(len(self.pixels), generator=generator).tensor_split(batches):
+            yield self.batch(index, generator)
 
 
-def read_masks(path, net):
-    """Masks as float tensors, by parameter."""
-    masks = []
+def read_masks(path):
+    """Masks by the name of the weight, 1.0 = kept."""
     with np.load(path) as archive:
-        for name in archive.files:
-            weight, mask = net.value(name), torch.from_numpy(archive[name])
-            if mask.shape != weight.shape:
-                raise SystemExit(f"{path}: mask '{name}' is {list(mask.shape)}, the weight {list(weight.shape)}")
-            masks.append((weight, mask.to(weight.dtype)))
-    return masks
+        return {name: torch.from_numpy(archive[name]).float() for name in archive.files}
 
 
 @torch.no_grad()
-def hold(masks):
+def hold(masks, net):
     """Back to zero with what is masked. Adding 0 turns -0.0 into 0.0."""
-    for weight, mask in masks:
-        weight.mul_(mask).add_(0.0)
+    for name, mask in masks.items():
+        net.value(name).mul_(mask).add_(0.0)
 
 
 def loss_of(logits, labels, wanted, options):
@@ -127,12 +120,12 @@ def loss_of(logits, labels, wanted, options):
 def train(net, masks, images, teacher, epochs, options, generator):
     optimizer = torch.optim.SGD(net.parameters(), lr=options.lr, momentum=0.9, nesterov=True,
                                 weight_decay=options.weight_decay)
-    steps = epochs * math.ceil(len(images.pixels) / options.batch)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    batches = max(1, round(len(images.pixels) / options.batch))
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs * batches)
     net.train()
     for epoch in range(epochs):
         start, total, right, seen = time.monotonic(), 0.0, 0, 0
-        for x, labels in images.epoch(options.batch, generator):
+        for x, labels in images.epoch(batches, generator):
             with torch.autocast("cpu", torch.bfloat16, enabled=options.bfloat16):
                 with torch.no_grad():
                     wanted = None if teacher is None else teacher(x).flatten(1).float()
@@ -142,7 +135,7 @@ def train(net, masks, images, teacher, epochs, options, generator):
             loss.backward()
             optimizer.step()
             schedule.step()
-            hold(masks)
+            hold(masks, net)
             total, seen = total + loss.item() * len(x), seen + len(x)
             right += (logits.argmax(1) == (wanted.argmax(1) if labels is None else labels)).sum().item()
         print(f"  epoch {epoch + 1} of {epochs}: loss {total / seen:.4f}, right {right / seen:.4f}, "
@@ -164,9 +157,8 @@ def main():
     generator = torch.Generator().manual_seed(1000 * options.seed + step)
 
     model = onnx.load(environment["COPPICE_MODEL_IN"])
-    with np.load(environment["COPPICE_MASKS"]) as archive:
-        net = OnnxModule(model, archive.files).to(memory_format=torch.channels_last)
-    masks = read_masks(environment["COPPICE_MASKS"], net)
+    masks = read_masks(environment["COPPICE_MASKS"])
+    net = OnnxModule(model, masks).to(memory_format=torch.channels_last)
     teacher = None
     if options.teacher:
         teacher = OnnxModule(onnx.load(options.teacher)).to(memory_format=torch.channels_last).eval()

@@ -227,6 +227,7 @@ OPERATORS = {
     "Split": split, "Slice": slices, "Gather": gather, "Pad": pad,
     # Floats of any width are float32 in training.
     "Cast": lambda a, x: x.to(INTEGERS.get(a["to"], torch.float32)),
+    "CastLike": lambda a, x, y: x.to(y.dtype),
     "Shape": lambda a, x: torch.tensor(x.shape[a.get("start", 0):a.get("end")]),
     "Constant": lambda a: a["value"] if "value" in a else torch.tensor(next(a[k] for k in a if k.startswith("value_"))),
     "ConstantOfShape": filled,
