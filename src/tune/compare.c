@@ -369,6 +369,14 @@ static coppice_status describe_outputs(const work *w, compare_report *report, co
     return COPPICE_OK;
 }
 
+static void report_progress(const coppice_compare_options *options, double done, double total) {
+    if (!options->progress)
+        return;
+    const coppice_host *host = cop_memory_enter(NULL); /* should it call coppice */
+    options->progress(options->user, done, total);
+    cop_memory_enter(host);
+}
+
 static coppice_status compare(work *w, const coppice_dataset_options *data,
                               const coppice_compare_options *options, compare_report *report,
                               coppice_error *err) {
@@ -383,9 +391,8 @@ static coppice_status compare(work *w, const coppice_dataset_options *data,
         if (cop_interrupted())
             return cop_fail(err, COPPICE_INTERRUPTED, "interrupted");
         COP_TRY(compare_batch(w, first, err));
-        if (options->progress)
-            options->progress(options->user, fmin((double)(first + w->batch), (double)w->count),
-                              (double)w->count);
+        report_progress(options, fmin((double)(first + w->batch), (double)w->count),
+                        (double)w->count);
     }
     r->samples = w->count;
     r->batch = w->rows;

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/interrupt.h"
+#include "base/memory.h"
 #include "base/statistics.h"
 
 static coppice_status run_once(const cop_timed *model, double *ms, coppice_error *err) {
@@ -34,7 +35,9 @@ static void tell(const cop_timing_limits *limits, int64_t done, double elapsed) 
         return;
     double by_time = limits->seconds > 0 ? elapsed / (limits->seconds * 1e3) : 0;
     double by_runs = limits->runs ? (double)done / (double)limits->runs : 0;
+    const coppice_host *host = cop_memory_enter(NULL); /* should it call coppice */
     limits->progress(limits->user, fmin(fmax(by_time, by_runs), 1), 1);
+    cop_memory_enter(host);
 }
 
 coppice_status cop_time_runs(cop_timed *models, size_t model_count, const cop_timing_limits *limits,

@@ -164,6 +164,23 @@ static void prune_in_steps(coppice_model *model) {
     coppice_masks_free(own);
 }
 
+static void compare_with_itself(const coppice_model *model) {
+    char images[600];
+    const char *root = getenv("COPPICE_SOURCE_ROOT");
+    snprintf(images, sizeof images, "%s/models/digits_test_images.npy", root ? root : ".");
+    coppice_dataset_options data;
+    coppice_dataset_options_init(&data);
+    data.images = images;
+    data.limit = 8;
+    coppice_compare_options options;
+    coppice_compare_options_init(&options);
+    options.latency_seconds = 0;
+    coppice_compare_report *report;
+    must(coppice_compare(model, model, &data, &options, &report, &err));
+    ck_assert(report->agreement == 1);
+    coppice_compare_report_free(report);
+}
+
 /* ---- memory ---- */
 
 /* Did the last call allocate through the host, and is what it made released again? */
@@ -225,6 +242,9 @@ START_TEST(everything_from_a_model_comes_from_its_host_and_goes_back) {
     must(coppice_bench(model, model, &bench, &measured, &err));
     coppice_bench_report_free(measured);
     expect_balance(&h, live, &calls, "bench");
+
+    compare_with_itself(model);
+    expect_balance(&h, live, &calls, "compare");
 
     coppice_model_free(model);
     ck_assert_int_eq(h.live, 0);
