@@ -38,7 +38,12 @@ static coppice_status prune(cli_context *cli, const cli_prune_flags *o, coppice_
         return status;
     r->report = *report;
     r->out.bytes_in = coppice_model_file_bytes(model);
-    return o->dry_run ? COPPICE_OK : write_outputs(cli, o, model, r);
+    if (o->dry_run)
+        return COPPICE_OK;
+    status = write_outputs(cli, o, model, r);
+    if (status != COPPICE_OK && cli_has_steps(&o->steps))
+        cli_note(cli, "all steps are complete: --resume only writes the result");
+    return status;
 }
 
 /* The complaint of everybody who prunes for the first time, answered before it comes up. */

@@ -143,6 +143,7 @@ coppice_status cli_run_finetune(cli_context *cli, const char *command, char *con
     sigaddset(&child_ended, SIGCHLD);
     sigprocmask(SIG_BLOCK, &child_ended, &before);
     signal(SIGCHLD, SIG_DFL); /* ignored, it would take the exit code away */
+    cli_progress_end(cli);
     fflush(NULL);
     coppice_status status;
     pid_t child = fork();

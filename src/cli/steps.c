@@ -261,8 +261,9 @@ static coppice_status run_command(const steps_run *run, const coppice_step *step
 static coppice_status train(steps_run *run, coppice_model *model, const coppice_step *step) {
     const char *out = path_of(run, step, CLI_STEP_MODEL_OUT);
     coppice_status status = out ? begin(run) : run->cli->error.status;
-    if (status == COPPICE_OK)
-        status = save_masks(run, step);
+    if (status != COPPICE_OK)
+        return status;
+    status = save_masks(run, step);
     if (status == COPPICE_OK)
         status = save_model(run, model, step, CLI_STEP_MODEL_IN);
     if (status != COPPICE_OK)
@@ -300,7 +301,9 @@ static coppice_status finetune_hook(void *cookie, coppice_model *model, const co
 /* The model comes last: with it the step is complete. */
 static coppice_status keep_step(steps_run *run, coppice_model *model, const coppice_step *step) {
     coppice_status status = begin(run);
-    if (status == COPPICE_OK && !run->o->steps.finetune)
+    if (status != COPPICE_OK)
+        return status;
+    if (!run->o->steps.finetune)
         status = save_masks(run, step);
     if (status == COPPICE_OK)
         status = cli_steps_record(run->cli, &run->folder, record_of(run, step));
@@ -309,12 +312,6 @@ static coppice_status keep_step(steps_run *run, coppice_model *model, const copp
     if (status != COPPICE_OK)
         return step_failed(run, step, "");
     cli_steps_tidy(&run->folder);
-    if (step->violations > 0)
-        cli_note(run->cli,
-                 "step %lld of %lld: the --finetune command changed %s weights that are pruned; "
-                 "they are zero again",
-                 (long long)step->step, (long long)step->steps,
-                 cli_format_count(step->violations).text);
     print_step(run, json_array_get(run->folder.steps, (size_t)step->step - 1));
     return COPPICE_OK;
 }
@@ -348,10 +345,19 @@ static coppice_status resume(steps_run *run, coppice_model *model, int64_t *done
     *done = run->finished ? complete - 1 : complete;
     cli_note(cli, "%s: %lld of %lld steps are complete", folder->path, (long long)complete,
              (long long)run->steps);
-    return *done == 0
-               ? COPPICE_OK
-               : take_weights(run, model,
-                              cli_step_path(cli, folder, folder->path, *done, CLI_STEP_MODEL));
+    if (*done == 0)
+        return COPPICE_OK;
+    status =
+        take_weights(run, model, cli_step_path(cli, folder, folder->path, *done, CLI_STEP_MODEL));
+    if (status == COPPICE_OK)
+        return COPPICE_OK;
+    coppice_error inner = cli->error;
+    cli_fail(cli, status,
+             "%s; step %lld is needed to go on: remove the files of this step and of later ones to "
+             "repeat them, or start anew with --force instead of --resume",
+             inner.message, (long long)*done);
+    strcpy(cli->error.file, inner.file);
+    return status;
 }
 
 static coppice_status run_steps(steps_run *run, const coppice_prune_options *options,
@@ -375,8 +381,13 @@ static coppice_status run_steps(steps_run *run, const coppice_prune_options *opt
         print_step(run, record);
     }
     status = coppice_prune_gradually(model, &gradual, report, &cli->error);
-    if (cli_interrupted() && run->begun)
+    if (cli_interrupted() && run->begun) {
         cli_steps_abandon(cli, &run->folder);
+        size_t complete = json_array_size(run->folder.steps);
+        if (complete > 0)
+            cli_note(cli, "interrupted; %zu of %lld steps are complete: go on with --resume",
+                     complete, (long long)run->steps);
+    }
     return status;
 }
 

@@ -38,6 +38,14 @@ bool cli_steps_exist(const char *path) {
     return lstat(path, &info) == 0;
 }
 
+coppice_status cli_steps_check_writable(cli_context *cli, const char *path) {
+    struct stat info;
+    if (stat(path, &info) != 0 || !S_ISDIR(info.st_mode))
+        return cli_fail(cli, COPPICE_IO, "%s: exists and is not a folder", path);
+    const char *state = join(cli, path, "/", state_name);
+    return state ? coppice_file_check_target(state, true, &cli->error) : cli->error.status;
+}
+
 coppice_status cli_steps_init(cli_context *cli, const char *output, int64_t steps, json_t *run,
                               cli_steps_folder *folder) {
     *folder = (cli_steps_folder){.run = run, .steps = json_array(), .count = steps};
@@ -95,7 +103,7 @@ static file_kind kind_of(const char *name, int64_t *step) {
     return FOREIGN;
 }
 
-/* Removes regular files: work files of every step, finished ones of the steps behind `last`. */
+/* Removes work files of every step, finished ones of the steps behind `last`, the record. */
 static void remove_files(const cli_steps_folder *folder, int64_t last, bool state) {
     DIR *dir = opendir(folder->path);
     if (!dir)
@@ -103,11 +111,10 @@ static void remove_files(const cli_steps_folder *folder, int64_t last, bool stat
     for (const struct dirent *entry; (entry = readdir(dir));) {
         int64_t step;
         file_kind kind = kind_of(entry->d_name, &step);
-        struct stat info;
-        if ((kind == WORK || (kind == FINISHED && step > last) || (kind == STATE && state)) &&
-            fstatat(dirfd(dir), entry->d_name, &info, AT_SYMLINK_NOFOLLOW) == 0 &&
-            S_ISREG(info.st_mode))
+        if (kind == WORK || (kind == FINISHED && step > last) || (kind == STATE && state)) {
             unlinkat(dirfd(dir), entry->d_name, 0);
+            unlinkat(dirfd(dir), entry->d_name, AT_REMOVEDIR); /* a command's mistake, if empty */
+        }
     }
     closedir(dir);
 }

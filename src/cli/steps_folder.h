@@ -32,8 +32,11 @@ char *cli_steps_path(cli_context *cli, const char *output); /* OUT.steps */
 char *cli_step_path(cli_context *cli, const cli_steps_folder *folder, const char *parent,
                     int64_t step, cli_step_file file);
 
-/* Does the folder exist? */
+/* Is there something of this name? */
 bool cli_steps_exist(const char *path);
+
+/* Can files be written into a folder that exists? */
+coppice_status cli_steps_check_writable(cli_context *cli, const char *path);
 
 /* Zeroes *folder and sets its path; `run` is taken over. */
 coppice_status cli_steps_init(cli_context *cli, const char *output, int64_t steps, json_t *run,

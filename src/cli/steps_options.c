@@ -59,13 +59,15 @@ coppice_status cli_steps_check_usage(cli_context *cli, const cli_steps_flags *st
 
 coppice_status cli_steps_check_target(cli_context *cli, const cli_steps_flags *steps,
                                       const cli_output *out) {
-    if (!cli_has_steps(steps) || steps->resume || cli->force)
+    if (!cli_has_steps(steps))
         return COPPICE_OK;
     const char *folder = cli_steps_path(cli, out->path);
     if (!folder)
         return cli->error.status;
     if (!cli_steps_exist(folder))
         return COPPICE_OK;
+    if (steps->resume || cli->force)
+        return cli_steps_check_writable(cli, folder);
     return cli_fail(cli, COPPICE_EXISTS,
                     "%s: already exists; go on with these steps with --resume, or start anew with "
                     "--force",

@@ -23,7 +23,7 @@ bool cli_has_steps(const cli_steps_flags *steps);
 coppice_status cli_steps_check_usage(cli_context *cli, const cli_steps_flags *steps,
                                      const cli_output *out, bool dry_run);
 
-/* Refuses a folder of steps that is there already, before any work is done. */
+/* Refuses a folder of steps that is there already or cannot be written, before any work is done. */
 coppice_status cli_steps_check_target(cli_context *cli, const cli_steps_flags *steps,
                                       const cli_output *out);
 

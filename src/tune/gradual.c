@@ -165,6 +165,11 @@ static coppice_status finetune(const coppice_gradual_options *o, coppice_model *
     COP_TRY_OR_FAIL(call_hook(o->finetune, "fine-tune", o, model, step, err));
     step->violations = count_violations(plan);
     cop_prune_apply(plan);
+    if (step->violations)
+        cop_log(COPPICE_LOG_WARNING,
+                "step %lld of %lld: the fine-tune hook changed %lld weights that are pruned; they "
+                "are zero again",
+                (long long)step->step, (long long)step->steps, (long long)step->violations);
     status = refuse_new_bad(all, &known, err);
     if (status != COPPICE_OK)
         cop_error_prefix(err, "step %lld of %lld", (long long)step->step, (long long)step->steps);

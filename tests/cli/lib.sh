@@ -32,3 +32,8 @@ float_array() {
     header="{'descr': '<f4', 'fortran_order': False, 'shape': ($2,), }"
     { printf '\x93NUMPY\x01\x00\x76\x00%-117s\n' "$header"; head -c $((4 * count)) /dev/zero; } >"$1"
 }
+
+# step_lines: of the output of `prune --steps`, the lines of the steps without their times.
+step_lines() {
+    sed -n -E '/^ +(step|[0-9]+\/[0-9]+) /{s/ +[0-9]+\.[0-9]+ s/   T/g;p}'
+}

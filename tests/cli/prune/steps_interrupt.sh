@@ -1,0 +1,40 @@
+#!/bin/bash
+# Ctrl-C while a command trains: the command ends, what it started too, complete steps stay.
+. "$CLI_LIB"
+cat >train.sh <<'EOF'
+if [ "$COPPICE_STEP" -lt "$(cat hang_at)" ]; then
+    exec cp "$COPPICE_MODEL_IN" "$COPPICE_MODEL_OUT"
+fi
+touch "$COPPICE_MODEL_OUT" "$COPPICE_MODEL_OUT.data"
+sleep 1000 &
+echo $! >child
+echo $$ >started
+sleep 1000
+EOF
+# stop SIGNAL STEP: ends a run that hangs in a step.
+stop() {
+    local pid code=0
+    echo "== $1 in step $2"
+    rm -f started
+    echo "$2" >hang_at
+    coppice prune "$DIGITS" -o out.onnx --sparsity 0.9 --steps 3 --finetune 'sh train.sh' --force \
+        >out.txt &
+    pid=$!
+    while [ ! -s started ] && kill -0 $pid; do
+        sleep 0.05
+    done
+    kill -"$1" $pid
+    wait $pid || code=$?
+    echo "exit code $code"
+    for process in "$(cat started)" "$(cat child)"; do
+        kill -0 "$process" 2>.dead && [ "$(ps -o stat= -p "$process" | head -c 1)" != Z ] &&
+            echo "$process is alive"
+    done
+    ls out.onnx* 2>.dead
+    rm -f .dead
+}
+stop INT 3
+echo mine >out.onnx.steps/notes
+stop TERM 1
+rm -r out.onnx.steps
+stop INT 1
