@@ -184,6 +184,8 @@ static coppice_status find_threshold(selection *sel, const cop_pool_item *items,
         shift -= COP_DIGIT_BITS;
         memset(sel->counts, 0, DIGITS * sizeof *sel->counts);
         for (size_t i = 0; i < count; i++) {
+            if (cop_interrupted())
+                return cop_fail(err, COPPICE_INTERRUPTED, "interrupted");
             scan s = start_scan(&items[i], sel->wide);
             count_next_digits(&s, prefix, shift, sel->counts);
         }
@@ -246,6 +248,8 @@ coppice_status cop_select_smallest(cop_pool_item *items, size_t count, int64_t z
     if (status != COPPICE_OK)
         return status;
     for (size_t i = 0; i < count; i++) {
+        if (cop_interrupted())
+            return cop_fail(err, COPPICE_INTERRUPTED, "interrupted");
         fill_mask(&sel, &items[i]);
         if (zeros == 0)
             keep_everything(items[i].mask);
