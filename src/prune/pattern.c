@@ -63,20 +63,26 @@ static int64_t count_block(const cop_weight_view *v, const uint8_t *nonzero, int
 
 /* What looking at blocks or channels one by one has shown so far. */
 typedef struct tally {
-    int64_t covered; /* zeros in blocks that are all zero */
-    int64_t mixed;   /* non-zeros in blocks that have zeros */
+    int64_t mixed;  /* non-zeros in blocks that have zeros */
+    int64_t strewn; /* zeros in those blocks */
 } tally;
 
-static bool add_block(tally *t, int64_t nonzeros, int64_t size, int64_t allowed) {
-    if (nonzeros == 0)
-        t->covered += size;
-    else if (nonzeros < size)
+/* What may break the rule. */
+typedef struct tolerance {
+    int64_t mixed, strewn;
+} tolerance;
+
+/* False as soon as too much breaks it: the rest need not be looked at. */
+static bool add_block(tally *t, int64_t nonzeros, int64_t size, const tolerance *allowed) {
+    if (nonzeros > 0 && nonzeros < size) {
         t->mixed += nonzeros;
-    return t->mixed <= allowed;
+        t->strewn += size - nonzeros;
+    }
+    return t->mixed <= allowed->mixed && t->strewn <= allowed->strewn;
 }
 
 static bool is_blocked(const cop_weight_view *v, const uint8_t *nonzero, int64_t rows,
-                       int64_t columns, int64_t allowed, int64_t zeros) {
+                       int64_t columns, const tolerance *allowed) {
     tally found = {0};
     if (rows > v->rows || columns > v->columns)
         return false;
@@ -90,12 +96,12 @@ static bool is_blocked(const cop_weight_view *v, const uint8_t *nonzero, int64_t
                     if (!add_block(&found, count, high * wide, allowed))
                         return false;
                 }
-    return found.covered >= zeros - zeros / 10;
+    return true;
 }
 
 /* Like a block of one row, all columns and all taps. */
-static bool is_channelwise(const cop_weight_view *v, const uint8_t *nonzero, int64_t allowed,
-                           int64_t zeros) {
+static bool is_channelwise(const cop_weight_view *v, const uint8_t *nonzero,
+                           const tolerance *allowed) {
     tally found = {0};
     for (int64_t g = 0; g < v->groups; g++)
         for (int64_t r = 0; r < v->rows; r++) {
@@ -106,7 +112,7 @@ static bool is_channelwise(const cop_weight_view *v, const uint8_t *nonzero, int
             if (!add_block(&found, count, v->columns * v->taps, allowed))
                 return false;
         }
-    return found.covered >= zeros - zeros / 10;
+    return true;
 }
 
 /* most[i]: the most non-zeros in a full group of group_sizes[i]. Groups smaller than 16 are parts
@@ -157,18 +163,19 @@ cop_pattern_name cop_pattern_of(const cop_weight_view *view, const uint8_t *nonz
     cop_pattern_name name = {"dense"};
     if (zeros == 0)
         return name;
-    int64_t nonzeros = count - zeros, allowed = nonzeros / 100;
+    int64_t nonzeros = count - zeros;
+    tolerance allowed = {.mixed = nonzeros / 100, .strewn = zeros / 10};
     snprintf(name.text, sizeof name.text, "unstructured");
     if (!view)
         return name;
-    if (is_channelwise(view, nonzero, allowed, zeros)) {
+    if (is_channelwise(view, nonzero, &allowed)) {
         snprintf(name.text, sizeof name.text, "channels");
         return name;
     }
     if (find_groups(view, nonzero, count, nonzeros, &name))
         return name;
     for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++)
-        if (is_blocked(view, nonzero, blocks[i].rows, blocks[i].columns, allowed, zeros)) {
+        if (is_blocked(view, nonzero, blocks[i].rows, blocks[i].columns, &allowed)) {
             snprintf(name.text, sizeof name.text, "%dx%d", (int)blocks[i].rows,
                      (int)blocks[i].columns);
             return name;
