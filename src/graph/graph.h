@@ -123,6 +123,7 @@ struct cop_graph {
     size_t input_count, output_count;
     const cop_opset *opsets; /* of the model */
     size_t opset_count;
+    void *origin; /* the message it came from; known to src/onnx only */
 };
 
 /* An empty graph in `arena` (borrowed until cop_graph_free). NULL: no memory. */

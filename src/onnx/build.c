@@ -328,6 +328,7 @@ static coppice_status add_node(builder *b, cop_graph *graph, Onnx__NodeProto *pr
 }
 
 static coppice_status build_graph(builder *b, cop_graph *graph, Onnx__GraphProto *proto) {
+    graph->origin = proto;
     COP_TRY(add_initializers(b, graph, proto));
     COP_TRY(add_inputs(b, graph, proto));
     for (size_t i = 0; i < proto->n_node; i++)

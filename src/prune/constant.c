@@ -116,8 +116,8 @@ static chain_end follow(const cop_graph *graph, int value) {
     return end;
 }
 
-/* The weight of a product of a weight and a mask; `constant` NULL when the node is none. */
-static cop_found find_masked(cop_finder *finder, const cop_graph *graph, const cop_node *node) {
+cop_found cop_find_product(cop_finder *finder, const cop_graph *graph, const cop_node *node,
+                           int *input) {
     const cop_found none = {0};
     if (node->domain[0] || strcmp(node->op, "Mul") != 0 || node->input_count != 2)
         return none;
@@ -129,8 +129,14 @@ static cop_found find_masked(cop_finder *finder, const cop_graph *graph, const c
     if (!first_is_mask && !is_mask(finder, b.constant))
         return none;
     cop_found found = first_is_mask ? b : a;
+    *input = first_is_mask;
     found.mask = first_is_mask ? a.constant : b.constant;
     return found;
+}
+
+static cop_found find_masked(cop_finder *finder, const cop_graph *graph, const cop_node *node) {
+    int input;
+    return cop_find_product(finder, graph, node, &input);
 }
 
 cop_found cop_find_constant(cop_finder *finder, const cop_graph *graph, int value) {

@@ -29,6 +29,11 @@ void cop_finder_free(cop_finder *finder);
  * torch.nn.utils.prune leaves it in a model. */
 cop_found cop_find_constant(cop_finder *finder, const cop_graph *graph, int value);
 
+/* The constant that a node multiplies by a mask of zeros and ones of its shape, in *input which of
+ * its inputs that is; `constant` NULL when it is no such node. */
+cop_found cop_find_product(cop_finder *finder, const cop_graph *graph, const cop_node *node,
+                           int *input);
+
 /* Does the node pass the elements of its inputs on, so that it does not count as a reader itself?
  * So do the nodes above, and those that only look at shapes. */
 bool cop_passes_on(cop_finder *finder, const cop_graph *graph, const cop_node *node);
