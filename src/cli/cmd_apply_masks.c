@@ -177,7 +177,7 @@ static json_t *json_of(const apply_result *r) {
                                               "weights", (json_int_t)weights_of(r->masks, i),
                                               "reason", cli_json_string(row->reason)));
     }
-    return json_pack("{s:o, s:I, s:I, s:o, s:o, s:o, s:o, s:I, s:o}", "masks", rows, "zeros",
+    return json_pack("{s:o, s:I, s:I, s:o, s:o, s:o, s:o, s:I, s:I, s:o}", "masks", rows, "zeros",
                      (json_int_t)r->zeros, "weights", (json_int_t)r->weights, "sparsity",
                      cli_json_real(share(r->zeros, r->weights)), "bytes_in",
                      cli_json_count(r->out.bytes_in), "bytes_out", cli_json_count(r->out.bytes_out),
@@ -229,7 +229,9 @@ static coppice_status work(cli_context *cli, const apply_options *o, double star
     coppice_match *found = NULL;
     apply_result r = {.masks = masks};
     cli_output_result_init(&r.out);
-    coppice_status status = match(cli, o, model, masks, &found);
+    coppice_status status = cli_output_prepare(cli, &o->out, model, &r.out);
+    if (status == COPPICE_OK)
+        status = match(cli, o, model, masks, &found);
     if (status == COPPICE_OK) {
         r.match = found;
         status = found->refused ? COPPICE_OK : apply(cli, o, model, &r);

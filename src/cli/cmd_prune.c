@@ -77,6 +77,8 @@ static coppice_status run(cli_context *cli, int argc, char **argv) {
     cli_output_result_init(&result.out);
     status = cli_load_model(cli, cli->args[0], &model);
     if (status == COPPICE_OK)
+        status = cli_output_prepare(cli, &o.out, model, &result.out);
+    if (status == COPPICE_OK)
         status = prune(cli, &o, model, &result, &report);
     result.ms = cli_now_ms() - start;
     if (status == COPPICE_OK) {

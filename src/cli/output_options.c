@@ -13,6 +13,9 @@ const cli_option cli_output_rows[] = {
      "put the weights into file NAME beside OUT (default above 2 GB:\n"
      "OUT.data)"},
     {"single-file", 0, CLI_FLAG, AT(single_file), NULL, "everything in OUT (default below 2 GB)"},
+    {"fold-masks", 0, CLI_FLAG, AT(fold_masks), NULL,
+     "make masks permanent that MODEL multiplies its weights by\n"
+     "(torch.nn.utils.prune without remove)"},
     {"sizes", 0, CLI_FLAG, AT(sizes), NULL, "also say how large OUT is under gzip and zstd"},
     {0}};
 
@@ -87,6 +90,17 @@ coppice_status cli_output_check_model(cli_context *cli, const cli_output *o,
 }
 
 /* ---- saving ---- */
+
+coppice_status cli_output_prepare(cli_context *cli, const cli_output *o, coppice_model *model,
+                                  cli_output_result *r) {
+    if (!o->fold_masks)
+        return COPPICE_OK;
+    coppice_status status = coppice_model_fold_masks(model, &r->folded_masks, &cli->error);
+    if (status == COPPICE_OK)
+        cli_note(cli, "masks of the model that were folded into its weights: %lld",
+                 (long long)r->folded_masks);
+    return status;
+}
 
 static coppice_status add_compressed(cli_context *cli, const char *path,
                                      coppice_compression compression, int64_t *sum) {

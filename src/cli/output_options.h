@@ -8,7 +8,7 @@
 typedef struct cli_output {
     const char *path; /* -o; "-" is standard output, NULL: not given */
     const char *external_data;
-    bool single_file, sizes;
+    bool single_file, sizes, fold_masks;
 } cli_output;
 
 extern const cli_option cli_output_rows[];
@@ -18,6 +18,7 @@ typedef struct cli_output_result {
     int64_t bytes_in, bytes_out; /* of all files */
     int64_t gzip, zstd;          /* with --sizes: of what was written, compressed */
     char external_data[256];     /* name of the data file, "": none */
+    int64_t folded_masks;        /* products of weights and masks that --fold-masks took out */
 } cli_output_result;
 
 void cli_output_result_init(cli_output_result *result);
@@ -35,6 +36,10 @@ coppice_status cli_output_check_targets(cli_context *cli, const cli_output *o);
 /* The same when the model is known: a large one gets a data file that nobody named. */
 coppice_status cli_output_check_model(cli_context *cli, const cli_output *o,
                                       const coppice_model *model);
+
+/* Changes the loaded model as the options say, before anything else is done with it. */
+coppice_status cli_output_prepare(cli_context *cli, const cli_output *o, coppice_model *model,
+                                  cli_output_result *result);
 
 /* Writes the model, with zeros where `masks` (may be NULL) prune it, and fills *result. */
 coppice_status cli_output_save(cli_context *cli, const cli_output *o, coppice_model *model,
