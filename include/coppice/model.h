@@ -217,6 +217,7 @@ typedef struct coppice_inspection {
     coppice_weight_info *weights; /* in graph order of their first user */
     size_t weight_count;
     int64_t parameters, zeros;  /* over all listed weights */
+    int64_t negative_zeros;     /* -0.0 in the whole model: values in sparse files, until pruned */
     int64_t prunable;           /* parameters of those that prune takes by default */
     int64_t macs, macs_nonzero; /* over all listed weights with known MACs */
     int64_t macs_prunable;      /* of those that prune takes by default */

@@ -68,14 +68,15 @@ static json_t *json_of_weight(const coppice_inspection *in, const coppice_weight
 }
 
 static json_t *json_of_totals(const coppice_model *model, const coppice_inspection *in) {
-    return json_pack("{s:I, s:I, s:o, s:I, s:I, s:o, s:I, s:I, s:I, s:I, s:I}", "weights",
+    return json_pack("{s:I, s:I, s:o, s:I, s:I, s:o, s:I, s:I, s:I, s:I, s:I, s:I}", "weights",
                      (json_int_t)in->parameters, "zeros", (json_int_t)in->zeros, "sparsity",
                      cli_json_real(sparsity_of(in->zeros, in->parameters)), "macs",
                      (json_int_t)in->macs, "macs_nonzero", (json_int_t)in->macs_nonzero, "bytes",
                      cli_json_count(coppice_model_file_bytes(model)), "parameters",
                      (json_int_t)in->model_parameters, "prunable_weights", (json_int_t)in->prunable,
                      "prunable_macs", (json_int_t)in->macs_prunable, "other_macs",
-                     (json_int_t)in->macs_other, "unknown_macs", (json_int_t)in->macs_unknown);
+                     (json_int_t)in->macs_other, "unknown_macs", (json_int_t)in->macs_unknown,
+                     "negative_zeros", (json_int_t)in->negative_zeros);
 }
 
 static json_t *json_of_others(const coppice_inspection *in) {
@@ -316,6 +317,9 @@ static void print_forecast(cli_context *cli, const coppice_inspection *in) {
               "\nWhat `coppice prune` would leave with its defaults (computed, not measured):\n");
     cli_table_print(&table, cli->out);
     cli_table_free(&table);
+    if (in->negative_zeros)
+        cli_print(cli, "%s zeros are -0.0, which sparse files keep as values; prune writes +0.0\n",
+                  cli_format_count(in->negative_zeros).text);
     if (!in->prunable)
         cli_print(cli, "By default it prunes nothing here%s\n",
                   in->weight_count ? "; --layer GLOB=S overrides the reasons above." : ".");

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "base/type.h"
 #include "graph/model.h"
 #include "prune/pattern.h"
 #include "prune/rules.h"
@@ -184,9 +185,9 @@ static void forecast(const inspection *in, int64_t file_bytes, double sparsity,
         const cop_inventory_item *item = &in->inventory.items[i];
         if (item->constant->sparse)
             out->bytes_dense += (int64_t)item->constant->bytes - item->stored;
-        saved += saved_by_sparse(item, item->weight < 0
-                                           ? item->zeros
-                                           : zeros_at(&report->weights[item->weight], sparsity));
+        const coppice_weight_info *row = item->weight < 0 ? NULL : &report->weights[item->weight];
+        bool pruned = row && !row->kept_dense && sparsity > 0;
+        saved += saved_by_sparse(item, pruned ? zeros_at(row, sparsity) : item->zero_bits);
     }
     out->bytes_sparse = out->bytes_dense - saved;
 }
@@ -208,9 +209,13 @@ static coppice_status fill_report(inspection *in, const coppice_model *model, co
         COP_TRY(fill_row(weights, i, &report->weights[i], err));
     COP_TRY(fill_users(in, macs, err));
     COP_TRY(cop_inventory_make(graph, weights, &in->inventory, err));
-    for (size_t i = 0; i < in->inventory.count; i++)
-        if (in->inventory.items[i].weight >= 0)
-            report->weights[in->inventory.items[i].weight].bytes = in->inventory.items[i].stored;
+    for (size_t i = 0; i < in->inventory.count; i++) {
+        const cop_inventory_item *item = &in->inventory.items[i];
+        if (item->weight >= 0)
+            report->weights[item->weight].bytes = item->stored;
+        if (cop_is_float_type(item->constant->tensor.type))
+            report->negative_zeros += item->zeros - item->zero_bits;
+    }
     total_up(report);
     fill_groups(in);
     for (size_t i = 0; i < COPPICE_FORECASTS; i++)

@@ -88,13 +88,28 @@ int64_t cop_sparse_bytes(int64_t count, int64_t nonzeros, int64_t width) {
     return nonzeros * width + (int64_t)(index_bytes * kept + 0.5);
 }
 
+static int64_t count_zero_bits(const cop_inventory_item *item) {
+    const unsigned char *data = item->constant->tensor.data;
+    size_t width = coppice_type_bits(item->constant->tensor.type) / 8;
+    static const unsigned char zero[16];
+    int64_t found = 0;
+    if (!data || width == 0 || width > sizeof zero)
+        return 0;
+    for (int64_t i = 0; width == sizeof(uint32_t) && i < item->count; i++) {
+        uint32_t bits;
+        memcpy(&bits, data + sizeof bits * (size_t)i, sizeof bits);
+        found += bits == 0;
+    }
+    for (int64_t i = 0; width != sizeof(uint32_t) && i < item->count; i++)
+        found += memcmp(data + width * (size_t)i, zero, width) == 0;
+    return found;
+}
+
 static int64_t stored_bytes(const cop_inventory_item *item) {
     const cop_constant *constant = item->constant;
     if (!constant->sparse)
         return (int64_t)constant->bytes;
-    const cop_weight plain = {.constant = (cop_constant *)constant};
-    int64_t zeros = cop_nonzero_map(&plain, item->count, NULL);
-    return cop_sparse_bytes(item->count, item->count - zeros,
+    return cop_sparse_bytes(item->count, item->count - item->zero_bits,
                             coppice_type_bits(constant->tensor.type) / 8);
 }
 
@@ -111,6 +126,7 @@ static bool add(walk *w, const cop_value *value) {
                                  .initializer = value->is_initializer,
                                  .count = coppice_tensor_count(&constant->tensor)};
     item->count = item->count > 0 ? item->count : 0;
+    item->zero_bits = count_zero_bits(item);
     item->stored = stored_bytes(item);
     return cop_note_pointer(&w->index, &w->weights->arena, constant, (int64_t)out->count);
 }
@@ -179,7 +195,7 @@ coppice_status cop_inventory_make(const cop_graph *graph, cop_weights *weights, 
     for (size_t i = 0; ok && i < out->count; i++) {
         cop_inventory_item *item = &out->items[i];
         const cop_weight plain = {.constant = (cop_constant *)item->constant};
-        if (item->kind != COP_KIND_WEIGHT && is_parameter(&item->constant->tensor))
+        if (is_parameter(&item->constant->tensor))
             item->zeros = cop_nonzero_map(&plain, item->count, NULL);
     }
     cop_map_free(&w.index);

@@ -21,7 +21,8 @@ typedef struct cop_inventory_item {
     int64_t weight;   /* index in cop_weights.items, -1 for other kinds */
     bool initializer; /* not a Constant node */
     int64_t count, zeros;
-    int64_t stored; /* bytes of its data in the file, nearly */
+    int64_t zero_bits; /* elements of which all bits are 0: zeros without -0.0 */
+    int64_t stored;    /* bytes of its data in the file, nearly */
 } cop_inventory_item;
 
 typedef struct cop_inventory {
@@ -29,7 +30,7 @@ typedef struct cop_inventory {
     size_t count;
 } cop_inventory;
 
-/* Lists the tensors of the graph and its sub-graphs. The zeros of weights are left at 0. Errors:
+/* Lists the tensors of the graph and its sub-graphs. Zeros do not count masks. Errors:
  * OUT_OF_MEMORY. */
 coppice_status cop_inventory_make(const cop_graph *graph, cop_weights *weights, cop_inventory *out,
                                   coppice_error *err);

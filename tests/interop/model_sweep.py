@@ -255,8 +255,11 @@ class Trips:
         for path in (sparse, again):
             same_weights(path, expected)
             self.accepted(path, dense)
-        graph = onnx.load(str(sparse)).graph
-        expect(not done or len(graph.sparse_initializer) or all(m.size < 64 for m in done[1].values()), "nothing became sparse")
+        # Weights in Constant nodes stay as they are, and tiny ones would grow.
+        large = {name for name, mask in done[1].items() if mask.size >= 128} if done else set()
+        large &= {t.name for t in onnx.load(str(dense)).graph.initializer}
+        missing = large - {t.values.name for t in onnx.load(str(sparse)).graph.sparse_initializer}
+        expect(not missing, f"not sparse: {sorted(missing)}")
         expect(not onnx.load(str(again)).graph.sparse_initializer, "something stayed sparse")
 
 
