@@ -21,10 +21,10 @@ from torch.nn import functional as F
 ONE_FILE = 2_000_000_000  # bytes; protobuf ends at 2 GiB, beyond that weights go to a file of their own
 
 # Which inputs of an operator are trained. Add and Mul: vectors only, which are biases and scales.
-LEARNED = {"Conv": (1, 2), "ConvTranspose": (1, 2), "Gemm": (0, 1, 2), "MatMul": (0, 1), "PRelu": (1,),
+LEARNED = {"Conv": (1, 2), "Gemm": (0, 1, 2), "MatMul": (0, 1), "PRelu": (1,),
            "BatchNormalization": (1, 2), "LayerNormalization": (1, 2), "Add": (0, 1), "Mul": (0, 1)}
 VECTORS_ONLY = ("Add", "Mul")
-# These keep their meaning but not their data: a weight behind them is still a weight.
+# A weight behind one of these is still that weight.
 VIEWS = ("Identity", "Transpose", "Reshape", "Cast")
 FLOATS = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.DOUBLE, onnx.TensorProto.BFLOAT16)
 INTEGERS = {onnx.TensorProto.INT64: torch.int64, onnx.TensorProto.INT32: torch.int32, onnx.TensorProto.BOOL: torch.bool}
