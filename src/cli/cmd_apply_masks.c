@@ -182,7 +182,8 @@ static json_t *json_of(const apply_result *r) {
                      cli_json_real(share(r->zeros, r->weights)), "bytes_in",
                      cli_json_count(r->out.bytes_in), "bytes_out", cli_json_count(r->out.bytes_out),
                      "bytes", cli_output_json_bytes(&r->out), "violations",
-                     (json_int_t)r->violations, "ms", cli_json_real(r->ms));
+                     (json_int_t)r->violations, "folded_masks", (json_int_t)r->out.folded_masks,
+                     "ms", cli_json_real(r->ms));
 }
 
 /* ---- the work ---- */
