@@ -75,6 +75,9 @@ typedef struct coppice_save_options {
                                   the target's name with ".data" behind it */
     bool single_file;          /* LIMIT rather than a data file; default false */
     coppice_weights_form weights; /* default COPPICE_WEIGHTS_AS_LOADED */
+    bool positive_zeros; /* tensors that become sparse lose the sign of zeros: a weight that was
+                            multiplied with a mask has -0.0 in it, which are values else and take
+                            room; default false: every bit is kept */
     const struct coppice_masks
         *masks; /* coppice/masks.h: weights are written as +0.0 where these prune them; the model in
               memory stays as it is, so large models need no memory for it;
@@ -89,6 +92,9 @@ typedef struct coppice_save_result {
     int64_t bytes;           /* of all files */
     char external_data[256]; /* name of the data file, "" when there is none */
     int64_t sparse_count;    /* initializers written as sparse_initializer */
+    int64_t dense_count;     /* the other initializers */
+    int64_t negative_zeros;  /* with COPPICE_WEIGHTS_SPARSE: -0.0 in the tensors that could be
+                                sparse,  each of them a value */
 } coppice_save_result;
 
 /* Writes the model to `path`, complete or not at all; a data file appears with it. `options` may be
@@ -98,6 +104,13 @@ typedef struct coppice_save_result {
 COPPICE_API coppice_status coppice_model_save(coppice_model *model, const char *path,
                                               const coppice_save_options *options,
                                               coppice_save_result *result, coppice_error *error);
+
+/* Says what coppice_model_save would write with these options (all but `overwrite` count), without
+ * writing: for the sizes of other forms. `path` is where the model would go, which the name of a
+ * data file may come from. Needs exclusive use of the model. Errors: as coppice_model_save. */
+COPPICE_API coppice_status coppice_model_measure(coppice_model *model, const char *path,
+                                                 const coppice_save_options *options,
+                                                 coppice_save_result *result, coppice_error *error);
 
 /* Size in bytes of the files that the model was loaded from, external data included. */
 COPPICE_API int64_t coppice_model_file_bytes(const coppice_model *model);

@@ -197,7 +197,7 @@ void cop_writer_write(cop_writer *writer, const void *data, size_t bytes) {
     writer->used += bytes;
 }
 
-static void sync_folder(const char *path) {
+void cop_sync_folder(const char *path) {
     char *slash = strrchr(path, '/');
     char *folder =
         slash ? cop_strndup(path, slash == path ? 1 : (size_t)(slash - path)) : cop_strdup(".");
@@ -250,9 +250,14 @@ coppice_status cop_writer_commit(cop_writer *writer, coppice_error *err) {
     if (publish(writer) != 0)
         writer->error = errno;
     COP_TRY(check(writer, err));
-    sync_folder(writer->target);
+    cop_sync_folder(writer->target);
     release(writer);
     return COPPICE_OK;
+}
+
+void cop_writer_forget(const cop_writer *writer) {
+    if (writer->temporary)
+        forget(writer->temporary);
 }
 
 void cop_writer_abort(cop_writer *writer) {

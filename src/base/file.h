@@ -52,12 +52,18 @@ coppice_status cop_writer_sync(cop_writer *writer, coppice_error *err);
  * gone. Closes the writer either way. */
 coppice_status cop_writer_commit(cop_writer *writer, coppice_error *err);
 
+/* Lets the temporary file outlive an interrupt, for the moments in which files get their names. */
+void cop_writer_forget(const cop_writer *writer);
+
 /* Removes the temporary file; no effect after a commit or on a writer that was never opened. */
 void cop_writer_abort(cop_writer *writer);
 
 /* Removes the temporary files of all open writers of this process. Async-signal-safe: for the
  * handler of SIGINT and SIGTERM. */
 void cop_writer_abort_all(void);
+
+/* Makes the names in the folder of `path` lasting. */
+void cop_sync_folder(const char *path);
 
 /* Size of a regular file in bytes; -1 when it cannot be read. */
 int64_t cop_file_bytes(const char *path);

@@ -32,10 +32,14 @@ typedef struct cop_origin {
     Onnx__TensorProto *tensor;       /* the values of a sparse tensor */
     Onnx__SparseTensorProto *sparse; /* NULL unless sparse */
     Onnx__GraphProto *graph;         /* holds the initializer; NULL for attributes */
-    Onnx__TensorProto *as_dense;     /* while a sparse initializer is saved as a dense one */
-    const struct cop_mask *mask;     /* while it is saved with a mask that prunes something */
     cop_constant *constant;
     struct cop_origin *next; /* all constants of the model, in the order of the file */
+
+    /* While the model is saved: */
+    bool listed;                        /* its graph still lists the initializer */
+    const struct cop_mask *mask;        /* that prunes something */
+    Onnx__TensorProto *as_dense;        /* what is written of a sparse initializer */
+    Onnx__SparseTensorProto *as_sparse; /* what is written of any initializer */
 } cop_origin;
 
 struct coppice_model {

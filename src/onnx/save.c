@@ -4,9 +4,12 @@
 
 #include <string.h>
 
+#include "base/file_pair.h"
 #include "base/interrupt.h"
 #include "base/memory.h"
 #include "onnx/save.h"
+
+size_t cop_max_message_bytes = INT32_MAX;
 
 void coppice_save_options_init(coppice_save_options *options) {
     *options = (coppice_save_options){0};
@@ -26,40 +29,28 @@ static void undo(cop_saver *saver) {
     for (cop_change *change = saver->latest; change; change = change->before)
         memcpy(change->at, change->saved, change->bytes);
     saver->latest = NULL;
-    for (cop_origin *origin = saver->model->constants; origin; origin = origin->next)
+    for (cop_origin *origin = saver->model->constants; origin; origin = origin->next) {
+        origin->listed = false;
         origin->mask = NULL;
+        origin->as_dense = NULL;
+        origin->as_sparse = NULL;
+    }
 }
 
-/* protobuf-c hands over the packed bytes piece by piece. */
-typedef struct writer_buffer {
-    ProtobufCBuffer base;
-    cop_saver *saver;
-} writer_buffer;
-
-static void append_to_writer(ProtobufCBuffer *buffer, size_t bytes, const uint8_t *data) {
-    cop_saver *saver = ((writer_buffer *)buffer)->saver;
-    cop_streams_write(&saver->streams, data, bytes, &saver->file);
+size_t cop_saver_model_bytes(const cop_saver *saver) {
+    return onnx__model_proto__get_packed_size(saver->model->proto);
 }
 
-static coppice_status pack(cop_saver *saver) {
-    size_t bytes = onnx__model_proto__get_packed_size(saver->model->proto);
-    if (bytes > INT32_MAX)
-        return cop_fail(saver->err, COPPICE_LIMIT,
-                        "%zu bytes are more than the 2 GB that a model file can hold: keep the "
-                        "weights in a file of their own (--external-data NAME)",
-                        bytes);
-    writer_buffer buffer = {.base = {append_to_writer}, .saver = saver};
-    onnx__model_proto__pack_to_buffer(saver->model->proto, &buffer.base);
-    return COPPICE_OK;
-}
+/* ---- the plan ---- */
 
 /* A data file is a plain name beside the model, and another file than it. */
 static coppice_status check_data_name(const char *path, const char *name, coppice_error *err) {
+    const size_t room = sizeof((coppice_save_result *)0)->external_data;
     const char *slash = strrchr(path, '/');
-    if (strlen(name) >= sizeof((coppice_save_result *)0)->external_data)
+    if (strlen(name) >= room)
         return cop_fail(err, COPPICE_INVALID_ARGUMENT,
                         "external data: the name has %zu characters; at most %zu are possible",
-                        strlen(name), sizeof((coppice_save_result *)0)->external_data - 1);
+                        strlen(name), room - 1);
     if (!name[0] || strchr(name, '/') || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
         return cop_fail(err, COPPICE_INVALID_ARGUMENT,
                         "external data '%s': give a file name without a folder", name);
@@ -69,73 +60,155 @@ static coppice_status check_data_name(const char *path, const char *name, coppic
     return COPPICE_OK;
 }
 
-static coppice_status open_files(cop_saver *saver, const char *path, bool overwrite) {
-    COP_TRY(cop_writer_open(&saver->file, path, overwrite, saver->err));
-    if (!saver->data_name)
-        return COPPICE_OK;
+static coppice_status check_options(cop_saver *saver, const char *path) {
+    const coppice_save_options *o = saver->options;
+    if (o->external_data && o->single_file)
+        return cop_fail(saver->err, COPPICE_INVALID_ARGUMENT,
+                        "external data '%s' and a single file exclude each other",
+                        o->external_data);
+    if (o->external_data)
+        COP_TRY(check_data_name(path, o->external_data, saver->err));
+    return cop_saver_find_masks(saver);
+}
+
+/* Changes the message into what is written. */
+static coppice_status plan(cop_saver *saver, const char *path) {
+    COP_TRY(cop_saver_store(saver));
+    COP_TRY(cop_saver_place(saver, path));
+    if (saver->data_name)
+        COP_TRY(check_data_name(path, saver->data_name, saver->err));
+    if (cop_interrupted())
+        return cop_fail(saver->err, COPPICE_INTERRUPTED, "interrupted");
+    return COPPICE_OK;
+}
+
+static void describe(const cop_saver *saver, coppice_save_result *result) {
+    *result =
+        (coppice_save_result){.bytes = (int64_t)(cop_saver_model_bytes(saver) + saver->data_bytes),
+                              .sparse_count = saver->sparse_count,
+                              .dense_count = saver->dense_count,
+                              .negative_zeros = saver->negative_zeros};
+    if (saver->data_name)
+        strcpy(result->external_data, saver->data_name);
+}
+
+/* ---- files ---- */
+
+/* protobuf-c hands over the packed bytes piece by piece. */
+typedef struct writer_buffer {
+    ProtobufCBuffer base;
+    cop_saver *saver;
+    cop_writer *writer;
+} writer_buffer;
+
+static void append_to_writer(ProtobufCBuffer *base, size_t bytes, const uint8_t *data) {
+    writer_buffer *buffer = (writer_buffer *)base;
+    cop_streams_write(&buffer->saver->streams, data, bytes, buffer->writer);
+}
+
+static void pack(cop_saver *saver, cop_writer *writer) {
+    writer_buffer buffer = {{append_to_writer}, saver, writer};
+    onnx__model_proto__pack_to_buffer(saver->model->proto, &buffer.base);
+}
+
+static coppice_status open_data(cop_saver *saver, const char *path) {
     char *data_path = cop_path_sibling(path, saver->data_name);
     if (!data_path)
         return cop_fail_memory(saver->err, strlen(path));
-    coppice_status status = cop_writer_open(&saver->data, data_path, overwrite, saver->err);
+    coppice_status status =
+        cop_writer_open(&saver->data, data_path, saver->options->overwrite, saver->err);
     cop_error_locate(status ? saver->err : NULL, data_path, NULL, -1);
     cop_free(data_path);
     return status;
 }
 
-/* Both files are on the disk before either gets its name: only a rename can fail in between. */
+/* The model once more, for the moment in which its data file has no name of its own yet. */
+static coppice_status write_interim(cop_saver *saver, const char *path) {
+    char *name = saver->location.value;
+    const char *temporary = strrchr(saver->data.temporary, '/');
+    COP_TRY(cop_writer_open(&saver->interim, path, true, saver->err));
+    saver->location.value =
+        cop_arena_strdup(&saver->arena, temporary ? temporary + 1 : saver->data.temporary);
+    if (!saver->location.value)
+        return cop_fail_memory(saver->err, strlen(saver->data.temporary));
+    pack(saver, &saver->interim);
+    saver->location.value = name;
+    return COPPICE_OK;
+}
+
+static coppice_status write_files(cop_saver *saver, const char *path) {
+    if (saver->data_name) {
+        COP_TRY(open_data(saver, path));
+        COP_TRY(cop_saver_write_data(saver));
+    }
+    pack(saver, &saver->file);
+    if (saver->data_name && cop_pair_wants_interim(path, &saver->data, &saver->file))
+        COP_TRY(write_interim(saver, path));
+    return COPPICE_OK;
+}
+
 static coppice_status commit(cop_saver *saver) {
     if (cop_interrupted())
         return cop_fail(saver->err, COPPICE_INTERRUPTED, "interrupted");
-    if (!saver->data_name)
-        return cop_writer_commit(&saver->file, saver->err);
-    COP_TRY(cop_writer_sync(&saver->data, saver->err));
-    COP_TRY(cop_writer_sync(&saver->file, saver->err));
-    COP_TRY(cop_writer_commit(&saver->data, saver->err));
+    if (saver->data_name)
+        return cop_pair_commit(&saver->data, &saver->interim, &saver->file, saver->err);
     return cop_writer_commit(&saver->file, saver->err);
 }
 
-static coppice_status write_files(cop_saver *saver, coppice_save_result *result) {
-    COP_TRY(cop_saver_apply_edits(saver));
-    if (saver->data_name)
-        COP_TRY(cop_saver_move_out(saver));
-    COP_TRY(pack(saver));
-    if (result && saver->data_name)
-        strcpy(result->external_data, saver->data_name);
-    if (result)
-        result->bytes = (int64_t)(saver->file.written + saver->data.written);
-    return COPPICE_OK;
+/* ---- the public side ---- */
+
+static void release(cop_saver *saver) {
+    cop_writer_abort(&saver->file);
+    cop_writer_abort(&saver->interim);
+    cop_writer_abort(&saver->data);
+    cop_streams_free(&saver->streams);
+    cop_arena_free(&saver->arena);
 }
 
 coppice_status coppice_model_save(coppice_model *model, const char *path,
                                   const coppice_save_options *options, coppice_save_result *result,
                                   coppice_error *error) {
-    coppice_save_options defaults;
-    coppice_save_options_init(&defaults);
-    options = options ? options : &defaults;
-    cop_saver saver = {.model = model, .data_name = options->external_data, .err = error};
-    coppice_status status = COPPICE_OK;
+    static const coppice_save_options defaults;
+    cop_saver saver = {.model = model, .options = options ? options : &defaults, .err = error};
     const coppice_host *before = cop_memory_enter(model->host);
     if (result)
         *result = (coppice_save_result){0};
-    if (saver.data_name)
-        status = check_data_name(path, saver.data_name, error);
+    coppice_status status = check_options(&saver, path);
     if (status == COPPICE_OK)
-        status = cop_saver_find_masks(&saver, options->masks);
-    if (status == COPPICE_OK)
-        status = open_files(&saver, path, options->overwrite);
+        status = cop_writer_open(&saver.file, path, saver.options->overwrite, error);
     if (status == COPPICE_OK) {
-        status = write_files(&saver, result);
+        status = plan(&saver, path);
+        if (status == COPPICE_OK && result)
+            describe(&saver, result);
         if (status != COPPICE_OK)
             cop_error_prefix(error, "%s", path);
     }
+    if (status == COPPICE_OK)
+        status = write_files(&saver, path);
     undo(&saver);
     if (status == COPPICE_OK)
         status = commit(&saver);
+    if (status != COPPICE_OK && result)
+        *result = (coppice_save_result){0};
     if (status != COPPICE_OK)
         cop_error_locate(error, path, NULL, -1);
-    cop_writer_abort(&saver.file);
-    cop_writer_abort(&saver.data);
-    cop_streams_free(&saver.streams);
-    cop_arena_free(&saver.arena);
+    release(&saver);
+    return cop_memory_leave(before, status);
+}
+
+coppice_status coppice_model_measure(coppice_model *model, const char *path,
+                                     const coppice_save_options *options,
+                                     coppice_save_result *result, coppice_error *error) {
+    static const coppice_save_options defaults;
+    cop_saver saver = {.model = model, .options = options ? options : &defaults, .err = error};
+    const coppice_host *before = cop_memory_enter(model->host);
+    *result = (coppice_save_result){0};
+    coppice_status status = check_options(&saver, path);
+    if (status == COPPICE_OK)
+        status = plan(&saver, path);
+    if (status == COPPICE_OK)
+        describe(&saver, result);
+    undo(&saver);
+    release(&saver);
     return cop_memory_leave(before, status);
 }

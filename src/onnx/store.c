@@ -1,25 +1,12 @@
-/* Bringing edits of constants into the message, and weights to a data file. */
+/* Bringing edits, masks and the wanted form of constants into the message. */
 #include <string.h>
 
 #include "base/shape.h"
 #include "base/type.h"
 #include "onnx/save.h"
 
-/* Gives a tensor with external data its bytes as raw_data. */
-static coppice_status bring_in(cop_saver *saver, Onnx__TensorProto *tensor) {
-    coppice_tensor shape;
-    int64_t count;
-    bool ranked;
-    COP_TRY(cop_tensor_shape(tensor->data_type, tensor->n_dims, tensor->dims, &shape, &count,
-                             &ranked, saver->err));
-    unsigned bits = coppice_type_bits(shape.type);
-    size_t bytes = bits ? ((size_t)count * bits + 7) / 8 : SIZE_MAX;
-    unsigned char *data;
-    COP_TRY(cop_external_load(saver->model, tensor, bytes, &data, &bytes, saver->err));
-    COP_TRY(cop_saver_remember(saver, tensor, sizeof *tensor));
-    cop_tensor_set_raw(tensor, data, bytes);
-    return COPPICE_OK;
-}
+/* Larger tensors of a mapped file are written in chunks, whose pages are given back. */
+static const size_t large_bytes = (size_t)1 << 20;
 
 /* ---- masks ---- */
 
@@ -43,26 +30,34 @@ static coppice_status find_mask(cop_saver *saver, const cop_mask *mask) {
     return COPPICE_OK;
 }
 
-coppice_status cop_saver_find_masks(cop_saver *saver, const coppice_masks *masks) {
+coppice_status cop_saver_find_masks(cop_saver *saver) {
+    const coppice_masks *masks = saver->options->masks;
     for (size_t i = 0; masks && i < masks->count; i++)
         COP_TRY(find_mask(saver, &masks->items[i]));
-    size_t constants = 0;
-    for (const cop_origin *origin = saver->model->constants; origin; origin = origin->next)
-        constants++;
-    return cop_streams_open(&saver->streams, constants, saver->err);
+    return COPPICE_OK;
 }
 
-/* A tensor with typed fields becomes one with raw_data, as those are what a stream can stand for.
- */
-static coppice_status mask_tensor(cop_saver *saver, cop_origin *origin) {
+/* ---- dense tensors ---- */
+
+static unsigned width_of(const cop_constant *constant) {
+    return coppice_type_bits(constant->tensor.type) / 8;
+}
+
+/* Is it written by a stream even though it stays dense? */
+static bool is_streamed(const cop_origin *origin) {
     const cop_constant *constant = origin->constant;
-    cop_stream stream = {.constant = constant,
-                         .mask = origin->mask,
-                         .width = coppice_type_bits(constant->tensor.type) / 8,
-                         .bytes = constant->bytes};
-    COP_TRY(cop_saver_remember(saver, origin->tensor, sizeof *origin->tensor));
-    cop_tensor_set_raw(origin->tensor, cop_streams_add(&saver->streams, stream), stream.bytes);
-    return COPPICE_OK;
+    return origin->mask || (constant->mapped && !constant->dirty && width_of(constant) > 0 &&
+                            constant->bytes >= large_bytes);
+}
+
+void cop_saver_stream_dense(cop_saver *saver, const cop_origin *origin, Onnx__TensorProto *tensor) {
+    const cop_constant *constant = origin->constant;
+    unsigned char *data = constant->tensor.data;
+    if (is_streamed(origin))
+        data = cop_streams_add(
+            &saver->streams,
+            (cop_stream){.elements = {constant, origin->mask, false}, .bytes = constant->bytes});
+    cop_tensor_set_raw(tensor, data, constant->bytes);
 }
 
 /* Masks data of the message in place, until it is packed. */
@@ -70,206 +65,55 @@ static coppice_status mask_alias(cop_saver *saver, const cop_origin *origin) {
     const cop_constant *constant = origin->constant;
     unsigned char *data = constant->tensor.data;
     COP_TRY(cop_saver_remember(saver, data, constant->bytes));
-    cop_mask_copy(origin->mask, 0, origin->mask->count,
-                  coppice_type_bits(constant->tensor.type) / 8, data, data);
+    cop_mask_copy(origin->mask, 0, origin->mask->count, width_of(constant), data, data);
     return COPPICE_OK;
 }
 
-/* Lets the constant have masked data until it is saved. */
-static coppice_status mask_sparse(cop_saver *saver, const cop_origin *origin) {
-    cop_constant *constant = origin->constant;
-    unsigned char *data = cop_arena_alloc(&saver->arena, constant->bytes);
-    if (!data)
-        return cop_fail_memory(saver->err, constant->bytes);
-    cop_mask_copy(origin->mask, 0, origin->mask->count,
-                  coppice_type_bits(constant->tensor.type) / 8, constant->tensor.data, data);
-    COP_TRY(cop_saver_remember(saver, constant, sizeof *constant));
-    constant->tensor.data = data;
-    return COPPICE_OK;
-}
-
-static coppice_status apply_edit(cop_saver *saver, cop_origin *origin) {
-    bool dirty = origin->constant->dirty;
-    if (origin->kind == COP_ORIGIN_SPARSE && origin->mask)
-        COP_TRY(mask_sparse(saver, origin));
-    if (origin->kind == COP_ORIGIN_SPARSE)
-        return dirty || origin->mask ? cop_sparse_store(saver, origin) : COPPICE_OK;
-    if (origin->kind == COP_ORIGIN_TENSOR && dirty)
+/* A masked tensor with typed fields becomes one with raw_data, as those are what a stream can stand
+ * for. */
+static coppice_status store_dense(cop_saver *saver, cop_origin *origin) {
+    if (origin->constant->dirty)
         cop_tensor_store(origin->constant, origin->tensor);
-    if (!origin->mask)
+    if (!is_streamed(origin))
         return COPPICE_OK;
-    return origin->kind == COP_ORIGIN_TENSOR ? mask_tensor(saver, origin)
-                                             : mask_alias(saver, origin);
-}
-
-coppice_status cop_saver_apply_edits(cop_saver *saver) {
-    coppice_model *model = saver->model;
-    for (size_t i = 0; i < model->external_count; i++)
-        COP_TRY(bring_in(saver, model->external[i]));
-    for (cop_origin *origin = model->constants; origin; origin = origin->next)
-        COP_TRY(apply_edit(saver, origin));
+    COP_TRY(cop_saver_remember(saver, origin->tensor, sizeof *origin->tensor));
+    cop_saver_stream_dense(saver, origin, origin->tensor);
     return COPPICE_OK;
 }
 
-/* ---- to a data file ---- */
+/* ---- all ---- */
 
-static void pad(cop_writer *writer) {
-    static const unsigned char zeros[4096];
-    size_t rest = (size_t)(writer->written % sizeof zeros);
-    if (rest)
-        cop_writer_write(writer, zeros, sizeof zeros - rest);
-}
-
-static Onnx__StringStringEntryProto *entry(cop_saver *saver, const char *key, char *value) {
-    Onnx__StringStringEntryProto *made = cop_arena_alloc(&saver->arena, sizeof *made);
-    if (!made || !value)
-        return NULL;
-    onnx__string_string_entry_proto__init(made);
-    made->key = cop_arena_strdup(&saver->arena, key);
-    made->value = value;
-    return made->key ? made : NULL;
-}
-
-/* `data` may be a stream. */
-static coppice_status move_out(cop_saver *saver, Onnx__TensorProto *tensor,
-                               const unsigned char *data, size_t bytes) {
-    enum { ENTRIES = 3 };
-    cop_arena *arena = &saver->arena;
-    pad(&saver->data);
-    Onnx__StringStringEntryProto *entries[ENTRIES] = {
-        entry(saver, "location", cop_arena_strdup(arena, saver->data_name)),
-        entry(saver, "offset",
-              cop_arena_printf(arena, "%llu", (unsigned long long)saver->data.written)),
-        entry(saver, "length", cop_arena_printf(arena, "%zu", bytes))};
-    Onnx__StringStringEntryProto **list = cop_arena_copy(arena, entries, sizeof entries);
-    if (!entries[0] || !entries[1] || !entries[2] || !list)
-        return cop_fail_memory(saver->err, sizeof entries);
-    cop_streams_write(&saver->streams, data, bytes, &saver->data);
-    COP_TRY(cop_saver_remember(saver, tensor, sizeof *tensor));
-    cop_tensor_clear(tensor);
-    tensor->has_data_location = 1;
-    tensor->data_location = ONNX__TENSOR_PROTO__DATA_LOCATION__EXTERNAL;
-    tensor->external_data = list;
-    tensor->n_external_data = ENTRIES;
+static coppice_status store(cop_saver *saver, cop_origin *origin) {
+    bool changed = origin->constant->dirty || origin->mask;
+    if (origin->kind == COP_ORIGIN_ALIAS)
+        return origin->mask ? mask_alias(saver, origin) : COPPICE_OK;
+    if (origin->kind == COP_ORIGIN_TENSOR)
+        COP_TRY(store_dense(saver, origin));
+    if (origin->graph)
+        return origin->listed ? cop_saver_choose_form(saver, origin) : COPPICE_OK;
+    if (origin->kind == COP_ORIGIN_SPARSE && changed)
+        return cop_saver_store_sparse_value(saver, origin);
     return COPPICE_OK;
 }
 
-/* The initializer that stands for a constant in the message now; NULL when there is none. */
-static Onnx__TensorProto *dense_form(const cop_origin *origin) {
-    if (!origin->graph)
-        return NULL;
-    return origin->kind == COP_ORIGIN_SPARSE ? origin->as_dense : origin->tensor;
-}
-
-coppice_status cop_saver_move_out(cop_saver *saver) {
-    for (cop_origin *origin = saver->model->constants; origin; origin = origin->next) {
-        const cop_constant *constant = origin->constant;
-        Onnx__TensorProto *tensor = dense_form(origin);
-        if (tensor && constant->tensor.data && constant->bytes >= COP_MIN_EXTERNAL_BYTES)
-            COP_TRY(move_out(saver, tensor,
-                             origin->mask && !origin->sparse ? tensor->raw_data.data
-                                                             : constant->tensor.data,
-                             constant->bytes));
+/* A constant needs at most three streams: as it stands, and values and indices. One that is sparse
+ * may become dense later. */
+static coppice_status open_streams(cop_saver *saver) {
+    bool sparse = saver->options->weights == COPPICE_WEIGHTS_SPARSE;
+    size_t count = 0;
+    for (const cop_origin *origin = saver->model->constants; origin; origin = origin->next) {
+        if (is_streamed(origin) || origin->kind == COP_ORIGIN_SPARSE ||
+            (sparse && cop_saver_may_be_sparse(origin)))
+            count += 4;
     }
-    return COPPICE_OK;
+    return cop_streams_open(&saver->streams, count, saver->err);
 }
 
-/* ---- sparse tensors ---- */
-
-/* What a dense tensor needs as a sparse one. Bits count, not values: -0.0 is kept. */
-typedef struct sparse_size {
-    size_t values, index_bytes; /* as packed varints */
-} sparse_size;
-
-static bool is_zero(const unsigned char *element, size_t width) {
-    for (size_t i = 0; i < width; i++) {
-        if (element[i])
-            return false;
-    }
-    return true;
-}
-
-static sparse_size measure(const cop_constant *constant, size_t width) {
-    sparse_size size = {0};
-    const unsigned char *data = constant->tensor.data;
-    for (size_t i = 0; i < constant->bytes / width; i++) {
-        if (is_zero(data + i * width, width))
-            continue;
-        size.values++;
-        for (size_t rest = i; rest > 127; rest >>= 7)
-            size.index_bytes++;
-        size.index_bytes++;
-    }
-    return size;
-}
-
-static coppice_status set_values(cop_saver *saver, cop_origin *origin, size_t count, size_t width) {
-    const cop_constant *constant = origin->constant;
-    const unsigned char *data = constant->tensor.data;
-    unsigned char *values = cop_arena_array(&saver->arena, count, width);
-    int64_t *indices = cop_arena_array(&saver->arena, count, sizeof *indices);
-    int64_t *dims = cop_arena_copy(&saver->arena, &(int64_t){(int64_t)count}, sizeof *dims);
-    if (!values || !indices || !dims)
-        return cop_fail_memory(saver->err, count * width);
-    size_t at = 0;
-    for (size_t i = 0; i < constant->bytes / width; i++) {
-        if (is_zero(data + i * width, width))
-            continue;
-        memcpy(values + at * width, data + i * width, width);
-        indices[at++] = (int64_t)i;
-    }
-    Onnx__TensorProto *value_proto = origin->tensor, *index_proto = origin->sparse->indices;
-    COP_TRY(cop_saver_remember(saver, value_proto, sizeof *value_proto));
-    COP_TRY(cop_saver_remember(saver, index_proto, sizeof *index_proto));
-    cop_tensor_set_raw(value_proto, values, count * width);
-    cop_tensor_clear(index_proto);
-    index_proto->int64_data = indices;
-    index_proto->n_int64_data = count;
-    value_proto->dims = index_proto->dims = dims;
-    value_proto->n_dims = index_proto->n_dims = 1;
-    return COPPICE_OK;
-}
-
-/* Makes a dense initializer of a sparse one. */
-static coppice_status make_dense(cop_saver *saver, cop_origin *origin) {
-    Onnx__GraphProto *graph = origin->graph;
-    Onnx__TensorProto *dense = cop_arena_alloc(&saver->arena, sizeof *dense);
-    Onnx__TensorProto **list =
-        cop_arena_array(&saver->arena, graph->n_initializer + 1, sizeof *list);
-    Onnx__SparseTensorProto **rest =
-        cop_arena_array(&saver->arena, graph->n_sparse_initializer, sizeof *rest);
-    if (!dense || !list || !rest)
-        return cop_fail_memory(saver->err, graph->n_initializer * sizeof *list);
-    *dense = *origin->tensor; /* name, type, doc string */
-    dense->dims = origin->sparse->dims;
-    dense->n_dims = origin->sparse->n_dims;
-    cop_tensor_set_raw(dense, origin->constant->tensor.data, origin->constant->bytes);
-    if (graph->n_initializer)
-        memcpy(list, graph->initializer, graph->n_initializer * sizeof *list);
-    list[graph->n_initializer] = dense;
-    size_t kept = 0;
-    for (size_t i = 0; i < graph->n_sparse_initializer; i++) {
-        if (graph->sparse_initializer[i] != origin->sparse)
-            rest[kept++] = graph->sparse_initializer[i];
-    }
-    COP_TRY(cop_saver_remember(saver, graph, sizeof *graph));
-    COP_TRY(cop_saver_remember(saver, &origin->as_dense, sizeof origin->as_dense));
-    graph->initializer = list;
-    graph->n_initializer++;
-    graph->sparse_initializer = rest;
-    graph->n_sparse_initializer = kept;
-    origin->as_dense = dense;
-    return COPPICE_OK;
-}
-
-coppice_status cop_sparse_store(cop_saver *saver, cop_origin *origin) {
-    const cop_constant *constant = origin->constant;
-    size_t width = coppice_type_bits(constant->tensor.type) / 8;
-    if (!constant->tensor.data || width == 0)
-        return COPPICE_OK;
-    sparse_size size = measure(constant, width);
-    bool smaller = size.values * width + size.index_bytes < constant->bytes;
-    if (origin->graph && !smaller)
-        return make_dense(saver, origin);
-    return set_values(saver, origin, size.values, width);
+coppice_status cop_saver_store(cop_saver *saver) {
+    COP_TRY(open_streams(saver));
+    COP_TRY(cop_saver_find_listed(saver));
+    COP_TRY(cop_saver_bring_in(saver));
+    for (cop_origin *origin = saver->model->constants; origin; origin = origin->next)
+        COP_TRY(store(saver, origin));
+    return cop_saver_update_graphs(saver);
 }

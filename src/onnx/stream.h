@@ -10,19 +10,33 @@
 #include "base/file.h"
 #include "graph/mask.h"
 
-/* The elements of a constant, with zeros where a mask prunes them. */
-typedef struct cop_stream {
+/* What is written of the elements of a constant. */
+typedef enum cop_stream_kind {
+    COP_STREAM_DENSE,  /* all of them */
+    COP_STREAM_VALUES, /* those that are not all zero bits */
+    COP_STREAM_LINEAR, /* the positions of these, as a packed field of varints with its length */
+    COP_STREAM_TUPLES  /* the same as an index per dimension */
+} cop_stream_kind;
+
+/* The elements of a constant as they are written. */
+typedef struct cop_elements {
     const cop_constant *constant;
-    const cop_mask *mask; /* NULL: none */
-    size_t width;         /* of an element */
-    size_t bytes;         /* that are written */
+    const cop_mask *mask; /* elements that it prunes are zeros; NULL: none */
+    bool positive_zeros;  /* -0.0 is written as +0.0 */
+} cop_elements;
+
+typedef struct cop_stream {
+    cop_stream_kind kind;
+    cop_elements elements;
+    size_t bytes;   /* that are written */
+    size_t payload; /* of them, behind the length of a packed field */
 } cop_stream;
 
 /* All streams of one saving. Zero-initialise; free with cop_streams_free. */
 typedef struct cop_streams {
     cop_stream *items;
     size_t count, capacity;
-    unsigned char *chunk; /* elements on their way */
+    unsigned char *elements, *encoded; /* chunks on their way */
 } cop_streams;
 
 /* Makes room for `capacity` streams, which do not move then. */
@@ -35,5 +49,17 @@ unsigned char *cop_streams_add(cop_streams *streams, cop_stream stream);
 /* Writes `bytes` bytes at `data`, or what the stream of this address stands for. */
 void cop_streams_write(const cop_streams *streams, const unsigned char *data, size_t bytes,
                        cop_writer *writer);
+
+/* How large a constant with elements of 1, 2, 4 or 8 bytes is as a sparse tensor. */
+typedef struct cop_sparse_size {
+    size_t values;         /* that are not all zero bits: -0.0 is a value */
+    size_t negative_zeros; /* among them */
+    size_t linear, tuples; /* bytes of their indices as varints */
+} cop_sparse_size;
+
+cop_sparse_size cop_streams_measure(const cop_streams *streams, cop_elements elements);
+
+/* Bytes of a varint. */
+size_t cop_varint_bytes(uint64_t value);
 
 #endif

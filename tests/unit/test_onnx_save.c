@@ -219,7 +219,10 @@ START_TEST(a_model_too_large_for_one_file_is_saved_with_a_data_file_only) {
     wire_write_file(in_folder("data"), "", 0);
     ck_assert_int_eq(truncate(in_folder("data"), (off_t)1 << 31), 0);
     load_wire(wire_model_with(wire_external("w", 1 << 29, "data", "0", NULL)));
-    refuse_save(other, NULL, COPPICE_LIMIT, "more than the 2 GB that a model file can hold");
+    coppice_save_options options;
+    coppice_save_options_init(&options);
+    options.single_file = true;
+    refuse_save(other, &options, COPPICE_LIMIT, "more than the 2 GB that a model file can hold");
     ck_assert_uint_eq(files_in_folder(), 2);
 }
 END_TEST
