@@ -220,7 +220,7 @@ void cli_json_error(cli_context *cli);
 
 /* ---- commands ---- */
 
-extern const cli_command cmd_apply_masks, cmd_bench, cmd_compare, cmd_info, cmd_inspect, cmd_prune,
-    cmd_run;
+extern const cli_command cmd_apply_masks, cmd_bench, cmd_compare, cmd_convert, cmd_info,
+    cmd_inspect, cmd_prune, cmd_run;
 
 #endif

@@ -48,11 +48,12 @@ static coppice_status prune(cli_context *cli, const cli_prune_flags *o, coppice_
 
 /* The complaint of everybody who prunes for the first time, answered before it comes up. */
 static void explain_size(cli_context *cli, const cli_prune_flags *o, const cli_prune_result *r) {
-    if (r->out.bytes_out < 0 || (double)r->out.bytes_out < 0.95 * (double)r->out.bytes_in)
+    if (r->out.is_sparse || r->out.bytes_out < 0 ||
+        (double)r->out.bytes_out < 0.95 * (double)r->out.bytes_in)
         return;
     cli_note(cli, "the file is not smaller: a zero takes as many bytes as any other weight%s",
-             o->out.sizes ? "; compressed it is"
-                          : "; compressed it gets smaller (--sizes says how much)");
+             o->out.sizes ? "; sparse or compressed it is"
+                          : "; with --weights sparse, or compressed, it gets smaller (--sizes)");
 }
 
 static coppice_status run(cli_context *cli, int argc, char **argv) {

@@ -9,6 +9,13 @@
 
 const cli_option cli_output_rows[] = {
     {"output", 'o', CLI_TEXT, AT(path), "OUT", "file to write; '-' is standard output"},
+    {"weights", 0, CLI_TEXT, AT(weights), "FORM",
+     "dense: a zero takes as much room as any weight, every tool\n"
+     "reads it; sparse: ONNX sparse_initializer wherever that is\n"
+     "smaller (default: as in MODEL)"},
+    {"positive-zeros", 0, CLI_FLAG, AT(positive_zeros), NULL,
+     "sparse weights lose the sign of zeros: -0.0, as it comes from\n"
+     "multiplying with a mask, is a value else and takes room"},
     {"external-data", 0, CLI_TEXT, AT(external_data), "NAME",
      "put the weights into file NAME beside OUT (default above 2 GB:\n"
      "OUT.data)"},
@@ -16,11 +23,14 @@ const cli_option cli_output_rows[] = {
     {"fold-masks", 0, CLI_FLAG, AT(fold_masks), NULL,
      "make masks permanent that MODEL multiplies its weights by\n"
      "(torch.nn.utils.prune without remove)"},
-    {"sizes", 0, CLI_FLAG, AT(sizes), NULL, "also say how large OUT is under gzip and zstd"},
+    {"sizes", 0, CLI_FLAG, AT(sizes), NULL,
+     "also say how large OUT is with sparse weights, and under gzip\n"
+     "and zstd"},
     {0}};
 
 void cli_output_result_init(cli_output_result *result) {
-    *result = (cli_output_result){.bytes_in = -1, .bytes_out = -1, .gzip = -1, .zstd = -1};
+    *result = (cli_output_result){
+        .bytes_in = -1, .bytes_out = -1, .dense = -1, .sparse = -1, .gzip = -1, .zstd = -1};
 }
 
 static bool is_stdout(const cli_output *o) {
@@ -57,6 +67,8 @@ coppice_status cli_output_check_names(cli_context *cli, const char *const *paths
 
 coppice_status cli_output_check_usage(cli_context *cli, const cli_output *o) {
     const char *name = o->external_data;
+    if (o->weights && !cli_same(o->weights, "dense") && !cli_same(o->weights, "sparse"))
+        return cli_usage(cli, "--weights: '%s' is neither dense nor sparse", o->weights);
     if (name && o->single_file)
         return cli_usage(cli, "--external-data and --single-file exclude each other");
     if (name && (!*name || strchr(name, '/')))
@@ -127,6 +139,28 @@ static coppice_status measure_files(cli_context *cli, const cli_output *o, cli_o
     return status;
 }
 
+static coppice_status measure_form(cli_context *cli, const cli_output *o, coppice_model *model,
+                                   const coppice_save_options *saved, coppice_weights_form form,
+                                   int64_t *bytes) {
+    coppice_save_options options = *saved;
+    coppice_save_result result;
+    options.single_file = false; /* which may not be possible in this form */
+    options.weights = form;
+    coppice_status status = coppice_model_measure(model, o->path, &options, &result, &cli->error);
+    *bytes = status == COPPICE_OK ? result.bytes : -1;
+    return status;
+}
+
+static coppice_status measure_sizes(cli_context *cli, const cli_output *o, coppice_model *model,
+                                    const coppice_save_options *saved, cli_output_result *r) {
+    coppice_status status = measure_form(cli, o, model, saved, COPPICE_WEIGHTS_DENSE, &r->dense);
+    if (status == COPPICE_OK)
+        status = measure_form(cli, o, model, saved, COPPICE_WEIGHTS_SPARSE, &r->sparse);
+    if (status == COPPICE_OK && !is_stdout(o))
+        status = measure_files(cli, o, r);
+    return status;
+}
+
 coppice_status cli_output_save(cli_context *cli, const cli_output *o, coppice_model *model,
                                const coppice_masks *masks, cli_output_result *r) {
     coppice_save_options save;
@@ -134,6 +168,10 @@ coppice_status cli_output_save(cli_context *cli, const cli_output *o, coppice_mo
     save.overwrite = cli->force;
     save.external_data = o->external_data;
     save.single_file = o->single_file || is_stdout(o);
+    save.weights = cli_same(o->weights, "sparse")  ? COPPICE_WEIGHTS_SPARSE
+                   : cli_same(o->weights, "dense") ? COPPICE_WEIGHTS_DENSE
+                                                   : COPPICE_WEIGHTS_AS_LOADED;
+    save.positive_zeros = o->positive_zeros;
     save.masks = masks;
     coppice_save_result saved;
     coppice_status status = is_stdout(o)
@@ -143,12 +181,19 @@ coppice_status cli_output_save(cli_context *cli, const cli_output *o, coppice_mo
         return status;
     r->bytes_in = coppice_model_file_bytes(model);
     r->bytes_out = saved.bytes;
+    r->sparse_tensors = saved.sparse_count;
+    r->dense_tensors = saved.dense_count;
+    r->is_sparse = save.weights == COPPICE_WEIGHTS_SPARSE;
     strcpy(r->external_data, saved.external_data);
     if (r->external_data[0] && !o->external_data)
         cli_note(cli,
                  "the model has more than the 2 GB that one file can hold: its weights are in '%s'",
                  r->external_data);
-    return o->sizes && !is_stdout(o) ? measure_files(cli, o, r) : COPPICE_OK;
+    if (saved.negative_zeros > saved.bytes / 100)
+        cli_note(cli,
+                 "%s zeros are -0.0 and kept as values; --positive-zeros makes the file smaller",
+                 cli_format_count(saved.negative_zeros).text);
+    return o->sizes ? measure_sizes(cli, o, model, &save, r) : COPPICE_OK;
 }
 
 /* ---- what is shown ---- */
@@ -157,15 +202,21 @@ void cli_output_print_bytes(cli_context *cli, const cli_output_result *r) {
     cli_print(cli, "bytes    %s before", cli_format_count(r->bytes_in).text);
     if (r->bytes_out >= 0)
         cli_print(cli, ", %s after", cli_format_count(r->bytes_out).text);
+    if (r->sparse >= 0 && !r->is_sparse)
+        cli_print(cli, "; %s with sparse weights", cli_format_count(r->sparse).text);
+    if (r->dense >= 0 && r->is_sparse)
+        cli_print(cli, "; %s dense", cli_format_count(r->dense).text);
     if (r->gzip >= 0)
-        cli_print(cli, "; %s as gzip", cli_format_count(r->gzip).text);
+        cli_print(cli, ", %s as gzip", cli_format_count(r->gzip).text);
     if (r->zstd >= 0)
         cli_print(cli, ", %s as zstd", cli_format_count(r->zstd).text);
     cli_print(cli, "\n");
 }
 
 json_t *cli_output_json_bytes(const cli_output_result *r) {
-    return json_pack("{s:o, s:o, s:o, s:o}", "dense", cli_json_count(r->bytes_out),
-                     "sparse_initializer", json_null(), "gzip", cli_json_count(r->gzip), "zstd",
+    int64_t dense = r->dense < 0 && !r->is_sparse ? r->bytes_out : r->dense;
+    int64_t sparse = r->sparse < 0 && r->is_sparse ? r->bytes_out : r->sparse;
+    return json_pack("{s:o, s:o, s:o, s:o}", "dense", cli_json_count(dense), "sparse_initializer",
+                     cli_json_count(sparse), "gzip", cli_json_count(r->gzip), "zstd",
                      cli_json_count(r->zstd));
 }

@@ -6,9 +6,10 @@
 
 /* Zero-initialise; target of the rows below. */
 typedef struct cli_output {
-    const char *path; /* -o; "-" is standard output, NULL: not given */
+    const char *path;    /* -o; "-" is standard output, NULL: not given */
+    const char *weights; /* "dense", "sparse" or NULL: as loaded */
     const char *external_data;
-    bool single_file, sizes, fold_masks;
+    bool positive_zeros, single_file, sizes, fold_masks;
 } cli_output;
 
 extern const cli_option cli_output_rows[];
@@ -16,9 +17,12 @@ extern const cli_option cli_output_rows[];
 /* What was written. Sizes of -1 are unknown. */
 typedef struct cli_output_result {
     int64_t bytes_in, bytes_out; /* of all files */
+    int64_t dense, sparse;       /* with --sizes: if all were dense, if what gains were sparse */
     int64_t gzip, zstd;          /* with --sizes: of what was written, compressed */
-    char external_data[256];     /* name of the data file, "": none */
-    int64_t folded_masks;        /* products of weights and masks that --fold-masks took out */
+    int64_t sparse_tensors, dense_tensors;
+    bool is_sparse;          /* sparse was asked for */
+    char external_data[256]; /* name of the data file, "": none */
+    int64_t folded_masks;    /* products of weights and masks that --fold-masks took out */
 } cli_output_result;
 
 void cli_output_result_init(cli_output_result *result);
