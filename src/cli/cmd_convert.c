@@ -27,6 +27,8 @@ static coppice_status convert(cli_context *cli, const cli_output *o, coppice_mod
     coppice_save_result before;
     coppice_status status = cli_output_check_model(cli, o, model);
     if (status == COPPICE_OK)
+        status = cli_output_prepare(cli, o, model, &r->out);
+    if (status == COPPICE_OK)
         status = coppice_model_measure(model, o->path, NULL, &before, &cli->error);
     if (status != COPPICE_OK)
         return status;
