@@ -6,6 +6,7 @@
 
 #include "base/file_pair.h"
 #include "base/interrupt.h"
+#include "base/log.h"
 #include "base/memory.h"
 #include "onnx/save.h"
 
@@ -94,6 +95,13 @@ static void describe(const cop_saver *saver, coppice_save_result *result) {
 
 /* ---- files ---- */
 
+void cop_saver_tell(cop_saver *saver) {
+    int64_t done = (int64_t)(saver->file.written + saver->data.written);
+    if (done > saver->told && !saver->stopped)
+        saver->stopped = cop_progress("save", saver->told, done, saver->total, NULL) != COPPICE_OK;
+    saver->told = done;
+}
+
 /* protobuf-c hands over the packed bytes piece by piece. */
 typedef struct writer_buffer {
     ProtobufCBuffer base;
@@ -103,7 +111,10 @@ typedef struct writer_buffer {
 
 static void append_to_writer(ProtobufCBuffer *base, size_t bytes, const uint8_t *data) {
     writer_buffer *buffer = (writer_buffer *)base;
+    if (buffer->saver->stopped)
+        return;
     cop_streams_write(&buffer->saver->streams, data, bytes, buffer->writer);
+    cop_saver_tell(buffer->saver);
 }
 
 static void pack(cop_saver *saver, cop_writer *writer) {
@@ -137,6 +148,7 @@ static coppice_status write_interim(cop_saver *saver, const char *path) {
 }
 
 static coppice_status write_files(cop_saver *saver, const char *path) {
+    saver->total = (int64_t)(cop_saver_model_bytes(saver) + saver->data_bytes);
     if (saver->data_name) {
         COP_TRY(open_data(saver, path));
         COP_TRY(cop_saver_write_data(saver));
@@ -148,7 +160,7 @@ static coppice_status write_files(cop_saver *saver, const char *path) {
 }
 
 static coppice_status commit(cop_saver *saver) {
-    if (cop_interrupted())
+    if (saver->stopped || cop_interrupted())
         return cop_fail(saver->err, COPPICE_INTERRUPTED, "interrupted");
     if (saver->data_name)
         return cop_pair_commit(&saver->data, &saver->interim, &saver->file, saver->err);

@@ -32,10 +32,12 @@ typedef struct cop_saver {
     cop_arena arena;    /* of what is made for saving only */
     cop_change *latest; /* undone, newest first, behind the packing */
     cop_streams streams;
-    int64_t sparse_count, dense_count;     /* initializers in the file */
-    int64_t negative_zeros;                /* in what could be sparse */
-    bool lists_changed;                    /* of initializers */
-    const char *data_name;                 /* NULL: no data file */
+    int64_t told, total;               /* bytes of both files: what the host knows of, and all */
+    bool stopped;                      /* the host wants no more: nothing is committed */
+    int64_t sparse_count, dense_count; /* initializers in the file */
+    int64_t negative_zeros;            /* in what could be sparse */
+    bool lists_changed;                /* of initializers */
+    const char *data_name;             /* NULL: no data file */
     Onnx__StringStringEntryProto location; /* shared by all tensors in the data file */
     cop_placed *placed, **placed_end;      /* in the order of the data file */
     uint64_t data_bytes;
@@ -43,6 +45,9 @@ typedef struct cop_saver {
     cop_writer interim; /* the model with the data file's temporary name; see base/file_pair.h */
     coppice_error *err;
 } cop_saver;
+
+/* Tells the host how much has been written. */
+void cop_saver_tell(cop_saver *saver);
 
 /* Remembers `bytes` bytes at `at`, which the caller changes next. */
 coppice_status cop_saver_remember(cop_saver *saver, void *at, size_t bytes);

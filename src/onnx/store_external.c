@@ -160,10 +160,11 @@ static void pad(cop_writer *writer, uint64_t offset) {
 
 coppice_status cop_saver_write_data(cop_saver *saver) {
     for (const cop_placed *placed = saver->placed; placed; placed = placed->next) {
-        if (cop_interrupted())
+        if (saver->stopped || cop_interrupted())
             return cop_fail(saver->err, COPPICE_INTERRUPTED, "interrupted");
         pad(&saver->data, placed->offset);
         cop_streams_write(&saver->streams, placed->data, placed->bytes, &saver->data);
+        cop_saver_tell(saver);
     }
     return COPPICE_OK;
 }

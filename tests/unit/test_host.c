@@ -8,6 +8,7 @@
 
 #include <coppice/coppice.h>
 
+#include "base/file.h"
 #include "wire.h"
 
 /* A heap that counts, and fails when it is told to. Blocks know their size. */
@@ -462,6 +463,41 @@ static void stop_pruning(counting_host *h, coppice_model *model, coppice_scope s
     free(before);
 }
 
+static void stop_saving(counting_host *h, coppice_model *model, const char *external) {
+    coppice_save_options options;
+    coppice_save_options_init(&options);
+    options.overwrite = true;
+    options.external_data = external;
+    wire_write_file(target, "keep", 4);
+    int64_t live = h->live, stops = 0;
+    for (;; stops++) {
+        h->progress_calls = 0;
+        h->stop_at = stops + 1;
+        coppice_status status = coppice_model_save(model, target, &options, NULL, &err);
+        ck_assert_int_eq(h->live, live);
+        if (status == COPPICE_OK)
+            break;
+        ck_assert_int_eq(status, COPPICE_INTERRUPTED);
+        ck_assert_int_eq(cop_file_bytes(target), 4);
+        ck_assert_uint_eq(files_in_folder(), 1);
+    }
+    ck_assert_int_gt(stops, 5);
+    ck_assert_str_eq(h->what, "save");
+    ck_assert_int_eq(h->done, h->total);
+    remove(target);
+    remove(in_folder("out.data"));
+}
+
+START_TEST(a_stopped_save_leaves_the_target) {
+    counting_host h = {.host = {.allocate = count_block, .progress = keep_progress}};
+    coppice_model *model;
+    must(load(&h, &model));
+    stop_saving(&h, model, NULL);
+    stop_saving(&h, model, "out.data");
+    coppice_model_free(model);
+}
+END_TEST
+
 START_TEST(a_host_that_wants_to_stop_finds_everything_as_it_was) {
     for (int scope = COPPICE_SCOPE_LAYER; scope <= COPPICE_SCOPE_GLOBAL; scope++) {
         counting_host h = {.host = {.allocate = count_block, .progress = keep_progress}};
@@ -488,5 +524,6 @@ int main(void) {
     tcase_add_test(tests, chosen_kernels_are_logged);
     tcase_add_test(tests, progress_ends_with_everything_done);
     tcase_add_test(tests, a_host_that_wants_to_stop_finds_everything_as_it_was);
+    tcase_add_test(tests, a_stopped_save_leaves_the_target);
     return unit_run("host", tests);
 }
