@@ -30,7 +30,7 @@ typedef struct cop_writer {
     char *target, *temporary;
     unsigned char *buffer;
     size_t used;
-    uint64_t written; /* bytes given to cop_writer_write so far */
+    uint64_t written;         /* bytes given to cop_writer_write so far */
     uint64_t passed, started; /* bytes that the system has; of which are on their way to the disk */
     bool keep_existing;
     int error; /* errno of the first failure, 0 if none; later writes do nothing */
