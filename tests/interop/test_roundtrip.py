@@ -151,12 +151,7 @@ def sweep(program, shared, trips):
 
 def every_model(trip, context):
     context.data("models")
-    trips = model_sweep.TRIPS
-    if context.attempt("convert", "--help").returncode != 0:
-        trips = tuple(t for t in trips if t != "dense-sparse-dense")
-    if trip not in trips:
-        raise harness.Skip("no coppice convert here")
-    models = sweep(str(context.program), str(context.shared), trips)
+    models = sweep(str(context.program), str(context.shared), model_sweep.TRIPS)
     wrong = [f"{name}: {results[trip]}" for name, (results, _) in models.items()
              if results[trip] and not results[trip].startswith("skip: ")]
     skipped = [name for name, (results, _) in models.items() if results[trip].startswith("skip: ")]
