@@ -283,6 +283,45 @@ START_TEST(initializers_of_sub_graphs_become_sparse) {
 }
 END_TEST
 
+/* ---- what is refused ---- */
+
+/* Two values of a tensor [2,3] with these indices. */
+static void refuse_indices(wire indices, const char *text) {
+    wire sparse = {0}, g = wire_graph();
+    wire_message(&sparse, SPARSE_VALUES,
+                 wire_raw_tensor("w", COPPICE_TYPE_FLOAT, 2, (float[]){1, 2}, 8));
+    wire_message(&sparse, SPARSE_INDICES, indices);
+    wire_int(&sparse, SPARSE_DIMS, 2);
+    wire_int(&sparse, SPARSE_DIMS, 3);
+    wire_message(&g, GRAPH_SPARSE, sparse);
+    refuse_load(wire_model(g), COPPICE_BAD_MODEL, text);
+    ck_assert_ptr_nonnull(strstr(err.message, "initializer 'w': "));
+    ck_assert_str_eq(err.node, "w");
+}
+
+static wire indices_of(int64_t first, int64_t second) {
+    wire w = wire_tensor(NULL, COPPICE_TYPE_INT64, 1, 2);
+    wire_ints(&w, TENSOR_INT64S, 2, (int64_t[]){first, second});
+    return w;
+}
+
+START_TEST(sparse_tensors_with_bad_indices_are_refused_by_name) {
+    refuse_indices(indices_of(3, 1), "strictly ascending");
+    refuse_indices(indices_of(3, 3), "strictly ascending");
+    refuse_indices(indices_of(-1, 1), "out of range");
+    refuse_indices(indices_of(0, 6), "out of range");
+    wire other_type = wire_tensor(NULL, COPPICE_TYPE_INT32, 1, 2);
+    wire_ints(&other_type, TENSOR_INT32S, 2, (int64_t[]){0, 1});
+    refuse_indices(other_type, "indices must be int64 of shape [2] or [2,2]");
+    wire other_count = wire_tensor(NULL, COPPICE_TYPE_INT64, 1, 3);
+    wire_ints(&other_count, TENSOR_INT64S, 3, (int64_t[]){0, 1, 2});
+    refuse_indices(other_count, "indices must be int64 of shape [2] or [2,2]");
+    wire too_short = wire_tensor(NULL, COPPICE_TYPE_INT64, 1, 2);
+    wire_ints(&too_short, TENSOR_INT64S, 1, (int64_t[]){0});
+    refuse_indices(too_short, "indices");
+}
+END_TEST
+
 /* ---- versions and inputs ---- */
 
 static void load_with_inputs(int ir_version) {
@@ -415,6 +454,7 @@ int main(void) {
     tcase_add_test(tests, a_tensor_of_zeros_is_a_sparse_one_without_values);
     tcase_add_test(tests, strings_nibbles_and_scalars_stay_dense);
     tcase_add_test(tests, initializers_of_sub_graphs_become_sparse);
+    tcase_add_test(tests, sparse_tensors_with_bad_indices_are_refused_by_name);
     tcase_add_test(tests, sparse_initializers_are_no_inputs);
     tcase_add_test(tests, initializers_that_had_to_be_inputs_stay_constants);
     tcase_add_test(tests, sparse_tensors_stay_in_the_model_file);
