@@ -56,9 +56,8 @@ typedef struct coppice_gradual_options {
     const coppice_prune_options *prune; /* the target; its dry_run must be false */
     int64_t steps;                      /* 1 .. 1000; default 1 */
     coppice_schedule schedule;          /* default CUBIC */
-    int64_t
-        done; /* steps that `model` has behind it already, to go on with a saved step; < steps */
-    void *cookie;                    /* for both hooks */
+    int64_t done; /* steps that `model` has behind it, to go on with a saved one; < steps */
+    void *cookie; /* for both hooks */
     coppice_finetune_hook finetune;  /* NULL: none */
     coppice_finetune_hook step_done; /* called when a step is complete, to save the model; NULL */
 } coppice_gradual_options;

@@ -4,7 +4,7 @@
  *     coppice_load_options options;
  *     coppice_load_options_init(&options);
  *     options.host = &host;
- *     coppice_model_load_with("net.onnx", &options, &model, &error);
+ *     coppice_model_load("net.onnx", &options, &model, &error);
  *
  * A host belongs to objects: it is given when a model is loaded, and everything made from that
  * model (reports, their masks, matches, sessions) uses it too. Two models may have two hosts; where
@@ -29,10 +29,9 @@ extern "C" {
 #endif
 
 typedef enum coppice_log_level {
-    COPPICE_LOG_DEBUG, /* what was chosen, and why */
-    COPPICE_LOG_NOTE,  /* what a user may want to know: an unusual file, a weight that is skipped */
-    COPPICE_LOG_WARNING /* something that went on but should be looked at: a mask that was violated
-                         */
+    COPPICE_LOG_DEBUG,  /* what was chosen, and why */
+    COPPICE_LOG_NOTE,   /* what a user may want to know, as an unusual file */
+    COPPICE_LOG_WARNING /* what should be looked at, as weights that training made non-zero again */
 } coppice_log_level;
 
 /* Zero-initialise; every member may be left out. */

@@ -14,8 +14,8 @@
  * Memory: masks of a report or a match come from the host of its model (host.h), those that are
  * made or loaded here from the C library.
  *
- * Threads: masks may be read from several threads at once; coppice_masks_add needs exclusive use,
- * of the masks, and coppice_masks_apply and coppice_model_fold_masks of the model. */
+ * Threads: masks may be read from several threads at once. coppice_masks_add needs exclusive use of
+ * the masks, coppice_masks_apply and coppice_model_fold_masks of the model. */
 #ifndef COPPICE_MASKS_H
 #define COPPICE_MASKS_H
 

@@ -78,10 +78,10 @@ typedef struct coppice_save_options {
     bool positive_zeros; /* tensors that become sparse lose the sign of zeros: a weight that was
                             multiplied with a mask has -0.0 in it, which are values else and take
                             room; default false: every bit is kept */
-    const struct coppice_masks
-        *masks; /* coppice/masks.h: weights are written as +0.0 where these prune them; the model in
-              memory stays as it is, so large models need no memory for it;
-              names and shapes must be the model's. Default NULL */
+    /* Weights are written as +0.0 where these prune them (masks.h); the model in memory stays as it
+     * is, so that large models need no memory for it. Names and shapes must be the model's. Default
+     * NULL. */
+    const struct coppice_masks *masks;
 } coppice_save_options;
 
 /* Sets every member to its default. */
@@ -94,7 +94,7 @@ typedef struct coppice_save_result {
     int64_t sparse_count;    /* initializers written as sparse_initializer */
     int64_t dense_count;     /* the other initializers */
     int64_t negative_zeros;  /* with COPPICE_WEIGHTS_SPARSE: -0.0 in the tensors that could be
-                                sparse,  each of them a value */
+                                sparse, each of them a value */
 } coppice_save_result;
 
 /* Writes the model to `path`, complete or not at all; a data file appears with it. `options` may be

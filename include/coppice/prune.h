@@ -70,8 +70,8 @@ COPPICE_API void coppice_prune_options_init(coppice_prune_options *options);
 /* One prunable weight: a row of the table that `coppice prune` prints. Strings live as long as the
  * report and the model. */
 typedef struct coppice_prune_layer {
-    const char *initializer, *node,
-        *op; /* as in coppice_weight_info; the first user of the weight */
+    const char *initializer;
+    const char *node, *op; /* of the first user, as in coppice_weight_info */
     uint32_t rank;
     int64_t dims[COPPICE_MAX_RANK];
     int64_t weights, zeros; /* zeros after pruning */

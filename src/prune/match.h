@@ -33,8 +33,8 @@ typedef struct cop_matcher {
     bool *excluded;                  /* per constant: no candidate, it is such a mask itself */
     bool *claimed;                   /* per constant: a mask has it */
     bool *settled;                   /* per mask: its row is final */
-    int64_t *given;                  /* per mask: index of the constant that the caller gave it;
-                                        GIVEN_NONE, GIVEN_SKIP */
+    int64_t *given;                  /* per mask: index of the constant that the caller gave it,
+                                        COP_GIVEN_NONE or COP_GIVEN_SKIP */
     cop_match_group *groups;
     size_t group_count, group_capacity;
 } cop_matcher;
