@@ -381,7 +381,7 @@ static coppice_status run_steps(steps_run *run, const coppice_prune_options *opt
         print_step(run, record);
     }
     status = coppice_prune_gradually(model, &gradual, report, &cli->error);
-    if (cli_interrupted() && run->begun) {
+    if (cli_interrupted() && run->folder.lock >= 0) {
         cli_steps_abandon(cli, &run->folder);
         size_t complete = json_array_size(run->folder.steps);
         if (complete > 0)
@@ -427,7 +427,7 @@ coppice_status cli_prune_in_steps(cli_context *cli, const cli_prune_flags *o,
                                   coppice_prune_report **report, json_t **steps) {
     *report = NULL;
     *steps = NULL;
-    steps_run run = {.cli = cli, .o = o, .steps = steps_of(o)};
+    steps_run run = {.cli = cli, .o = o, .steps = steps_of(o), .folder.lock = -1};
     json_t *identity = NULL;
     coppice_status status = COPPICE_OK;
     if (o->dry_run)

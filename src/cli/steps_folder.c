@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -48,7 +49,7 @@ coppice_status cli_steps_check_writable(cli_context *cli, const char *path) {
 
 coppice_status cli_steps_init(cli_context *cli, const char *output, int64_t steps, json_t *run,
                               cli_steps_folder *folder) {
-    *folder = (cli_steps_folder){.run = run, .steps = json_array(), .count = steps};
+    *folder = (cli_steps_folder){.run = run, .steps = json_array(), .count = steps, .lock = -1};
     folder->digits = steps > 999 ? 4 : steps > 99 ? 3 : 2;
     folder->path = cli_steps_path(cli, output);
     if (folder->path && folder->run && folder->steps)
@@ -60,7 +61,26 @@ void cli_steps_release(cli_steps_folder *folder) {
     json_decref(folder->run);
     json_decref(folder->steps);
     free(folder->absolute);
-    *folder = (cli_steps_folder){0};
+    if (folder->lock >= 0)
+        close(folder->lock);
+    *folder = (cli_steps_folder){.lock = -1};
+}
+
+/* Two runs in one folder would mix their steps. The lock is on the folder itself, leaves no file,
+ * and goes with this process, however that ends. A file system without locks has none. */
+static coppice_status lock(cli_context *cli, cli_steps_folder *folder) {
+    folder->lock = open(folder->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (folder->lock < 0)
+        return cli_fail(cli, COPPICE_IO, "%s: cannot open the folder: %s", folder->path,
+                        strerror(errno));
+    if (flock(folder->lock, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK)
+        return COPPICE_OK;
+    close(folder->lock);
+    folder->lock = -1;
+    return cli_fail(cli, COPPICE_EXISTS,
+                    "%s: another run of coppice is at work in this folder; wait until it is over, "
+                    "or give another name with -o",
+                    folder->path);
 }
 
 static coppice_status find_absolute(cli_context *cli, cli_steps_folder *folder) {
@@ -173,14 +193,21 @@ coppice_status cli_steps_record(cli_context *cli, cli_steps_folder *folder, json
 }
 
 coppice_status cli_steps_begin(cli_context *cli, cli_steps_folder *folder) {
-    if (mkdir(folder->path, 0777) != 0 && errno != EEXIST)
+    bool made = mkdir(folder->path, 0777) == 0;
+    if (!made && errno == EEXIST && !cli->force) /* since the options were checked */
+        return cli_fail(cli, COPPICE_EXISTS, "%s: was made by another run in the meantime",
+                        folder->path);
+    if (!made && errno != EEXIST)
         return cli_fail(cli, COPPICE_IO, "%s: cannot create the folder: %s", folder->path,
                         strerror(errno));
+    coppice_status status = lock(cli, folder);
+    if (status != COPPICE_OK)
+        return status;
     json_array_clear(folder->steps);
     const char *state = join(cli, folder->path, "/", state_name);
     if (state && access(state, F_OK) == 0) /* else nothing in it was made by us */
         remove_files(folder, 0, true);
-    coppice_status status = state ? find_absolute(cli, folder) : cli->error.status;
+    status = state ? find_absolute(cli, folder) : cli->error.status;
     return status == COPPICE_OK ? write_state(cli, folder) : status;
 }
 
@@ -228,11 +255,13 @@ coppice_status cli_steps_resume(cli_context *cli, cli_steps_folder *folder) {
     const char *path = join(cli, folder->path, "/", state_name);
     if (!path)
         return cli->error.status;
+    coppice_status status = lock(cli, folder);
+    if (status != COPPICE_OK)
+        return status;
     if (access(path, F_OK) != 0)
         return no_record(cli, folder, strerror(errno));
     json_t *state = json_load_file(path, 0, NULL);
     json_t *run = json_object_get(state, "run"), *steps = json_object_get(state, "steps");
-    coppice_status status = COPPICE_OK;
     if (!json_is_object(run) || !json_is_array(steps))
         status = no_record(cli, folder, "damaged");
     if (status == COPPICE_OK)

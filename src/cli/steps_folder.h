@@ -17,6 +17,7 @@ typedef struct cli_steps_folder {
     int digits;     /* of a step's number in file names */
     json_t *run;    /* what run this is: options and input, an object; its keys are shown */
     json_t *steps;  /* an array of objects, one per complete step, in order */
+    int lock;       /* the folder, open and locked against other runs; -1: not yet */
 } cli_steps_folder;
 
 /* What a file of a step is. */
@@ -43,11 +44,13 @@ coppice_status cli_steps_init(cli_context *cli, const char *output, int64_t step
                               cli_steps_folder *folder);
 void cli_steps_release(cli_steps_folder *folder);
 
-/* Goes on with a folder that exists: its record must be of the same run (what differs is named).
- * Removes work files. The complete steps are in folder->steps afterwards. */
+/* Goes on with a folder that exists and is nobody else's now: its record must be of the same run
+ * (what differs is named). Removes work files. The complete steps are in folder->steps afterwards.
+ */
 coppice_status cli_steps_resume(cli_context *cli, cli_steps_folder *folder);
 
-/* Makes the folder, or empties it of our own files, and writes the record of no steps. */
+/* Makes the folder, or with --force empties it of our own files, and writes the record of no steps.
+ * From here or from cli_steps_resume on until cli_steps_release it is locked. */
 coppice_status cli_steps_begin(cli_context *cli, cli_steps_folder *folder);
 
 /* Adds `record` (taken over) to the complete steps and writes the record down. Before the step's
