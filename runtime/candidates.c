@@ -245,8 +245,7 @@ static coppice_status time_choice(tuner *t, const cop_conv *c, cop_choice *choic
     choice->measured = true;
     if (known)
         return COPPICE_OK;
-    if (cop_interrupted())
-        return cop_fail(t->err, COPPICE_INTERRUPTED, "interrupted");
+    COP_TRY(cop_check_interrupt(t->err));
     void *state = NULL;
     coppice_status status =
         choice->kernel->create(c, cop_conv_pool(t->settings, c, choice->kernel), &state, t->err);

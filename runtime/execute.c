@@ -45,9 +45,8 @@ coppice_status cop_plan_run(cop_plan *plan, const coppice_tensor *inputs, double
     coppice_status status = COPPICE_OK;
     for (size_t i = 0; i < plan->step_count && !status; i++) {
         double begin = step_ms ? cop_now_ms() : 0;
-        if (cop_interrupted())
-            status = cop_fail(err, COPPICE_INTERRUPTED, "interrupted");
-        else
+        status = cop_check_interrupt(err);
+        if (status == COPPICE_OK)
             status = run_step(plan, &plan->steps[i], err);
         if (step_ms)
             step_ms[i] = cop_now_ms() - begin;

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/shape.h"
 #include "base/size.h"
 #include "runtime/memory.h"
 
@@ -453,8 +454,7 @@ bool cop_plan_fits(const cop_plan *plan, const coppice_tensor *inputs, size_t co
         return false;
     for (size_t i = 0; i < count; i++) {
         const coppice_tensor *t = &plan->slots[plan->input_slots[i]].operand.t;
-        if (t->type != inputs[i].type || t->rank != inputs[i].rank ||
-            memcmp(t->dims, inputs[i].dims, t->rank * sizeof *t->dims) != 0)
+        if (t->type != inputs[i].type || !cop_same_shape(t, &inputs[i]))
             return false;
     }
     return true;

@@ -1,7 +1,6 @@
 /* Operators on two and more tensors element by element, broadcast by numpy's rules or by the axis
  * attribute of opsets before 7: Add, Sub, Mul, Div, Pow, Equal, Max, Min, PRelu, Where. */
 #include <math.h>
-#include <string.h>
 
 #include "runtime/ops/ops.h"
 #include "runtime/ops/util.h"
@@ -121,11 +120,11 @@ static coppice_status second_operand(const cop_call *call, cop_operand *b) {
     if (!p || !p->legacy)
         return COPPICE_OK;
     if (!p->broadcast) {
-        bool same = a->rank == b->t.rank && !memcmp(a->dims, b->t.dims, a->rank * sizeof *a->dims);
-        return same ? COPPICE_OK
-                    : cop_fail(call->err, COPPICE_BAD_MODEL,
-                               "shapes %s and %s differ and 'broadcast' is not set",
-                               cop_shape_text(a).s, cop_shape_text(&b->t).s);
+        return cop_same_shape(a, &b->t)
+                   ? COPPICE_OK
+                   : cop_fail(call->err, COPPICE_BAD_MODEL,
+                              "shapes %s and %s differ and 'broadcast' is not set",
+                              cop_shape_text(a).s, cop_shape_text(&b->t).s);
     }
     int64_t axis = p->has_axis ? p->axis : (int64_t)a->rank - b->t.rank;
     if (p->has_axis && axis < 0)
@@ -339,8 +338,7 @@ coppice_status cop_prelu_infer(cop_call *call) {
     cop_operand slope = prelu_slope(call);
     coppice_tensor shape = *x;
     COP_TRY(cop_broadcast(call, &shape, &slope.t));
-    if (shape.rank != x->rank || memcmp(shape.dims, x->dims, x->rank * sizeof *x->dims) ||
-        slope.t.type != x->type)
+    if (!cop_same_shape(&shape, x) || slope.t.type != x->type)
         return cop_fail(call->err, COPPICE_BAD_MODEL,
                         "slope '%s' is %s %s, which does not broadcast to the input %s",
                         cop_in_name(call, 1), coppice_type_name(slope.t.type),

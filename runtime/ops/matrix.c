@@ -113,8 +113,7 @@ static coppice_status check_bias(const cop_call *call, const coppice_tensor *sha
     COP_TRY(cop_need_type(call, 2, COP_TYPE_BIT(FLOAT)));
     coppice_tensor both = *shape;
     COP_TRY(cop_broadcast(call, &both, c));
-    if (both.rank == shape->rank &&
-        !memcmp(both.dims, shape->dims, shape->rank * sizeof *shape->dims))
+    if (cop_same_shape(&both, shape))
         return COPPICE_OK;
     return cop_fail(call->err, COPPICE_BAD_MODEL, "the bias '%s' is %s, the result only %s",
                     cop_in_name(call, 2), cop_shape_text(c).s, cop_shape_text(shape).s);

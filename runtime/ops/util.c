@@ -1,7 +1,6 @@
 /* What operators share: operands, constant inputs, axes, broadcast shapes, layouts. */
 #include "runtime/ops/util.h"
 
-#include <stdio.h>
 #include <string.h>
 
 const coppice_tensor *cop_in(const cop_call *call, int i) {
@@ -15,20 +14,6 @@ coppice_tensor *cop_out(const cop_call *call, int i) {
 const char *cop_in_name(const cop_call *call, int i) {
     int value = i < call->node->input_count ? call->node->inputs[i] : -1;
     return value < 0 ? "" : call->graph->values[value].name;
-}
-
-cop_text cop_dims_text(uint32_t rank, const int64_t *dims) {
-    cop_text text = {"["};
-    size_t used = 1;
-    for (uint32_t i = 0; i < rank && i < COPPICE_MAX_RANK; i++)
-        used += (size_t)snprintf(text.s + used, sizeof text.s - used, "%s%lld", i ? "," : "",
-                                 (long long)dims[i]);
-    snprintf(text.s + used, sizeof text.s - used, "]");
-    return text;
-}
-
-cop_text cop_shape_text(const coppice_tensor *tensor) {
-    return cop_dims_text(tensor->rank, tensor->dims);
 }
 
 void cop_set_out(cop_call *call, int i, coppice_type type, uint32_t rank, const int64_t *dims) {

@@ -20,10 +20,6 @@ coppice_tensor *cop_out(const cop_call *call, int i);
 /* Name of the value at input `i`, for messages. */
 const char *cop_in_name(const cop_call *call, int i);
 
-/* "[1,3,32,32]"; negative dimensions as they are. */
-cop_text cop_shape_text(const coppice_tensor *tensor);
-cop_text cop_dims_text(uint32_t rank, const int64_t *dims);
-
 /* Sets type, rank and dims of output `i`; nothing when the node has no such output. */
 void cop_set_out(cop_call *call, int i, coppice_type type, uint32_t rank, const int64_t *dims);
 

@@ -90,8 +90,8 @@ coppice_status coppice_file_compressed_bytes(const char *path, coppice_compressi
         status = gzip_bytes(&file, buffer, bytes, error);
     else
         status = zstd_bytes(&file, buffer, bytes, error);
-    if (status == COPPICE_OK && cop_interrupted())
-        status = cop_fail(error, COPPICE_INTERRUPTED, "interrupted");
+    if (status == COPPICE_OK)
+        status = cop_check_interrupt(error);
     cop_free(buffer);
     cop_mapping_close(&file);
     return status;

@@ -135,8 +135,7 @@ coppice_status cop_pair_commit(cop_writer *data, cop_writer *interim, cop_writer
     cop_writer_forget(data);
     cop_writer_forget(interim);
     cop_writer_forget(file);
-    if (cop_interrupted())
-        return cop_fail(err, COPPICE_INTERRUPTED, "interrupted");
+    COP_TRY(cop_check_interrupt(err));
     COP_TRY(publish_all(data, interim, file, err));
     cop_writer_abort(interim); /* what is left under temporary names are old files */
     cop_writer_abort(file);

@@ -5,6 +5,7 @@
 
 #include <coppice/interrupt.h>
 
+#include "base/error.h"
 #include "base/file.h"
 
 static atomic_bool requested;
@@ -20,4 +21,8 @@ void coppice_interrupt_clear(void) {
 
 bool cop_interrupted(void) {
     return atomic_load(&requested);
+}
+
+coppice_status cop_check_interrupt(coppice_error *err) {
+    return cop_interrupted() ? cop_fail(err, COPPICE_INTERRUPTED, "interrupted") : COPPICE_OK;
 }

@@ -4,7 +4,12 @@
 
 #include <stdbool.h>
 
+#include <coppice/status.h>
+
 /* True after coppice_interrupt() until coppice_interrupt_clear(). */
 bool cop_interrupted(void);
+
+/* INTERRUPTED then, else OK. */
+coppice_status cop_check_interrupt(coppice_error *err);
 
 #endif

@@ -1,7 +1,8 @@
-/* Shapes as text, for messages. */
+/* Shapes: compared, and as text for messages. */
 #include "base/shape.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "base/size.h"
 
@@ -18,4 +19,22 @@ cop_text cop_declared_text(int rank, const int64_t *dims, const char *const *sym
     }
     snprintf(text.s + used, sizeof text.s - used, "]");
     return text;
+}
+
+cop_text cop_dims_text(uint32_t rank, const int64_t *dims) {
+    cop_text text = {"["};
+    size_t used = 1;
+    for (uint32_t i = 0; i < rank && i < COPPICE_MAX_RANK; i++)
+        used += (size_t)snprintf(text.s + used, sizeof text.s - used, "%s%lld", i ? "," : "",
+                                 (long long)dims[i]);
+    snprintf(text.s + used, sizeof text.s - used, "]");
+    return text;
+}
+
+cop_text cop_shape_text(const coppice_tensor *tensor) {
+    return cop_dims_text(tensor->rank, tensor->dims);
+}
+
+bool cop_same_shape(const coppice_tensor *a, const coppice_tensor *b) {
+    return a->rank == b->rank && memcmp(a->dims, b->dims, a->rank * sizeof *a->dims) == 0;
 }

@@ -1,7 +1,8 @@
-/* Shapes as text, for messages. */
+/* Shapes: compared, and as text for messages. */
 #ifndef COP_BASE_SHAPE_H
 #define COP_BASE_SHAPE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <coppice/tensor.h>
@@ -14,5 +15,12 @@ typedef struct cop_text {
 /* "[N,3,?,32]": a dimension below 0 is free and shown by its symbol, "?" without one. `symbols` may
  * be NULL. Of more dimensions than COPPICE_MAX_RANK the first are shown. */
 cop_text cop_declared_text(int rank, const int64_t *dims, const char *const *symbols);
+
+/* "[1,3,32,32]"; negative dimensions as they are. */
+cop_text cop_shape_text(const coppice_tensor *tensor);
+cop_text cop_dims_text(uint32_t rank, const int64_t *dims);
+
+/* The same rank and dimensions? */
+bool cop_same_shape(const coppice_tensor *a, const coppice_tensor *b);
 
 #endif

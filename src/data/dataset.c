@@ -116,8 +116,7 @@ static coppice_status image_batch(coppice_dataset *ds, cop_source *source, int64
     for (int64_t i = 0; i < n; i++) {
         cop_pixels pixels;
         coppice_tensor sample;
-        if (cop_interrupted())
-            return cop_fail(err, COPPICE_INTERRUPTED, "interrupted");
+        COP_TRY(cop_check_interrupt(err));
         COP_TRY(load_image(ds, source, first + i, &pixels, err));
         cop_prepare_shape(&ds->preparer, &pixels, &sample);
         if (i == 0) {

@@ -206,8 +206,7 @@ static coppice_status append(cop_npz_writer *w, const void *data, size_t bytes,
     z_stream *z = &w->deflater->stream;
     const unsigned char *from = data;
     while (bytes > 0) {
-        if (cop_interrupted())
-            return cop_fail(err, COPPICE_INTERRUPTED, "interrupted");
+        COP_TRY(cop_check_interrupt(err));
         size_t n = bytes < CHUNK ? bytes : CHUNK;
         e->crc = (uint32_t)crc32(e->crc, from, (uInt)n);
         e->size += n;

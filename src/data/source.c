@@ -30,7 +30,7 @@ static coppice_status check_shape(cop_source *source, const char *what, coppice_
     if (!fits)
         return cop_fail(err, COPPICE_BAD_DATA,
                         "%s: shape %s does not fit input '%s' %s; the first axis is the sample",
-                        what, cop_declared_text((int)t->rank, t->dims, NULL).s, source->name,
+                        what, cop_shape_text(t).s, source->name,
                         source->rank < 0 ? ""
                                          : cop_declared_text(source->rank, source->dims, NULL).s);
     if (!cop_can_convert(t->type, source->type))

@@ -78,8 +78,7 @@ static coppice_status plan(cop_saver *saver, const char *path) {
     COP_TRY(cop_saver_place(saver, path));
     if (saver->data_name)
         COP_TRY(check_data_name(path, saver->data_name, saver->err));
-    if (cop_interrupted())
-        return cop_fail(saver->err, COPPICE_INTERRUPTED, "interrupted");
+    COP_TRY(cop_check_interrupt(saver->err));
     return COPPICE_OK;
 }
 

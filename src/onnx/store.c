@@ -19,8 +19,7 @@ static coppice_status find_mask(cop_saver *saver, const cop_mask *mask) {
     if (!cop_mask_fits(mask, tensor))
         return cop_fail(saver->err, COPPICE_INVALID_ARGUMENT,
                         "mask '%s' has shape %s, the initializer has %s", mask->name,
-                        cop_declared_text((int)mask->rank, mask->dims, NULL).s,
-                        cop_declared_text((int)tensor->rank, tensor->dims, NULL).s);
+                        cop_dims_text(mask->rank, mask->dims).s, cop_shape_text(tensor).s);
     if (!cop_is_float_type(tensor->type))
         return cop_fail(saver->err, COPPICE_INVALID_ARGUMENT,
                         "mask '%s': the initializer is %s; only floats are pruned", mask->name,

@@ -82,17 +82,13 @@ static bool is_initializer(const cop_constant *constant) {
     return ((const cop_origin *)constant->origin)->graph != NULL;
 }
 
-static bool same_shape(const coppice_tensor *a, const coppice_tensor *b) {
-    return a->rank == b->rank && memcmp(a->dims, b->dims, a->rank * sizeof *a->dims) == 0;
-}
-
 /* The tensor of `from` that `constant` takes its values from; NULL: it keeps its own. What an
  * initializer needs is checked before; a Constant node changes where both models have it alike. */
 static const cop_constant *source_of(const cop_constant *constant, const coppice_model *from) {
     const cop_constant *source = cop_constants_find(&from->tensors, constant->key);
     bool fits = is_float(constant->tensor.type) && source &&
                 source->tensor.type == constant->tensor.type &&
-                same_shape(&source->tensor, &constant->tensor);
+                cop_same_shape(&source->tensor, &constant->tensor);
     return fits ? source : NULL;
 }
 
@@ -111,13 +107,12 @@ static coppice_status check_form(const coppice_model *model, const cop_constant 
                         "had",
                         from->path, constant->key, coppice_type_name(source->tensor.type),
                         coppice_type_name(expected->type));
-    if (!same_shape(&source->tensor, expected))
+    if (!cop_same_shape(&source->tensor, expected))
         return cop_fail(err, COPPICE_BAD_DATA,
                         "%s: initializer '%s' has shape %s, expected %s: write weights in the "
                         "shape they had",
-                        from->path, constant->key,
-                        cop_declared_text((int)source->tensor.rank, source->tensor.dims, NULL).s,
-                        cop_declared_text((int)expected->rank, expected->dims, NULL).s);
+                        from->path, constant->key, cop_shape_text(&source->tensor).s,
+                        cop_shape_text(expected).s);
     return COPPICE_OK;
 }
 

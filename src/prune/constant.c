@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/shape.h"
 #include "base/type.h"
 #include "graph/subgraph.h"
 
@@ -57,10 +58,6 @@ static bool is_mask(cop_finder *finder, const cop_constant *constant) {
         cop_note_pointer(&finder->masks, finder->arena, constant, known);
     }
     return known == IS_MASK;
-}
-
-static bool same_dims(const coppice_tensor *a, const coppice_tensor *b) {
-    return a->rank == b->rank && memcmp(a->dims, b->dims, a->rank * sizeof *a->dims) == 0;
 }
 
 /* The end of a chain of nodes that pass elements on: a constant, or the node that is something
@@ -123,7 +120,7 @@ cop_found cop_find_product(cop_finder *finder, const cop_graph *graph, const cop
         return none;
     cop_found a = follow(graph, node->inputs[0]).found, b = follow(graph, node->inputs[1]).found;
     if (!a.constant || !b.constant || !a.same_shape || !b.same_shape ||
-        !same_dims(&a.constant->tensor, &b.constant->tensor))
+        !cop_same_shape(&a.constant->tensor, &b.constant->tensor))
         return none;
     bool first_is_mask = is_mask(finder, a.constant);
     if (!first_is_mask && !is_mask(finder, b.constant))

@@ -53,8 +53,8 @@ static coppice_status check(const cop_mask *mask, const cop_constants *constants
                         mask->name, coppice_type_name(tensor->type));
     if (!cop_mask_fits(mask, tensor))
         return cop_fail(err, COPPICE_BAD_DATA, "mask '%s' has the shape %s, the initializer %s",
-                        mask->name, cop_declared_text((int)mask->rank, mask->dims, NULL).s,
-                        cop_declared_text((int)tensor->rank, tensor->dims, NULL).s);
+                        mask->name, cop_dims_text(mask->rank, mask->dims).s,
+                        cop_shape_text(tensor).s);
     return COPPICE_OK;
 }
 

@@ -101,8 +101,7 @@ static coppice_status read_mask(cop_npz_array *array, cop_mask *mask, unsigned c
     odometer at;
     start(&at, mask);
     for (int64_t first = 0; first < mask->count; first += CHUNK) {
-        if (cop_interrupted())
-            return cop_fail(err, COPPICE_INTERRUPTED, "interrupted");
+        COP_TRY(cop_check_interrupt(err));
         int64_t n = mask->count - first < CHUNK ? mask->count - first : CHUNK, bad = 0;
         COP_TRY(cop_npz_read_bytes(array, chunk, (size_t)n * width, err));
         if (to_flags(header, chunk, n, &bad))

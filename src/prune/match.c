@@ -80,8 +80,8 @@ static coppice_status take_pair(cop_matcher *x, const coppice_match_pair *pair,
     if (!cop_mask_fits(mask, tensor) && !is_turned(tensor, mask))
         return cop_fail(err, COPPICE_INVALID_ARGUMENT,
                         "mask '%s' has the shape %s, initializer '%s' %s", pair->mask,
-                        cop_declared_text((int)mask->rank, mask->dims, NULL).s, pair->initializer,
-                        cop_declared_text((int)tensor->rank, tensor->dims, NULL).s);
+                        cop_dims_text(mask->rank, mask->dims).s, pair->initializer,
+                        cop_shape_text(tensor).s);
     if (!cop_is_float_type(tensor->type) || x->excluded[x->given[at]])
         return cop_fail(err, COPPICE_INVALID_ARGUMENT, "initializer '%s' is no weight: it is %s",
                         pair->initializer,
@@ -171,7 +171,7 @@ static coppice_status compare_masks(cop_matcher *x, cop_match_group *g,
             g->agreement[m * g->candidate_count + c] = cop_agreement(pruned, zeros, &samples[c]);
     }
     cop_free(pruned);
-    return cop_interrupted() ? cop_fail(err, COPPICE_INTERRUPTED, "interrupted") : COPPICE_OK;
+    return cop_check_interrupt(err);
 }
 
 static coppice_status measure(cop_matcher *x, cop_match_group *g, coppice_error *err) {
@@ -184,10 +184,11 @@ static coppice_status measure(cop_matcher *x, cop_match_group *g, coppice_error 
     for (size_t c = 0; status == COPPICE_OK && c < count; c++) {
         size_t tensor = g->candidates[c].tensor;
         const cop_constant *inner = x->inner_mask[tensor];
-        status = cop_interrupted() ? cop_fail(err, COPPICE_INTERRUPTED, "interrupted")
-                                   : cop_sample_tensor(&x->constants->items[tensor]->tensor,
-                                                       inner ? &inner->tensor : NULL,
-                                                       g->candidates[c].turned, &samples[c], err);
+        status = cop_check_interrupt(err);
+        if (status == COPPICE_OK)
+            status = cop_sample_tensor(&x->constants->items[tensor]->tensor,
+                                       inner ? &inner->tensor : NULL, g->candidates[c].turned,
+                                       &samples[c], err);
     }
     if (status == COPPICE_OK && count)
         status = compare_masks(x, g, samples, err);

@@ -13,13 +13,10 @@ static coppice_status check_form(const coppice_score *score, const coppice_tenso
         return cop_fail(err, COPPICE_INVALID_ARGUMENT,
                         "scores of '%s' are %s, expected float32 whatever the type of the weight",
                         score->initializer, coppice_type_name(tensor->type));
-    if (tensor->rank != weight->rank ||
-        memcmp(tensor->dims, weight->dims, weight->rank * sizeof *weight->dims) != 0)
+    if (!cop_same_shape(tensor, weight))
         return cop_fail(err, COPPICE_INVALID_ARGUMENT,
                         "scores of '%s' have shape %s, expected %s as the weight",
-                        score->initializer,
-                        cop_declared_text((int)tensor->rank, tensor->dims, NULL).s,
-                        cop_declared_text((int)weight->rank, weight->dims, NULL).s);
+                        score->initializer, cop_shape_text(tensor).s, cop_shape_text(weight).s);
     if (!tensor->data && coppice_tensor_count(weight) > 0)
         return cop_fail(err, COPPICE_INVALID_ARGUMENT, "scores of '%s' have no data",
                         score->initializer);

@@ -97,8 +97,7 @@ static coppice_status check_block(const scan *s, coppice_error *err) {
 
 static coppice_status count_first_digits(scan *s, uint64_t *counts, coppice_error *err) {
     while (next_block(s)) {
-        if (cop_interrupted())
-            return cop_fail(err, COPPICE_INTERRUPTED, "interrupted");
+        COP_TRY(cop_check_interrupt(err));
         COP_TRY(check_block(s, err));
         for (size_t i = 0; i < s->n; i++)
             counts[s->digits[i]]++;
@@ -184,8 +183,7 @@ static coppice_status find_threshold(selection *sel, const cop_pool_item *items,
         shift -= COP_DIGIT_BITS;
         memset(sel->counts, 0, DIGITS * sizeof *sel->counts);
         for (size_t i = 0; i < count; i++) {
-            if (cop_interrupted())
-                return cop_fail(err, COPPICE_INTERRUPTED, "interrupted");
+            COP_TRY(cop_check_interrupt(err));
             scan s = start_scan(&items[i], sel->wide);
             count_next_digits(&s, prefix, shift, sel->counts);
         }
@@ -248,8 +246,7 @@ coppice_status cop_select_smallest(cop_pool_item *items, size_t count, int64_t z
     if (status != COPPICE_OK)
         return status;
     for (size_t i = 0; i < count; i++) {
-        if (cop_interrupted())
-            return cop_fail(err, COPPICE_INTERRUPTED, "interrupted");
+        COP_TRY(cop_check_interrupt(err));
         fill_mask(&sel, &items[i]);
         if (zeros == 0)
             keep_everything(items[i].mask);

@@ -388,8 +388,7 @@ static coppice_status compare(work *w, const coppice_dataset_options *data,
     COP_TRY(open_data(w, data, options->batch, err));
     COP_TRY(make_sessions(w, options->session, err));
     for (int64_t first = 0; first < w->count; first += w->batch) {
-        if (cop_interrupted())
-            return cop_fail(err, COPPICE_INTERRUPTED, "interrupted");
+        COP_TRY(cop_check_interrupt(err));
         COP_TRY(compare_batch(w, first, err));
         report_progress(options, fmin((double)(first + w->batch), (double)w->count),
                         (double)w->count);

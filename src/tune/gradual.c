@@ -186,13 +186,12 @@ static coppice_status run_step(coppice_model *model, const coppice_gradual_optio
     COP_TRY(coppice_prune(model, target, report, err));
     step->report = *report;
     step->prune_ms = cop_now_ms() - start;
-    if (cop_interrupted())
-        return cop_fail(err, COPPICE_INTERRUPTED, "interrupted");
+    COP_TRY(cop_check_interrupt(err));
     if (o->finetune)
         COP_TRY(finetune(o, model, (cop_prune_plan *)*report, step, err));
     if (o->step_done)
         COP_TRY(call_hook(o->step_done, "step_done", o, model, step, err));
-    return cop_interrupted() ? cop_fail(err, COPPICE_INTERRUPTED, "interrupted") : COPPICE_OK;
+    return cop_check_interrupt(err);
 }
 
 static coppice_status run_steps(coppice_model *model, const coppice_gradual_options *o,

@@ -13,8 +13,7 @@
 
 static coppice_status run_once(const cop_timed *model, double *ms, coppice_error *err) {
     const coppice_tensor *outputs = NULL;
-    if (cop_interrupted())
-        return cop_fail(err, COPPICE_INTERRUPTED, "interrupted");
+    COP_TRY(cop_check_interrupt(err));
     double start = cop_now_ms();
     COP_TRY(coppice_session_run(model->session, model->inputs, model->input_count, &outputs, err));
     *ms = cop_now_ms() - start;
