@@ -135,6 +135,8 @@ static coppice_status add_outputs(builder *b, cop_graph *graph, Onnx__GraphProto
         int index = cop_graph_value(graph, name);
         if (index < 0)
             return no_memory(b);
+        if (graph->values[index].constant)
+            graph->values[index].constant->is_output = true;
         graph->outputs[graph->output_count++] = index;
         COP_TRY(declare(b, graph, index, proto->output[i]->type));
     }

@@ -118,12 +118,13 @@ static size_t packed(const Onnx__SparseTensorProto *sparse) {
     return onnx__sparse_tensor_proto__get_packed_size(sparse);
 }
 
-/* Dense to sparse. A tensor of a few bytes is not looked at: dims and types alone take more. */
+/* Dense to sparse. A tensor of a few bytes is not looked at: dims and types alone take more. An
+ * output of the graph stays dense: ONNX Runtime would hand out a sparse tensor. */
 static coppice_status choose_for_dense(cop_saver *saver, cop_origin *origin) {
     enum { MIN_BYTES = 16 };
     size_t streams = saver->streams.count;
     if (saver->options->weights != COPPICE_WEIGHTS_SPARSE || !cop_saver_may_be_sparse(origin) ||
-        origin->constant->bytes < MIN_BYTES)
+        origin->constant->bytes < MIN_BYTES || origin->constant->is_output)
         return COPPICE_OK;
     COP_TRY(make_sparse(saver, origin, &origin->as_sparse));
     if (packed(origin->as_sparse) >= onnx__tensor_proto__get_packed_size(origin->tensor)) {

@@ -208,6 +208,28 @@ def old_versions(context):
         assert np.array_equal(harness.ort_run(target, x)[0], harness.ort_run(source, x)[0])
 
 
+def outputs(context):
+    """An initializer that is an output stays dense, in a sub-graph too: ONNX Runtime would hand out a sparse tensor."""
+    weight = np.zeros((30, 20), np.float32)
+    weight[::7, 3] = 1.5
+    branches = {}
+    for number, name in enumerate(("then_branch", "else_branch")):
+        out = helper.make_tensor_value_info(f"u{number}", TensorProto.FLOAT, (30, 20))
+        branches[name] = helper.make_graph([], name, [], [out], [numpy_helper.from_array(weight * number, f"u{number}")])
+    outs = [helper.make_tensor_value_info(n, TensorProto.FLOAT, (30, 20)) for n in ("w", "y", "z")]
+    graph = helper.make_graph([helper.make_node("If", ["c"], ["y"], **branches), helper.make_node("Neg", ["v"], ["z"])], "g",
+                              [helper.make_tensor_value_info("c", TensorProto.BOOL, ())], outs,
+                              [numpy_helper.from_array(weight, "w"), numpy_helper.from_array(weight, "v")])
+    source, target = context.folder / "outputs.onnx", context.folder / "sparse.onnx"
+    onnx.save(helper.make_model(graph, ir_version=8, opset_imports=[helper.make_opsetid("", 13)]), str(source))
+    assert context.coppice_json("convert", source, "-o", target, "--weights", "sparse")["sparse_tensors"] == 1
+    onnx.checker.check_model(str(target))
+    for choice in (True, False):
+        expected, got = (harness.ort_run(path, {"c": np.array(choice)}) for path in (source, target))
+        for wanted, mine in zip(expected, got, strict=True):
+            assert np.array_equal(mine, wanted)
+
+
 def tests():
     yield "sparse files of other exporters' models", functools.partial(
         every_model, functools.partial(published, pattern="[!t]*/*.onnx"))
@@ -216,3 +238,4 @@ def tests():
         every_model, functools.partial(exported, pattern=("c", "hf_b", "u")), data_name="sparse.data")
     yield "sparse tensors of every type and of rare values", rare_values
     yield "sparse tensors in old IR versions", old_versions
+    yield "initializers that are outputs", outputs

@@ -257,6 +257,20 @@ START_TEST(strings_nibbles_and_scalars_stay_dense) {
 }
 END_TEST
 
+START_TEST(initializers_that_are_outputs_stay_dense) {
+    wire g = wire_graph();
+    wire_message(&g, GRAPH_INITIALIZER, spread("w", 20, 30));
+    wire_message(&g, GRAPH_INITIALIZER, spread("v", 20, 30));
+    wire_message(&g, GRAPH_OUTPUT, wire_value("w", "N"));
+    load_wire(wire_model(g));
+    save_sparse(other);
+    ck_assert_int_eq(result.sparse_count, 1);
+    load(other);
+    expect_spread("w", 600, false);
+    expect_spread("v", 600, true);
+}
+END_TEST
+
 START_TEST(initializers_of_sub_graphs_become_sparse) {
     wire inner = {0}, branch = wire_attr("then_branch", 5),
          node = wire_node("if", "If", "c", NULL, "y");
@@ -453,6 +467,7 @@ int main(void) {
     tcase_add_test(tests, indices_take_the_smaller_encoding);
     tcase_add_test(tests, a_tensor_of_zeros_is_a_sparse_one_without_values);
     tcase_add_test(tests, strings_nibbles_and_scalars_stay_dense);
+    tcase_add_test(tests, initializers_that_are_outputs_stay_dense);
     tcase_add_test(tests, initializers_of_sub_graphs_become_sparse);
     tcase_add_test(tests, sparse_tensors_with_bad_indices_are_refused_by_name);
     tcase_add_test(tests, sparse_initializers_are_no_inputs);
