@@ -23,10 +23,11 @@ rm -r go out.onnx out.onnx.steps
 mkfifo pipe
 coppice prune - -q -o out.onnx --sparsity 0.9 --steps 2 <pipe &
 exec 3>pipe
+head -c 200000 "$DIGITS" >&3 # more than a pipe holds: the first one has looked for the folder then
 in_steps | step_lines
 rm out.onnx
 cp -r out.onnx.steps kept
-cat "$DIGITS" >&3
+tail -c +200001 "$DIGITS" >&3
 exec 3>&-
 wait $! && echo "not refused"
 diff -r kept out.onnx.steps
