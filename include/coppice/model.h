@@ -67,6 +67,15 @@ typedef enum coppice_weights_form {
                               by every tool (ONNX Runtime, onnx.checker and netron do) */
 } coppice_weights_form;
 
+/* What becomes of -0.0 in float tensors that are written sparse (elsewhere every bit stays). A -0.0
+ * that is kept is a value with an index and takes as much room as a weight. */
+typedef enum coppice_zero_signs {
+    COPPICE_ZERO_SIGNS_KEEP,   /* every bit comes back */
+    COPPICE_ZERO_SIGNS_MASKED, /* +0.0 in tensors where at least 16384 and an eighth of the zeros
+                                  are -0.0: multiplying with a mask leaves them; kept in others */
+    COPPICE_ZERO_SIGNS_DROP    /* +0.0 */
+} coppice_zero_signs;
+
 /* How a model is written. Initialise with coppice_save_options_init. */
 typedef struct coppice_save_options {
     bool overwrite;            /* replace an existing target; default false: EXISTS */
@@ -74,10 +83,8 @@ typedef struct coppice_save_options {
                                   NULL: everything in one file while it has less than 2 GB, else
                                   the target's name with ".data" behind it */
     bool single_file;          /* LIMIT rather than a data file; default false */
-    coppice_weights_form weights; /* default COPPICE_WEIGHTS_AS_LOADED */
-    bool positive_zeros; /* tensors that become sparse lose the sign of zeros: a weight that was
-                            multiplied with a mask has -0.0 in it, which are values else and take
-                            room; default false: every bit is kept */
+    coppice_weights_form weights;  /* default COPPICE_WEIGHTS_AS_LOADED */
+    coppice_zero_signs zero_signs; /* default COPPICE_ZERO_SIGNS_KEEP */
     /* Weights are written as +0.0 where these prune them (masks.h); the model in memory stays as it
      * is, so that large models need no memory for it. Names and shapes must be the model's. Default
      * NULL. */
@@ -95,6 +102,7 @@ typedef struct coppice_save_result {
     int64_t dense_count;     /* the other initializers */
     int64_t negative_zeros;  /* with COPPICE_WEIGHTS_SPARSE: -0.0 in the tensors that could be
                                 sparse, each of them a value */
+    int64_t dropped_signs;   /* -0.0 that became +0.0 */
 } coppice_save_result;
 
 /* Writes the model to `path`, complete or not at all; a data file appears with it. `options` may be

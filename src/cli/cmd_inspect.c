@@ -318,7 +318,9 @@ static void print_forecast(cli_context *cli, const coppice_inspection *in) {
     cli_table_print(&table, cli->out);
     cli_table_free(&table);
     if (in->negative_zeros)
-        cli_print(cli, "%s zeros are -0.0, which sparse files keep as values; prune writes +0.0\n",
+        cli_print(cli,
+                  "%s zeros are -0.0, which sparse files keep as values unless a large tensor is "
+                  "full of them; prune writes +0.0\n",
                   cli_format_count(in->negative_zeros).text);
     if (!in->prunable)
         cli_print(cli, "By default it prunes nothing here%s\n",

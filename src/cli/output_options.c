@@ -13,9 +13,10 @@ const cli_option cli_output_rows[] = {
      "dense: a zero takes as much room as any weight, every tool\n"
      "reads it; sparse: ONNX sparse_initializer wherever that is\n"
      "smaller (default: as in MODEL)"},
-    {"positive-zeros", 0, CLI_FLAG, AT(positive_zeros), NULL,
-     "sparse weights lose the sign of zeros: -0.0, as it comes from\n"
-     "multiplying with a mask, is a value else and takes room"},
+    {"negative-zeros", 0, CLI_TEXT, AT(negative_zeros), "WHAT",
+     "-0.0 in sparse weights: keep it as a value, which takes room;\n"
+     "drop its sign; auto (default): drop it in large tensors that\n"
+     "are full of them, as multiplying with a mask leaves them"},
     {"external-data", 0, CLI_TEXT, AT(external_data), "NAME",
      "put the weights into file NAME beside OUT (default above 2 GB:\n"
      "OUT.data)"},
@@ -67,6 +68,9 @@ coppice_status cli_output_check_names(cli_context *cli, const char *const *paths
 
 coppice_status cli_output_check_usage(cli_context *cli, const cli_output *o) {
     const char *name = o->external_data;
+    const char *zeros = o->negative_zeros;
+    if (zeros && !cli_same(zeros, "auto") && !cli_same(zeros, "keep") && !cli_same(zeros, "drop"))
+        return cli_usage(cli, "--negative-zeros: '%s' is neither auto nor keep nor drop", zeros);
     if (o->weights && !cli_same(o->weights, "dense") && !cli_same(o->weights, "sparse"))
         return cli_usage(cli, "--weights: '%s' is neither dense nor sparse", o->weights);
     if (name && o->single_file)
@@ -171,7 +175,9 @@ coppice_status cli_output_save(cli_context *cli, const cli_output *o, coppice_mo
     save.weights = cli_same(o->weights, "sparse")  ? COPPICE_WEIGHTS_SPARSE
                    : cli_same(o->weights, "dense") ? COPPICE_WEIGHTS_DENSE
                                                    : COPPICE_WEIGHTS_AS_LOADED;
-    save.positive_zeros = o->positive_zeros;
+    save.zero_signs = cli_same(o->negative_zeros, "keep")   ? COPPICE_ZERO_SIGNS_KEEP
+                      : cli_same(o->negative_zeros, "drop") ? COPPICE_ZERO_SIGNS_DROP
+                                                            : COPPICE_ZERO_SIGNS_MASKED;
     save.masks = masks;
     coppice_save_result saved;
     coppice_status status = is_stdout(o)
@@ -189,10 +195,14 @@ coppice_status cli_output_save(cli_context *cli, const cli_output *o, coppice_mo
         cli_note(cli,
                  "the model has more than the 2 GB that one file can hold: its weights are in '%s'",
                  r->external_data);
+    if (saved.dropped_signs)
+        cli_note(cli, "%s zeros were -0.0 and are +0.0 now; --negative-zeros keep keeps their sign",
+                 cli_format_count(saved.dropped_signs).text);
     if (saved.negative_zeros > saved.bytes / 100)
-        cli_note(cli,
-                 "%s zeros are -0.0 and kept as values; --positive-zeros makes the file smaller",
-                 cli_format_count(saved.negative_zeros).text);
+        cli_note(
+            cli,
+            "%s zeros are -0.0 and kept as values; --negative-zeros drop makes the file smaller",
+            cli_format_count(saved.negative_zeros).text);
     return o->sizes ? measure_sizes(cli, o, model, &save, r) : COPPICE_OK;
 }
 

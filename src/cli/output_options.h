@@ -8,8 +8,9 @@
 typedef struct cli_output {
     const char *path;    /* -o; "-" is standard output, NULL: not given */
     const char *weights; /* "dense", "sparse" or NULL: as loaded */
+    const char *negative_zeros; /* "auto", "keep", "drop" or NULL: auto */
     const char *external_data;
-    bool positive_zeros, single_file, sizes, fold_masks;
+    bool single_file, sizes, fold_masks;
 } cli_output;
 
 extern const cli_option cli_output_rows[];

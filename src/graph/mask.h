@@ -63,6 +63,13 @@ void cop_mask_unpack(const cop_mask *mask, int64_t first, uint8_t *kept, int64_t
 void cop_mask_copy(const cop_mask *mask, int64_t first, int64_t n, size_t width,
                    const unsigned char *from, unsigned char *to);
 
+/* Do so many of a tensor's zeros have a minus that it was multiplied by a mask, and is it large
+ * enough for their room to matter? An eighth of them: no training leaves that; 64 KiB of float32.
+ */
+static inline bool cop_zeros_of_a_mask(int64_t zeros, int64_t negative) {
+    return negative >= 1 << 14 && negative >= zeros / 8;
+}
+
 /* Is the shape that of the mask? */
 bool cop_mask_fits(const cop_mask *mask, const coppice_tensor *tensor);
 

@@ -87,7 +87,8 @@ static void describe(const cop_saver *saver, coppice_save_result *result) {
         (coppice_save_result){.bytes = (int64_t)(cop_saver_model_bytes(saver) + saver->data_bytes),
                               .sparse_count = saver->sparse_count,
                               .dense_count = saver->dense_count,
-                              .negative_zeros = saver->negative_zeros};
+                              .negative_zeros = saver->negative_zeros,
+                              .dropped_signs = saver->dropped_signs};
     if (saver->data_name)
         strcpy(result->external_data, saver->data_name);
 }

@@ -36,6 +36,7 @@ typedef struct cop_saver {
     bool stopped;                      /* the host wants no more: nothing is committed */
     int64_t sparse_count, dense_count; /* initializers in the file */
     int64_t negative_zeros;            /* in what could be sparse */
+    int64_t dropped_signs;             /* of zeros, in what is sparse */
     bool lists_changed;                /* of initializers */
     const char *data_name;             /* NULL: no data file */
     Onnx__StringStringEntryProto location; /* shared by all tensors in the data file */

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/map.h"
+#include "base/type.h"
 #include "onnx/save.h"
 
 /* The first IR version with sparse_initializer; the first where an initializer need not be listed
@@ -27,15 +28,32 @@ static Onnx__TensorProto *new_tensor(cop_saver *saver, int64_t *dims, size_t ran
     return tensor;
 }
 
-static cop_elements elements_of(const cop_saver *saver, const cop_origin *origin) {
-    return (cop_elements){origin->constant, origin->mask, saver->options->positive_zeros};
+/* Measures a constant as a sparse tensor, and decides on the signs of its zeros. */
+static cop_elements measure(cop_saver *saver, const cop_origin *origin, cop_sparse_size *size) {
+    coppice_zero_signs signs = saver->options->zero_signs;
+    cop_elements elements = {origin->constant, origin->mask, false};
+    *size = cop_streams_measure(&saver->streams, elements);
+    int64_t negative = (int64_t)size->negative_zeros;
+    int64_t zeros =
+        coppice_tensor_count(&origin->constant->tensor) - (int64_t)size->values + negative;
+    elements.positive_zeros =
+        cop_is_float_type(origin->constant->tensor.type) && negative > 0 &&
+        (signs == COPPICE_ZERO_SIGNS_DROP ||
+         (signs == COPPICE_ZERO_SIGNS_MASKED && cop_zeros_of_a_mask(zeros, negative)));
+    if (!elements.positive_zeros) {
+        saver->negative_zeros += negative;
+        return elements;
+    }
+    saver->dropped_signs += negative;
+    *size = cop_streams_measure(&saver->streams, elements);
+    return elements;
 }
 
 /* The stream of a constant as raw_data. */
-static void set_values(cop_saver *saver, const cop_origin *origin, size_t count,
+static void set_values(cop_saver *saver, cop_elements elements, size_t count,
                        Onnx__TensorProto *values) {
-    size_t bytes = count * coppice_type_bits(origin->constant->tensor.type) / 8;
-    cop_stream stream = {COP_STREAM_VALUES, elements_of(saver, origin), bytes, 0};
+    size_t bytes = count * coppice_type_bits(elements.constant->tensor.type) / 8;
+    cop_stream stream = {COP_STREAM_VALUES, elements, bytes, 0};
     unsigned char *data = cop_streams_add(&saver->streams, stream);
     cop_tensor_set_raw(values, data, bytes);
 }
@@ -47,7 +65,7 @@ static void set_values(cop_saver *saver, const cop_origin *origin, size_t count,
  *
  * protobuf-c wants numbers of a packed field as an array of 64 bits each. As an unknown field of
  * the same tag the bytes themselves can be handed over, which a stream makes. */
-static bool set_indices(cop_saver *saver, const cop_origin *origin, const cop_sparse_size *size,
+static bool set_indices(cop_saver *saver, cop_elements elements, const cop_sparse_size *size,
                         Onnx__TensorProto *indices) {
     enum { INT64_DATA = 7 };
     bool linear = size->linear <= size->tuples;
@@ -60,7 +78,7 @@ static bool set_indices(cop_saver *saver, const cop_origin *origin, const cop_sp
     ProtobufCMessageUnknownField *field = cop_arena_alloc(&saver->arena, sizeof *field);
     if (!field)
         return false;
-    cop_stream stream = {linear ? COP_STREAM_LINEAR : COP_STREAM_TUPLES, elements_of(saver, origin),
+    cop_stream stream = {linear ? COP_STREAM_LINEAR : COP_STREAM_TUPLES, elements,
                          cop_varint_bytes(payload) + payload, payload};
     *field = (ProtobufCMessageUnknownField){.tag = INT64_DATA,
                                             .wire_type = PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED,
@@ -76,8 +94,8 @@ static bool set_indices(cop_saver *saver, const cop_origin *origin, const cop_sp
 static coppice_status make_sparse(cop_saver *saver, const cop_origin *origin,
                                   Onnx__SparseTensorProto **out) {
     const coppice_tensor *tensor = &origin->constant->tensor;
-    cop_sparse_size size = cop_streams_measure(&saver->streams, elements_of(saver, origin));
-    saver->negative_zeros += (int64_t)size.negative_zeros;
+    cop_sparse_size size;
+    cop_elements elements = measure(saver, origin, &size);
     int64_t shape[2] = {(int64_t)size.values, tensor->rank};
     Onnx__SparseTensorProto *sparse = cop_arena_alloc(&saver->arena, sizeof *sparse);
     int64_t *dims = cop_arena_copy(&saver->arena, shape, sizeof shape);
@@ -85,13 +103,13 @@ static coppice_status make_sparse(cop_saver *saver, const cop_origin *origin,
         cop_arena_copy(&saver->arena, tensor->dims, tensor->rank * sizeof *tensor->dims);
     Onnx__TensorProto *values = new_tensor(saver, dims, 1), *indices = new_tensor(saver, dims, 1);
     if (!sparse || !dims || !dense_dims || !values || !indices ||
-        !set_indices(saver, origin, &size, indices))
+        !set_indices(saver, elements, &size, indices))
         return cop_fail_memory(saver->err, sizeof *sparse);
     onnx__sparse_tensor_proto__init(sparse);
     *values = *origin->tensor;
     values->dims = dims;
     values->n_dims = 1;
-    set_values(saver, origin, size.values, values);
+    set_values(saver, elements, size.values, values);
     sparse->values = values;
     sparse->indices = indices;
     sparse->dims = dense_dims;
@@ -123,6 +141,7 @@ static size_t packed(const Onnx__SparseTensorProto *sparse) {
 static coppice_status choose_for_dense(cop_saver *saver, cop_origin *origin) {
     enum { MIN_BYTES = 16 };
     size_t streams = saver->streams.count;
+    int64_t dropped_signs = saver->dropped_signs;
     if (saver->options->weights != COPPICE_WEIGHTS_SPARSE || !cop_saver_may_be_sparse(origin) ||
         origin->constant->bytes < MIN_BYTES || origin->constant->is_output)
         return COPPICE_OK;
@@ -130,6 +149,7 @@ static coppice_status choose_for_dense(cop_saver *saver, cop_origin *origin) {
     if (packed(origin->as_sparse) >= onnx__tensor_proto__get_packed_size(origin->tensor)) {
         origin->as_sparse = NULL;
         saver->streams.count = streams;
+        saver->dropped_signs = dropped_signs; /* dense, it keeps them */
     }
     return COPPICE_OK;
 }
@@ -139,6 +159,7 @@ static coppice_status choose_for_sparse(cop_saver *saver, cop_origin *origin) {
     const cop_constant *constant = origin->constant;
     coppice_weights_form form = saver->options->weights;
     bool changed = constant->dirty || origin->mask;
+    int64_t dropped_signs = saver->dropped_signs;
     if (constant->tensor.type == COPPICE_TYPE_UNDEFINED ||
         (form == COPPICE_WEIGHTS_AS_LOADED && !changed))
         return COPPICE_OK;
@@ -146,12 +167,16 @@ static coppice_status choose_for_sparse(cop_saver *saver, cop_origin *origin) {
     if (form == COPPICE_WEIGHTS_DENSE || !cop_saver_may_be_sparse(origin))
         return COPPICE_OK;
     COP_TRY(make_sparse(saver, origin, &origin->as_sparse));
-    if (!changed && packed(origin->sparse) <= packed(origin->as_sparse))
+    if (!changed && packed(origin->sparse) <= packed(origin->as_sparse)) {
         origin->as_sparse = origin->sparse;
-    if (packed(origin->as_sparse) < onnx__tensor_proto__get_packed_size(origin->as_dense))
+        saver->dropped_signs = dropped_signs;
+    }
+    if (packed(origin->as_sparse) < onnx__tensor_proto__get_packed_size(origin->as_dense)) {
         origin->as_dense = NULL;
-    else
-        origin->as_sparse = NULL;
+        return COPPICE_OK;
+    }
+    origin->as_sparse = NULL;
+    saver->dropped_signs = dropped_signs;
     return COPPICE_OK;
 }
 

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/type.h"
+#include "graph/mask.h"
 #include "graph/model.h"
 #include "prune/pattern.h"
 #include "prune/rules.h"
@@ -169,6 +170,14 @@ static int64_t saved_by_sparse(const cop_inventory_item *item, int64_t zeros) {
     return sparse < dense ? dense - sparse : 0;
 }
 
+/* Zeros that a sparse file leaves out as `convert` writes it by default. */
+static int64_t sparse_zeros(const cop_inventory_item *item) {
+    int64_t negative = item->zeros - item->zero_bits;
+    bool masked = cop_is_float_type(item->constant->tensor.type) &&
+                  cop_zeros_of_a_mask(item->zeros, negative);
+    return masked ? item->zeros : item->zero_bits;
+}
+
 static void forecast(const inspection *in, int64_t file_bytes, double sparsity,
                      coppice_forecast *out) {
     const coppice_inspection *report = &in->report;
@@ -187,7 +196,7 @@ static void forecast(const inspection *in, int64_t file_bytes, double sparsity,
             out->bytes_dense += (int64_t)item->constant->bytes - item->stored;
         const coppice_weight_info *row = item->weight < 0 ? NULL : &report->weights[item->weight];
         bool pruned = row && !row->kept_dense && sparsity > 0;
-        saved += saved_by_sparse(item, pruned ? zeros_at(row, sparsity) : item->zero_bits);
+        saved += saved_by_sparse(item, pruned ? zeros_at(row, sparsity) : sparse_zeros(item));
     }
     out->bytes_sparse = out->bytes_dense - saved;
 }

@@ -249,7 +249,7 @@ class Trips:
         done = self.prune("nine_tenths", 0.9)
         dense = done[0] if done else self.source
         sparse, again = self.file("sparse"), self.file("dense")
-        self.coppice("convert", dense, "-o", sparse, "--weights", "sparse")
+        self.coppice("convert", dense, "-o", sparse, "--weights", "sparse", "--negative-zeros", "keep")
         self.coppice("convert", sparse, "-o", again, "--weights", "dense")
         expected = weights_of(dense)
         for path in (sparse, again):

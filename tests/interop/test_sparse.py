@@ -113,7 +113,7 @@ def there_and_back(source, inputs, context, data_name):
     before = pruned(source, context)
     sparse, back = context.folder / "sparse.onnx", context.folder / "back.onnx"
     where = ("--external-data", data_name) if data_name else ("--single-file",)
-    said = context.coppice_json("convert", before, "-o", sparse, "-f", "--weights", "sparse", *where)
+    said = context.coppice_json("convert", before, "-o", sparse, "-f", "--weights", "sparse", "--negative-zeros", "keep", *where)
     context.coppice("convert", sparse, "-o", back, "-f", "-q", "--weights", "dense", "--single-file")
     messages = [onnx.load(str(path)) for path in (before, sparse, back)]
     for message in messages[1:]:
@@ -176,7 +176,7 @@ def rare_values(context):
                               opset_imports=[helper.make_opsetid("", 19)])
     paths = [context.folder / name for name in ("dense.onnx", "sparse.onnx", "back.onnx")]
     onnx.save(model, str(paths[0]))
-    context.coppice("convert", paths[0], "-o", paths[1], "--weights", "sparse")
+    context.coppice("convert", paths[0], "-o", paths[1], "--weights", "sparse", "--negative-zeros", "keep")
     context.coppice("convert", paths[1], "-o", paths[2], "--weights", "dense")
     messages = [onnx.load(str(path)) for path in paths]
     assert sparse_count(messages[1]) == len(tensors)
@@ -200,7 +200,7 @@ def old_versions(context):
     x = {"x": np.random.default_rng(1).standard_normal((2, 30)).astype(np.float32)}
     for version, left in ((3, ["x"]), (7, ["x", "b"])):
         onnx.save(helper.make_model(graph, ir_version=version, opset_imports=[helper.make_opsetid("", 8)]), str(source))
-        context.coppice("convert", source, "-o", target, "-f", "--weights", "sparse")
+        context.coppice("convert", source, "-o", target, "-f", "--weights", "sparse", "--negative-zeros", "keep")
         message = onnx.load(str(target))
         onnx.checker.check_model(message)
         assert message.ir_version == max(version, 6)

@@ -147,13 +147,47 @@ START_TEST(signs_of_zeros_go_only_when_that_is_asked_for) {
     ck_assert_int_eq(result.negative_zeros, 90);
     coppice_save_options options;
     coppice_save_options_init(&options);
-    options.overwrite = options.positive_zeros = true;
+    options.overwrite = true;
+    options.zero_signs = COPPICE_ZERO_SIGNS_DROP;
     options.weights = COPPICE_WEIGHTS_SPARSE;
     ck_assert_int_eq(coppice_model_save(model, other, &options, &result, &err), COPPICE_OK);
     ck_assert_int_eq(result.sparse_count, 1);
+    ck_assert_int_eq(result.dropped_signs, 90);
     load(other);
     for (int i = 0; i < 100; i++)
         ck_assert(get("w", i) == (i % 10 == 0) && !signbit(get("w", i)));
+}
+END_TEST
+
+enum { MANY_ZEROS = 100000 };
+
+/* Ten ones, then `negative` times -0.0, then +0.0. */
+static wire with_negative_zeros(int negative) {
+    float *data = calloc(MANY_ZEROS, sizeof *data);
+    for (int i = 0; i < 10 + negative; i++)
+        data[i] = i < 10 ? 1.0f : -0.0f;
+    wire tensor =
+        wire_raw_tensor("w", COPPICE_TYPE_FLOAT, MANY_ZEROS, data, MANY_ZEROS * sizeof *data);
+    free(data);
+    return wire_model_with(tensor);
+}
+
+START_TEST(signs_of_zeros_go_from_tensors_that_were_multiplied_by_a_mask) {
+    coppice_save_options options;
+    coppice_save_options_init(&options);
+    options.overwrite = true;
+    options.zero_signs = COPPICE_ZERO_SIGNS_MASKED;
+    options.weights = COPPICE_WEIGHTS_SPARSE;
+    const int negative[] = {12000, 17000}, dropped[] = {0, 17000}; /* an eighth is 12,498 */
+    for (int k = 0; k < 2; k++) {
+        load_wire(with_negative_zeros(negative[k]));
+        ck_assert_int_eq(coppice_model_save(model, other, &options, &result, &err), COPPICE_OK);
+        ck_assert_int_eq(result.sparse_count, 1);
+        ck_assert_int_eq(result.dropped_signs, dropped[k]);
+        ck_assert_int_eq(result.negative_zeros, negative[k] - dropped[k]);
+        load(other);
+        ck_assert((signbit(get("w", 10)) != 0) == (dropped[k] == 0));
+    }
 }
 END_TEST
 
@@ -463,6 +497,7 @@ int main(void) {
     tcase_add_test(tests, as_loaded_keeps_both_forms);
     tcase_add_test(tests, masks_count_for_the_choice_of_form);
     tcase_add_test(tests, signs_of_zeros_go_only_when_that_is_asked_for);
+    tcase_add_test(tests, signs_of_zeros_go_from_tensors_that_were_multiplied_by_a_mask);
     tcase_add_test(tests, a_tensor_never_grows);
     tcase_add_test(tests, indices_take_the_smaller_encoding);
     tcase_add_test(tests, a_tensor_of_zeros_is_a_sparse_one_without_values);
