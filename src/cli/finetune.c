@@ -145,7 +145,7 @@ coppice_status cli_run_finetune(cli_context *cli, const char *command, char *con
     signal(SIGCHLD, SIG_DFL); /* ignored, it would take the exit code away */
     cli_progress_end(cli);
     fflush(NULL);
-    coppice_status status;
+    coppice_status status = COPPICE_OK;
     pid_t child = fork();
     if (child < 0) {
         status = cli_fail(cli, COPPICE_IO, "could not be started: %s", strerror(errno));
