@@ -148,11 +148,17 @@ bool cli_same(const char *a, const char *b);
 /* Has the user asked this program to stop? (main.c) */
 bool cli_interrupted(void);
 
+/* part / whole; 0 of nothing. */
+double cli_share(int64_t part, int64_t whole);
+
 /* Monotonic time in milliseconds. */
 double cli_now_ms(void);
 
 /* malloc'd memory that is freed at the end; NULL: no memory (cli->error is set). Zeroed. */
 void *cli_alloc(cli_context *cli, size_t bytes);
+
+/* The texts one behind the other, in such memory. */
+char *cli_join(cli_context *cli, const char *a, const char *b, const char *c);
 
 /* Opens a model as every command does: "-" is stdin. */
 coppice_status cli_load_model(cli_context *cli, const char *path, coppice_model **out);
@@ -182,6 +188,7 @@ void cli_table_text(cli_table *table, const char *text); /* NULL: "" */
 void cli_table_cell(cli_table *table, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 void cli_table_count(cli_table *table, int64_t value);     /* 1,234,567; negative: "-" */
+void cli_table_short(cli_table *table, int64_t value);     /* 41.2 M; negative: "-" */
 void cli_table_percent(cli_table *table, double fraction); /* 80.0 %; NaN: "-" */
 void cli_table_bytes(cli_table *table, int64_t bytes);     /* as cli_format_bytes */
 

@@ -55,10 +55,9 @@ static coppice_status check(cli_context *cli, const apply_options *o) {
 /* "MASK=INITIALIZER": the name of a mask may hold '=' itself. */
 static coppice_status parse_pair(cli_context *cli, const char *text, const coppice_masks *masks,
                                  coppice_match_pair *out) {
-    char *copy = cli_alloc(cli, strlen(text) + 1);
+    char *copy = cli_join(cli, text, "", "");
     if (!copy)
         return cli->error.status;
-    strcpy(copy, text);
     char *equals = strchr(copy, '=');
     if (!equals || equals == copy)
         return cli_usage(cli, "--map: '%s' is not MASK=INITIALIZER", text);
@@ -125,10 +124,6 @@ static int64_t weights_of(const coppice_masks *masks, size_t index) {
     return coppice_tensor_count(&info);
 }
 
-static double share(int64_t part, int64_t whole) {
-    return whole > 0 ? (double)part / (double)whole : 0;
-}
-
 static void print_rows(cli_context *cli, const apply_result *r) {
     cli_table table = {0};
     cli_table_column(&table, "mask", CLI_LEFT);
@@ -150,7 +145,7 @@ static void print_rows(cli_context *cli, const apply_result *r) {
             cli_table_cell(&table, "%.2f", row->agreement);
         cli_table_count(&table, weights);
         cli_table_count(&table, zeros);
-        cli_table_percent(&table, share(zeros, weights));
+        cli_table_percent(&table, cli_share(zeros, weights));
     }
     cli_table_print(&table, cli->out);
     cli_table_free(&table);
@@ -159,7 +154,7 @@ static void print_rows(cli_context *cli, const apply_result *r) {
 static void print_totals(cli_context *cli, const apply_result *r) {
     cli_print(cli, "\nweights  %s with masks, ", cli_format_count(r->weights).text);
     cli_print(cli, "%s of them zero (%.1f %%), ", cli_format_count(r->zeros).text,
-              100 * share(r->zeros, r->weights));
+              100 * cli_share(r->zeros, r->weights));
     cli_print(cli, "%s were not zero before\n", cli_format_count(r->violations).text);
     cli_output_print_bytes(cli, &r->out);
 }
@@ -179,7 +174,7 @@ static json_t *json_of(const apply_result *r) {
     }
     return json_pack("{s:o, s:I, s:I, s:o, s:o, s:o, s:o, s:I, s:I, s:o}", "masks", rows, "zeros",
                      (json_int_t)r->zeros, "weights", (json_int_t)r->weights, "sparsity",
-                     cli_json_real(share(r->zeros, r->weights)), "bytes_in",
+                     cli_json_real(cli_share(r->zeros, r->weights)), "bytes_in",
                      cli_json_count(r->out.bytes_in), "bytes_out", cli_json_count(r->out.bytes_out),
                      "bytes", cli_output_json_bytes(&r->out), "violations",
                      (json_int_t)r->violations, "folded_masks", (json_int_t)r->out.folded_masks,

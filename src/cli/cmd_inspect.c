@@ -30,10 +30,6 @@ static json_t *json_of_opsets(const coppice_model *model) {
     return array;
 }
 
-static double sparsity_of(int64_t zeros, int64_t weights) {
-    return weights > 0 ? (double)zeros / (double)weights : 0;
-}
-
 static double share(int64_t part, int64_t whole) {
     return whole > 0 && part >= 0 ? (double)part / (double)whole : NAN;
 }
@@ -61,7 +57,7 @@ static json_t *json_of_weight(const coppice_inspection *in, const coppice_weight
         w->op, "type", coppice_type_name(w->type), "shape", cli_json_shape(w->rank, w->dims),
         "weights", (json_int_t)w->weights, "weights_share",
         cli_json_real(share(w->weights, in->model_parameters)), "zeros", (json_int_t)w->zeros,
-        "sparsity", cli_json_real(sparsity_of(w->zeros, w->weights)), "pattern", w->pattern, "macs",
+        "sparsity", cli_json_real(cli_share(w->zeros, w->weights)), "pattern", w->pattern, "macs",
         cli_json_count(w->macs), "macs_share", cli_json_real(share(w->macs, all_macs(in))), "bytes",
         (json_int_t)w->bytes, "kept_dense", cli_json_string(w->kept_dense), "prunable", w->prunable,
         "users", json_of_users(w));
@@ -70,7 +66,7 @@ static json_t *json_of_weight(const coppice_inspection *in, const coppice_weight
 static json_t *json_of_totals(const coppice_model *model, const coppice_inspection *in) {
     return json_pack("{s:I, s:I, s:o, s:I, s:I, s:o, s:I, s:I, s:I, s:I, s:I, s:I}", "weights",
                      (json_int_t)in->parameters, "zeros", (json_int_t)in->zeros, "sparsity",
-                     cli_json_real(sparsity_of(in->zeros, in->parameters)), "macs",
+                     cli_json_real(cli_share(in->zeros, in->parameters)), "macs",
                      (json_int_t)in->macs, "macs_nonzero", (json_int_t)in->macs_nonzero, "bytes",
                      cli_json_count(coppice_model_file_bytes(model)), "parameters",
                      (json_int_t)in->model_parameters, "prunable_weights", (json_int_t)in->prunable,
@@ -162,10 +158,6 @@ static void print_head(cli_context *cli, const char *path, const coppice_model *
     cli_print(cli, "\n");
 }
 
-static void cell_short(cli_table *table, int64_t value) {
-    cli_table_text(table, value < 0 ? "-" : cli_format_short((double)value).text);
-}
-
 /* A percentage without its sign, which the title has. */
 static void cell_share(cli_table *table, double fraction) {
     if (isnan(fraction))
@@ -176,7 +168,7 @@ static void cell_share(cli_table *table, double fraction) {
 
 static void cell_zeros(cli_table *table, int64_t zeros, int64_t weights, const char *pattern) {
     if (zeros > 0)
-        cli_table_cell(table, "%.1f %%%s%s", 100 * sparsity_of(zeros, weights), *pattern ? " " : "",
+        cli_table_cell(table, "%.1f %%%s%s", 100 * cli_share(zeros, weights), *pattern ? " " : "",
                        pattern);
     else
         cli_table_text(table, "none");
@@ -212,9 +204,9 @@ static void print_weights(cli_context *cli, const coppice_inspection *in) {
         const coppice_weight_info *w = &in->weights[i];
         cli_table_text(&table, w->initializer);
         cli_table_text(&table, cli_format_shape(w->rank, w->dims).text);
-        cell_short(&table, w->weights);
+        cli_table_short(&table, w->weights);
         cell_share(&table, share(w->weights, in->model_parameters));
-        cell_short(&table, w->macs);
+        cli_table_short(&table, w->macs);
         cell_share(&table, share(w->macs, all_macs(in)));
         cli_table_bytes(&table, w->bytes);
         cell_zeros(&table, w->zeros, w->weights, w->pattern);
@@ -231,7 +223,7 @@ static void total_row(cli_table *table, const coppice_inspection *in, const char
     cli_table_count(table, tensors);
     cli_table_count(table, parameters);
     cell_share(table, share(parameters, in->model_parameters));
-    cell_short(table, macs);
+    cli_table_short(table, macs);
     cell_share(table, share(macs, all_macs(in)));
 }
 
@@ -291,7 +283,7 @@ static void print_notes(cli_context *cli, const coppice_inspection *in) {
     if (in->macs > 0 && in->zeros > 0)
         cli_print(cli, "MACs with weights that are not zero: %s (%.1f %%)\n",
                   cli_format_short((double)in->macs_nonzero).text,
-                  100 * sparsity_of(in->macs_nonzero, in->macs));
+                  100 * cli_share(in->macs_nonzero, in->macs));
 }
 
 static void print_forecast(cli_context *cli, const coppice_inspection *in) {
@@ -308,7 +300,7 @@ static void print_forecast(cli_context *cli, const coppice_inspection *in) {
             cli_table_text(&table, "as it is");
         cli_table_count(&table, f->zeros);
         cell_share(&table, share(f->zeros, in->model_parameters));
-        cell_short(&table, in->macs > 0 ? f->macs_left : -1);
+        cli_table_short(&table, in->macs > 0 ? f->macs_left : -1);
         cell_share(&table, share(f->macs_left, in->macs));
         cli_table_bytes(&table, f->bytes_dense);
         cli_table_cell(&table, "about %s", cli_format_bytes(f->bytes_sparse).text);

@@ -72,6 +72,10 @@ bool cli_same(const char *a, const char *b) {
     return a && b && strcmp(a, b) == 0;
 }
 
+double cli_share(int64_t part, int64_t whole) {
+    return whole > 0 ? (double)part / (double)whole : 0;
+}
+
 double cli_now_ms(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
@@ -142,4 +146,11 @@ void *cli_alloc(cli_context *cli, size_t bytes) {
     else
         cli->owned[cli->owned_count++] = memory;
     return memory;
+}
+
+char *cli_join(cli_context *cli, const char *a, const char *b, const char *c) {
+    char *text = cli_alloc(cli, strlen(a) + strlen(b) + strlen(c) + 1);
+    if (text)
+        strcat(strcat(strcpy(text, a), b), c);
+    return text;
 }

@@ -38,16 +38,13 @@ static bool is_stdout(const cli_output *o) {
     return cli_same(o->path, "-");
 }
 
-/* "OUT.data" and the like, in memory of the cli: `name` beside OUT, or OUT with `suffix`. */
-static char *beside(cli_context *cli, const cli_output *o, const char *name, const char *suffix) {
+/* The path of file `name` in the folder of OUT, in memory of the cli. */
+static char *beside(cli_context *cli, const cli_output *o, const char *name) {
     const char *slash = strrchr(o->path, '/');
-    size_t kept = suffix ? strlen(o->path) : slash ? (size_t)(slash - o->path) + 1 : 0;
-    const char *end = suffix ? suffix : name;
-    char *path = cli_alloc(cli, kept + strlen(end) + 1);
-    if (path) {
-        memcpy(path, o->path, kept);
-        strcpy(path + kept, end);
-    }
+    size_t folder = slash ? (size_t)(slash - o->path) + 1 : 0;
+    char *path = cli_join(cli, o->path, name, "");
+    if (path)
+        strcpy(path + folder, name);
     return path;
 }
 
@@ -93,7 +90,7 @@ coppice_status cli_output_check_targets(cli_context *cli, const cli_output *o) {
         return COPPICE_OK;
     coppice_status status = check_target(cli, o->path);
     if (status == COPPICE_OK && o->external_data)
-        status = check_target(cli, beside(cli, o, o->external_data, NULL));
+        status = check_target(cli, beside(cli, o, o->external_data));
     return status;
 }
 
@@ -102,7 +99,7 @@ coppice_status cli_output_check_model(cli_context *cli, const cli_output *o,
     if (!o->path || is_stdout(o) || o->external_data || o->single_file ||
         coppice_model_file_bytes(model) <= INT32_MAX)
         return COPPICE_OK;
-    return check_target(cli, beside(cli, o, NULL, ".data"));
+    return check_target(cli, cli_join(cli, o->path, ".data", ""));
 }
 
 /* ---- saving ---- */
@@ -133,7 +130,7 @@ static coppice_status add_compressed(cli_context *cli, const char *path,
 
 static coppice_status measure_files(cli_context *cli, const cli_output *o, cli_output_result *r) {
     const char *data = r->external_data;
-    const char *files[] = {o->path, data[0] ? beside(cli, o, data, NULL) : NULL};
+    const char *files[] = {o->path, data[0] ? beside(cli, o, data) : NULL};
     coppice_status status = COPPICE_OK;
     for (size_t i = 0; status == COPPICE_OK && i < 2 && files[i]; i++) {
         status = add_compressed(cli, files[i], COPPICE_COMPRESSION_GZIP, &r->gzip);

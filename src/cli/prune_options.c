@@ -102,10 +102,9 @@ static coppice_status parse_layers(cli_context *cli, const cli_prune_flags *o,
     if (!rules)
         return cli->error.status;
     for (size_t i = 0; i < o->layers.count; i++) {
-        char *glob = cli_alloc(cli, strlen(o->layers.items[i]) + 1);
+        char *glob = cli_join(cli, o->layers.items[i], "", "");
         if (!glob)
             return cli->error.status;
-        strcpy(glob, o->layers.items[i]);
         char *equals = strrchr(glob, '=');
         if (!equals || equals == glob)
             return cli_usage(cli, "--layer: '%s' is not GLOB=SPARSITY", glob);

@@ -1,18 +1,10 @@
 /* What `coppice prune` shows: a table per layer, the totals, the same as JSON. */
 #include "prune_report.h"
 
-static double share(int64_t part, int64_t whole) {
-    return whole > 0 ? (double)part / (double)whole : 0;
-}
-
 static int64_t macs_left(const coppice_prune_layer *layer) {
     if (layer->macs < 0)
         return -1;
-    return (int64_t)((double)layer->macs * (1 - share(layer->zeros, layer->weights)) + 0.5);
-}
-
-static void cell_short(cli_table *table, int64_t value) {
-    cli_table_text(table, value < 0 ? "-" : cli_format_short((double)value).text);
+    return (int64_t)((double)layer->macs * (1 - cli_share(layer->zeros, layer->weights)) + 0.5);
 }
 
 void cli_prune_print_layers(cli_context *cli, const coppice_prune_report *report) {
@@ -35,9 +27,9 @@ void cli_prune_print_layers(cli_context *cli, const coppice_prune_report *report
         cli_table_text(&table, cli_format_shape(layer->rank, layer->dims).text);
         cli_table_count(&table, layer->weights);
         cli_table_count(&table, layer->zeros);
-        cli_table_percent(&table, share(layer->zeros, layer->weights));
-        cell_short(&table, layer->macs);
-        cell_short(&table, macs_left(layer));
+        cli_table_percent(&table, cli_share(layer->zeros, layer->weights));
+        cli_table_short(&table, layer->macs);
+        cli_table_short(&table, macs_left(layer));
         cli_table_text(&table, layer->kept_dense);
     }
     cli_table_rule(&table);
@@ -46,7 +38,7 @@ void cli_prune_print_layers(cli_context *cli, const coppice_prune_report *report
         cli_table_text(&table, "");
     cli_table_count(&table, report->weights);
     cli_table_count(&table, report->zeros);
-    cli_table_percent(&table, share(report->zeros, report->weights));
+    cli_table_percent(&table, cli_share(report->zeros, report->weights));
     for (int i = 0; i < 3; i++)
         cli_table_text(&table, "");
     cli_table_print(&table, cli->out);
@@ -69,11 +61,11 @@ void cli_prune_print_totals(cli_context *cli, const cli_prune_result *r) {
     }
     cli_print(cli, "\nweights  %s, ", cli_format_count(weights).text);
     cli_print(cli, "%s of them zero (%.1f %%)\n", cli_format_count(zeros).text,
-              100 * share(zeros, weights));
+              100 * cli_share(zeros, weights));
     if (report->macs_dense > 0) {
         cli_print(cli, "MACs     %s dense, ", cli_format_short((double)report->macs_dense).text);
         cli_print(cli, "%s left (%.1f %%)%s\n", cli_format_short((double)report->macs_left).text,
-                  100 * share(report->macs_left, report->macs_dense),
+                  100 * cli_share(report->macs_left, report->macs_dense),
                   some_macs_unknown(report) ? ", of the layers with a known shape" : "");
     }
     cli_output_print_bytes(cli, &r->out);
@@ -90,7 +82,7 @@ static json_t *json_of_layers(const coppice_prune_report *report) {
                       cli_json_string(layer->initializer), "shape",
                       cli_json_shape(layer->rank, layer->dims), "weights",
                       (json_int_t)layer->weights, "zeros", (json_int_t)layer->zeros, "sparsity",
-                      cli_json_real(share(layer->zeros, layer->weights)), "macs",
+                      cli_json_real(cli_share(layer->zeros, layer->weights)), "macs",
                       cli_json_count(layer->macs), "macs_left", cli_json_count(macs_left(layer)),
                       "kept_dense", cli_json_string(layer->kept_dense)));
     }
@@ -101,10 +93,10 @@ json_t *cli_prune_json(const cli_prune_result *r) {
     const coppice_prune_report *report = r->report;
     return json_pack(
         "{s:o, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:O*, s:I, s:o}", "sparsity",
-        cli_json_real(share(report->zeros, report->weights)), "zeros", (json_int_t)report->zeros,
-        "weights", (json_int_t)report->weights, "macs_dense", (json_int_t)report->macs_dense,
-        "macs_left", (json_int_t)report->macs_left, "bytes_in", cli_json_count(r->out.bytes_in),
-        "bytes_out", cli_json_count(r->out.bytes_out), "bytes", cli_output_json_bytes(&r->out),
-        "layers", json_of_layers(report), "steps", r->steps, "folded_masks",
-        (json_int_t)r->out.folded_masks, "ms", cli_json_real(r->ms));
+        cli_json_real(cli_share(report->zeros, report->weights)), "zeros",
+        (json_int_t)report->zeros, "weights", (json_int_t)report->weights, "macs_dense",
+        (json_int_t)report->macs_dense, "macs_left", (json_int_t)report->macs_left, "bytes_in",
+        cli_json_count(r->out.bytes_in), "bytes_out", cli_json_count(r->out.bytes_out), "bytes",
+        cli_output_json_bytes(&r->out), "layers", json_of_layers(report), "steps", r->steps,
+        "folded_masks", (json_int_t)r->out.folded_masks, "ms", cli_json_real(r->ms));
 }

@@ -12,17 +12,15 @@ static coppice_status read_score(cli_context *cli, const char *path, coppice_npz
     if (status != COPPICE_OK)
         return status;
     int64_t bytes = coppice_tensor_bytes(tensor);
-    char *copy = cli_alloc(cli, strlen(name) + 1);
+    char *copy = cli_join(cli, name, "", "");
     void *data = cli_alloc(cli, bytes > 0 ? (size_t)bytes : 0);
     if (tensor->type != COPPICE_TYPE_FLOAT)
         status = cli_fail(cli, COPPICE_INVALID_ARGUMENT, "%s: array '%s' is %s; scores are float32",
                           path, name, coppice_type_name(tensor->type));
     else if (!copy || !data)
         status = cli->error.status;
-    if (status == COPPICE_OK) {
-        strcpy(copy, name);
+    if (status == COPPICE_OK)
         memcpy(data, tensor->data, (size_t)bytes);
-    }
     coppice_tensor read = *tensor;
     tensor->data = data;
     coppice_tensor_release(&read);

@@ -229,13 +229,6 @@ static coppice_status take_weights(const steps_run *run, coppice_model *model, c
     return status;
 }
 
-static char *variable(cli_context *cli, const char *name, const char *value) {
-    char *text = cli_alloc(cli, strlen(name) + strlen(value) + 2);
-    if (text)
-        sprintf(text, "%s=%s", name, value);
-    return text;
-}
-
 static coppice_status run_command(const steps_run *run, const coppice_step *step) {
     cli_context *cli = run->cli;
     const cli_step_file files[] = {CLI_STEP_MODEL_IN, CLI_STEP_MASKS, CLI_STEP_MODEL_OUT};
@@ -250,7 +243,7 @@ static coppice_status run_command(const steps_run *run, const coppice_step *step
         const char *value =
             i < 3 ? cli_step_path(cli, &run->folder, run->folder.absolute, step->step, files[i])
                   : numbers[i - 3];
-        if (!value || !(variables[i] = variable(cli, names[i], value)))
+        if (!value || !(variables[i] = cli_join(cli, names[i], "=", value)))
             return cli->error.status;
     }
     double timeout = isnan(run->o->steps.timeout) ? 0 : run->o->steps.timeout;

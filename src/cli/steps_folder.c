@@ -16,22 +16,15 @@ enum { STATE_FLAGS = JSON_INDENT(2) | JSON_REAL_PRECISION(17) };
 static const char state_name[] = "state.json";
 static const char *const endings[] = {".onnx", ".masks.npz", ".in.onnx", ".out.onnx"};
 
-static char *join(cli_context *cli, const char *a, const char *b, const char *c) {
-    char *text = cli_alloc(cli, strlen(a) + strlen(b) + strlen(c) + 1);
-    if (text)
-        strcat(strcat(strcpy(text, a), b), c);
-    return text;
-}
-
 char *cli_steps_path(cli_context *cli, const char *output) {
-    return join(cli, output, ".steps", "");
+    return cli_join(cli, output, ".steps", "");
 }
 
 char *cli_step_path(cli_context *cli, const cli_steps_folder *folder, const char *parent,
                     int64_t step, cli_step_file file) {
     char name[64];
     snprintf(name, sizeof name, "step_%0*lld%s", folder->digits, (long long)step, endings[file]);
-    return join(cli, parent, "/", name);
+    return cli_join(cli, parent, "/", name);
 }
 
 bool cli_steps_exist(const char *path) {
@@ -43,7 +36,7 @@ coppice_status cli_steps_check_writable(cli_context *cli, const char *path) {
     struct stat info;
     if (stat(path, &info) != 0 || !S_ISDIR(info.st_mode))
         return cli_fail(cli, COPPICE_IO, "%s: exists and is not a folder", path);
-    const char *state = join(cli, path, "/", state_name);
+    const char *state = cli_join(cli, path, "/", state_name);
     return state ? coppice_file_check_target(state, true, &cli->error) : cli->error.status;
 }
 
@@ -171,13 +164,13 @@ void cli_steps_abandon(cli_context *cli, cli_steps_folder *folder) {
 /* ---- the record ---- */
 
 static coppice_status write_state(cli_context *cli, const cli_steps_folder *folder) {
-    const char *path = join(cli, folder->path, "/", state_name);
+    const char *path = cli_join(cli, folder->path, "/", state_name);
     if (!path)
         return cli->error.status;
     json_t *state = json_pack("{s:s, s:O, s:O}", "coppice", coppice_version(), "run", folder->run,
                               "steps", folder->steps);
     char *dumped = state ? json_dumps(state, STATE_FLAGS) : NULL;
-    char *text = dumped ? join(cli, dumped, "\n", "") : NULL;
+    char *text = dumped ? cli_join(cli, dumped, "\n", "") : NULL;
     free(dumped);
     json_decref(state);
     coppice_status status =
@@ -204,7 +197,7 @@ coppice_status cli_steps_begin(cli_context *cli, cli_steps_folder *folder) {
     if (status != COPPICE_OK)
         return status;
     json_array_clear(folder->steps);
-    const char *state = join(cli, folder->path, "/", state_name);
+    const char *state = cli_join(cli, folder->path, "/", state_name);
     if (state && access(state, F_OK) == 0) /* else nothing in it was made by us */
         remove_files(folder, 0, true);
     status = state ? find_absolute(cli, folder) : cli->error.status;
@@ -252,7 +245,7 @@ static coppice_status no_record(cli_context *cli, const cli_steps_folder *folder
 }
 
 coppice_status cli_steps_resume(cli_context *cli, cli_steps_folder *folder) {
-    const char *path = join(cli, folder->path, "/", state_name);
+    const char *path = cli_join(cli, folder->path, "/", state_name);
     if (!path)
         return cli->error.status;
     coppice_status status = lock(cli, folder);

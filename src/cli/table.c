@@ -60,6 +60,10 @@ void cli_table_count(cli_table *table, int64_t value) {
     cli_table_text(table, value < 0 ? "-" : cli_format_count(value).text);
 }
 
+void cli_table_short(cli_table *table, int64_t value) {
+    cli_table_text(table, value < 0 ? "-" : cli_format_short((double)value).text);
+}
+
 void cli_table_percent(cli_table *table, double fraction) {
     if (isfinite(fraction))
         cli_table_cell(table, "%.1f %%", 100 * fraction);
