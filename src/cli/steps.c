@@ -296,8 +296,12 @@ static coppice_status keep_step(steps_run *run, coppice_model *model, const copp
     coppice_status status = begin(run);
     if (status != COPPICE_OK)
         return status;
-    if (!run->o->steps.finetune)
+    const char *masks = path_of(run, step, CLI_STEP_MASKS);
+    if (!run->o->steps.finetune || !masks || access(masks, F_OK) != 0) /* the command removed it */
         status = save_masks(run, step);
+    const char *path = path_of(run, step, CLI_STEP_MODEL);
+    if (path) /* left by an earlier run whose masks or record were removed, it would count */
+        remove(path);
     if (status == COPPICE_OK)
         status = cli_steps_record(run->cli, &run->folder, record_of(run, step));
     if (status == COPPICE_OK)
@@ -340,8 +344,10 @@ static coppice_status resume(steps_run *run, coppice_model *model, int64_t *done
              (long long)run->steps);
     if (*done == 0)
         return COPPICE_OK;
-    status =
-        take_weights(run, model, cli_step_path(cli, folder, folder->path, *done, CLI_STEP_MODEL));
+    const char *path = cli_step_path(cli, folder, folder->path, *done, CLI_STEP_MODEL);
+    if (run->finished && path && !cli_steps_exist(path)) /* removed to save room */
+        path = cli_step_path(cli, folder, folder->path, complete, CLI_STEP_MODEL);
+    status = take_weights(run, model, path);
     if (status == COPPICE_OK)
         return COPPICE_OK;
     coppice_error inner = cli->error;

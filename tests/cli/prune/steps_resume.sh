@@ -36,6 +36,15 @@ cmp whole.onnx resumed.onnx
 cmp whole.npz resumed.npz
 diff <(report whole.json) <(report resumed.json)
 
+echo "== all are complete, and only the last was kept"
+mkdir early
+mv resumed.onnx.steps/step_0[123].* early
+rm resumed.onnx resumed.npz
+in_steps -o resumed.onnx --resume --masks-out resumed.npz --json >resumed.json || cat err.txt
+cmp whole.onnx resumed.onnx
+cmp whole.npz resumed.npz
+mv early/* resumed.onnx.steps
+
 echo "== the last step was removed"
 rm resumed.onnx resumed.npz resumed.onnx.steps/step_04.onnx resumed.onnx.steps/step_01.*
 touch resumed.onnx.steps/step_04.out.onnx resumed.onnx.steps/state.json.tmp-abcdef
@@ -52,3 +61,11 @@ coppice prune - -o plain.onnx --sparsity 0.9 --steps 3 --resume <"$DIGITS" | ste
 coppice prune "$DIGITS" -q -o once.onnx --sparsity 0.9 >once.txt
 cmp plain.onnx once.onnx
 coppice prune "$DIGITS" -o new.onnx --sparsity 0.9 --steps 1 --resume | step_lines
+
+echo "== a command that removes what it was given"
+cat >remove.sh <<'EOF'
+rm "$COPPICE_MASKS"
+cp "$COPPICE_MODEL_IN" "$COPPICE_MODEL_OUT"
+EOF
+coppice prune "$DIGITS" -q -o tidy.onnx --sparsity 0.9 --steps 2 --finetune 'sh remove.sh' | step_lines
+ls tidy.onnx.steps
