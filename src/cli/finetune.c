@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 /* Milliseconds. Ctrl-C must be over soon, a timeout may leave time to tidy up. */
-enum { TICK = 20, GRACE_INTERRUPTED = 120, GRACE_TIMEOUT = 2000 };
+enum { TICK = 20, GRACE_INTERRUPTED = 120, GRACE_LEFT_BEHIND = 120, GRACE_TIMEOUT = 2000 };
 
 static volatile sig_atomic_t running_group; /* 0: none */
 
@@ -80,10 +80,10 @@ static bool has_ended(pid_t child, int *state) {
     return result != 0;
 }
 
-/* Ends the group of `child`: asks, waits a little, then insists. `child` is waited for. */
-static void end_group(pid_t child, double grace_ms, const sigset_t *child_ended) {
+/* Ends the group of `child`: asks, waits a little, then insists. `child` is waited for, unless it
+ * has `ended` already. */
+static void end_group(pid_t child, bool ended, double grace_ms, const sigset_t *child_ended) {
     int state;
-    bool ended = false;
     double start = cli_now_ms();
     kill(-child, SIGTERM);
     do {
@@ -118,17 +118,20 @@ static coppice_status wait_for(cli_context *cli, pid_t child, double timeout_s,
     double start = cli_now_ms();
     while (!has_ended(child, &state)) {
         if (cli_interrupted()) {
-            end_group(child, GRACE_INTERRUPTED, child_ended);
+            end_group(child, false, GRACE_INTERRUPTED, child_ended);
             return cli_fail(cli, COPPICE_INTERRUPTED, "was interrupted");
         }
         if (timeout_s > 0 && cli_now_ms() - start > 1e3 * timeout_s) {
-            end_group(child, GRACE_TIMEOUT, child_ended);
+            end_group(child, false, GRACE_TIMEOUT, child_ended);
             return cli_fail(cli, COPPICE_LIMIT,
                             "took longer than the %g s of --finetune-timeout and was ended",
                             timeout_s);
         }
         wait_a_tick(child_ended);
     }
+    if (kill(-child, 0) ==
+        0) /* left in the background: workers of a crash, or a forgotten `wait` */
+        end_group(child, true, GRACE_LEFT_BEHIND, child_ended);
     return cli_interrupted() ? cli_fail(cli, COPPICE_INTERRUPTED, "was interrupted")
                              : explain(cli, state);
 }

@@ -51,10 +51,25 @@ EOF
 failing 'sh spoil.sh "\300"'
 failing 'sh spoil.sh "\200"'
 
+# gone FILE: has the process ended whose number is in FILE? Nobody may have waited for it yet.
+gone() {
+    case $(ps -o stat= -p "$(cat "$1")") in
+    "" | Z*) echo "the sleeper is gone" ;;
+    esac
+}
+
 # Too slow; what the command started goes with it.
 failing 'sleep 1000 & echo $! >sleeper; sleep 1000' --finetune-timeout 2
-kill -0 "$(cat sleeper)" 2>.dead || echo "the sleeper is gone"
+gone sleeper
 failing 'trap "" TERM; sleep 1000' --finetune-timeout 2
+
+# What it leaves in the background ends with it.
+failing '(trap "" TERM; sleep 1000; sleep 1000) & echo $! >sleeper; exit 3'
+gone sleeper
+echo "== a command that ends well"
+coppice prune "$DIGITS" -q -o well.onnx --sparsity 0.6 --finetune \
+    'sleep 1000 & echo $! >sleeper; cp "$COPPICE_MODEL_IN" "$COPPICE_MODEL_OUT"' | step_lines
+gone sleeper
 
 # The same as JSON.
 failing 'false' --json
