@@ -108,7 +108,8 @@ typedef struct coppice_save_result {
 /* Writes the model to `path`, complete or not at all; a data file appears with it. `options` may be
  * NULL for the defaults, `result` NULL.
  * Errors: EXISTS, IO; LIMIT when a single file was asked for and would pass 2 GB; INVALID_ARGUMENT
- * for masks that do not fit; INTERRUPTED. */
+ * for masks that do not fit, for a target that another file of the loaded model has the name of,
+ * and for symbolic links as targets when there is a data file; INTERRUPTED. */
 COPPICE_API coppice_status coppice_model_save(coppice_model *model, const char *path,
                                               const coppice_save_options *options,
                                               coppice_save_result *result, coppice_error *error);

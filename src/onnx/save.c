@@ -3,6 +3,7 @@
 #include <coppice/model.h>
 
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/file_pair.h"
 #include "base/interrupt.h"
@@ -122,6 +123,63 @@ static void pack(cop_saver *saver, cop_writer *writer) {
     onnx__model_proto__pack_to_buffer(saver->model->proto, &buffer.base);
 }
 
+static bool is_same_file(const char *a, const char *b) {
+    struct stat first, second;
+    return stat(a, &first) == 0 && stat(b, &second) == 0 && first.st_dev == second.st_dev &&
+           first.st_ino == second.st_ino;
+}
+
+/* The files that the model was loaded from stay as they are, unless the model itself is replaced.
+ */
+static coppice_status check_sources(cop_saver *saver, const char *path, const char *target) {
+    const coppice_model *model = saver->model;
+    if (!saver->options->overwrite || strcmp(path, model->path) == 0 ||
+        is_same_file(path, model->path))
+        return COPPICE_OK;
+    bool taken = is_same_file(target, model->path);
+    for (size_t i = 0; i < model->data_file_count; i++)
+        taken = taken || is_same_file(target, model->data_files[i].path);
+    if (!taken)
+        return COPPICE_OK;
+    return cop_fail(saver->err, COPPICE_INVALID_ARGUMENT,
+                    "%s: the model '%s' needs this file; give another name", target, model->path);
+}
+
+static bool is_link(const char *path) {
+    struct stat info;
+    return lstat(path, &info) == 0 && S_ISLNK(info.st_mode);
+}
+
+/* Readers look for the data file beside the name that they are given, and refuse links: behind a
+ * link the model would be torn from it, or come to another one's data. */
+static coppice_status check_links(cop_saver *saver, const char *path, const char *data_path) {
+    if (is_link(data_path))
+        return cop_fail(saver->err, COPPICE_INVALID_ARGUMENT,
+                        "%s: a data file cannot be a symbolic link; remove it or give another name",
+                        data_path);
+    if (is_link(path))
+        return cop_fail(saver->err, COPPICE_INVALID_ARGUMENT,
+                        "%s: a model with a data file cannot be written through a symbolic link; "
+                        "give the name of the file itself",
+                        path);
+    return COPPICE_OK;
+}
+
+static coppice_status check_files(cop_saver *saver, const char *path) {
+    if (!saver->data_name)
+        return check_sources(saver, path, path);
+    char *data_path = cop_path_sibling(path, saver->data_name);
+    if (!data_path)
+        return cop_fail_memory(saver->err, strlen(path));
+    coppice_status status = check_links(saver, path, data_path);
+    if (status == COPPICE_OK)
+        status = check_sources(saver, path, path);
+    if (status == COPPICE_OK)
+        status = check_sources(saver, path, data_path);
+    cop_free(data_path);
+    return status;
+}
+
 static coppice_status open_data(cop_saver *saver, const char *path) {
     char *data_path = cop_path_sibling(path, saver->data_name);
     if (!data_path)
@@ -195,6 +253,8 @@ coppice_status coppice_model_save(coppice_model *model, const char *path,
         if (status != COPPICE_OK)
             cop_error_prefix(error, "%s", path);
     }
+    if (status == COPPICE_OK)
+        status = check_files(&saver, path);
     if (status == COPPICE_OK)
         status = write_files(&saver, path);
     undo(&saver);
