@@ -27,8 +27,8 @@ stop() {
     wait $pid || code=$?
     echo "exit code $code"
     for process in "$(cat started)" "$(cat child)"; do
-        kill -0 "$process" 2>.dead && [ "$(ps -o stat= -p "$process" | head -c 1)" != Z ] &&
-            echo "$process is alive"
+        state=$(sed 's/.*) //' "/proc/$process/stat" 2>.dead | head -c 1)
+        [ -z "$state" ] || [ "$state" = Z ] || echo "$process is alive"
     done
     ls out.onnx* 2>.dead
     rm -f .dead
