@@ -53,7 +53,7 @@ failing 'sh spoil.sh "\200"'
 
 # gone FILE: has the process ended whose number is in FILE? Nobody may have waited for it yet.
 gone() {
-    case $(ps -o stat= -p "$(cat "$1")") in
+    case $(sed 's/.*) //' "/proc/$(cat "$1")/stat" 2>/dev/null) in
     "" | Z*) echo "the sleeper is gone" ;;
     esac
 }
