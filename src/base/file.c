@@ -115,7 +115,7 @@ static int create_temporary(char *path) {
     return fd;
 }
 
-static coppice_status already_exists(const char *target, coppice_error *err) {
+coppice_status cop_fail_exists(coppice_error *err, const char *target) {
     return cop_fail(err, COPPICE_EXISTS, "%s: already exists (use --force to replace it)", target);
 }
 
@@ -127,7 +127,7 @@ coppice_status cop_writer_open(cop_writer *writer, const char *target, bool over
         if (!S_ISREG(info.st_mode))
             return cop_fail(err, COPPICE_IO, "%s: exists and is not a regular file", target);
         if (!overwrite)
-            return already_exists(target, err);
+            return cop_fail_exists(err, target);
     }
     char *resolved = cop_realpath(target), *temporary = NULL;
     bool replaces = resolved && stat(resolved, &info) == 0;
@@ -209,17 +209,20 @@ void cop_sync_folder(const char *path) {
     cop_free(folder);
 }
 
-/* rename(2), or link(2) when an existing target must not be replaced: both are atomic. */
-static int publish(const cop_writer *writer) {
-    if (!writer->keep_existing)
-        return rename(writer->temporary, writer->target);
-    if (renameat2(AT_FDCWD, writer->temporary, AT_FDCWD, writer->target, RENAME_NOREPLACE) == 0)
+int cop_rename_new(const char *from, const char *to) {
+    if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0)
         return 0;
-    if (errno != EINVAL && errno != ENOSYS)
+    if (errno != EINVAL && errno != ENOSYS && errno != ENOTSUP)
         return -1;
-    if (link(writer->temporary, writer->target) != 0)
+    if (link(from, to) != 0) /* what file systems without that flag have */
         return -1;
-    return unlink(writer->temporary);
+    unlink(from);
+    return 0;
+}
+
+static int publish(const cop_writer *writer) {
+    return writer->keep_existing ? cop_rename_new(writer->temporary, writer->target)
+                                 : rename(writer->temporary, writer->target);
 }
 
 /* Reports the first error, if there was one, and closes the writer then. */
@@ -229,7 +232,7 @@ static coppice_status check(cop_writer *writer, coppice_error *err) {
     errno = writer->error;
     coppice_status status =
         writer->error == EEXIST /* made by somebody else since the writer was opened */
-            ? already_exists(writer->target, err)
+            ? cop_fail_exists(err, writer->target)
             : cop_fail_errno(err,
                              "%s: cannot write (the target is as it was; is there room for it?)",
                              writer->target);

@@ -62,6 +62,12 @@ void cop_writer_abort(cop_writer *writer);
  * handler of SIGINT and SIGTERM. */
 void cop_writer_abort_all(void);
 
+/* Renames a file unless the new name is taken (EEXIST). Atomic. -1: errno says why. */
+int cop_rename_new(const char *from, const char *to);
+
+/* EXISTS: a target is there that must not be replaced. */
+coppice_status cop_fail_exists(coppice_error *err, const char *target);
+
 /* Makes the names in the folder of `path` lasting. */
 void cop_sync_folder(const char *path);
 

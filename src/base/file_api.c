@@ -47,8 +47,7 @@ coppice_status coppice_file_check_target(const char *path, bool overwrite, coppi
     else if (!S_ISREG(info.st_mode))
         status = cop_fail(error, COPPICE_IO, "%s: exists and is not a regular file", path);
     else if (!overwrite)
-        status =
-            cop_fail(error, COPPICE_EXISTS, "%s: already exists (use --force to replace it)", path);
+        status = cop_fail_exists(error, path);
     else
         status = check_folder(path, error);
     if (status != COPPICE_OK)

@@ -50,19 +50,10 @@ static bool is_unknown_here(void) {
     return errno == EINVAL || errno == ENOSYS || errno == ENOTSUP;
 }
 
-static outcome publish_new(const step *s) {
-    if (renameat2(AT_FDCWD, s->from, AT_FDCWD, s->to, RENAME_NOREPLACE) == 0)
-        return CREATED;
-    if (!is_unknown_here() || link(s->from, s->to) != 0)
-        return NOT_DONE;
-    unlink(s->from);
-    return CREATED;
-}
-
 /* NOT_DONE: errno says why. */
 static outcome publish(const step *s) {
     if (s->keep_existing)
-        return publish_new(s);
+        return cop_rename_new(s->from, s->to) == 0 ? CREATED : NOT_DONE;
     if (renameat2(AT_FDCWD, s->from, AT_FDCWD, s->to, RENAME_EXCHANGE) == 0)
         return EXCHANGED;
     bool is_new = errno == ENOENT && exists(s->from);
@@ -90,8 +81,7 @@ static coppice_status run(step *steps, size_t count, coppice_error *err) {
         }
         coppice_status status =
             errno == EEXIST
-                ? cop_fail(err, COPPICE_EXISTS, "%s: already exists (use --force to replace it)",
-                           steps[i].to)
+                ? cop_fail_exists(err, steps[i].to)
                 : cop_fail_errno(err, "%s: cannot write (the target is as it was)", steps[i].to);
         cop_error_locate(err, steps[i].to, NULL, -1);
         while (i-- > 0)

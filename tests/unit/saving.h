@@ -2,29 +2,19 @@
 #ifndef COP_TESTS_SAVING_H
 #define COP_TESTS_SAVING_H
 
-#include <ftw.h>
-#include <glob.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/file.h"
+#include "folder.h"
 #include "wire.h"
 
-static char folder[64], path[128], other[128];
+static char path[128], other[128];
 static coppice_error err;
 static coppice_model *model;
 
-static inline int remove_entry(const char *name, const struct stat *info, int kind,
-                               struct FTW *where) {
-    (void)info;
-    (void)kind;
-    (void)where;
-    return remove(name);
-}
-
 static inline void setup(void) {
-    strcpy(folder, "/tmp/coppice-onnx-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(folder));
+    make_folder();
     snprintf(path, sizeof path, "%s/net.onnx", folder);
     snprintf(other, sizeof other, "%s/out.onnx", folder);
     model = NULL;
@@ -32,7 +22,7 @@ static inline void setup(void) {
 
 static inline void teardown(void) {
     coppice_model_free(model);
-    nftw(folder, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+    remove_folder();
 }
 
 static inline const char *in_folder(const char *name) {
@@ -49,15 +39,6 @@ static inline void expect_same_file(const char *a, const char *b) {
     ck_assert_msg(memcmp(first.data, second.data, first.bytes) == 0, "%s and %s differ", a, b);
     cop_mapping_close(&first);
     cop_mapping_close(&second);
-}
-
-static inline size_t files_in_folder(void) {
-    glob_t found;
-    char pattern[96];
-    snprintf(pattern, sizeof pattern, "%s/*", folder);
-    size_t count = glob(pattern, 0, NULL, &found) == 0 ? found.gl_pathc : 0;
-    globfree(&found);
-    return count;
 }
 
 static inline void load(const char *name) {

@@ -1,34 +1,26 @@
 /* Tests of data sets: images, labels and named arrays, and what is refused with which words. */
 #include <check.h>
-#include <ftw.h>
 #include <png.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 #include <jpeglib.h>
 
 #include <coppice/data.h>
 #include <coppice/interrupt.h>
 
+#include "folder.h"
 #include "unit.h"
 
-static char folder[64];
 static coppice_error err;
 static coppice_dataset_options options;
 static coppice_dataset *ds;
 static coppice_tensor batch[4];
 static int64_t labels[64];
 
-static int remove_entry(const char *path, const struct stat *info, int kind, struct FTW *walk) {
-    (void)info, (void)kind, (void)walk;
-    return remove(path);
-}
-
 static void setup(void) {
-    strcpy(folder, "/tmp/coppice-data-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(folder));
+    make_folder();
     ck_assert_int_eq(chdir(folder), 0); /* so that tests may use plain names */
     coppice_dataset_options_init(&options);
     ds = NULL;
@@ -37,7 +29,7 @@ static void setup(void) {
 static void teardown(void) {
     coppice_dataset_free(ds);
     ck_assert_int_eq(chdir("/"), 0);
-    nftw(folder, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+    remove_folder();
 }
 
 static void write_file(const char *name, const void *bytes, size_t size) {

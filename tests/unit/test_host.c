@@ -1,14 +1,12 @@
 /* Hosts: memory, log and progress of the program that uses the library. */
-#include <ftw.h>
-#include <glob.h>
 #include <pthread.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <coppice/coppice.h>
 
 #include "base/file.h"
+#include "folder.h"
 #include "wire.h"
 
 /* A heap that counts, and fails when it is told to. Blocks know their size. */
@@ -69,35 +67,18 @@ static counting_host new_host(void) {
     return (counting_host){.host = {.allocate = count_block}};
 }
 
-static char folder[64], source[512], target[128];
+static char source[512], target[128];
 static coppice_error err;
 
 static void setup(void) {
     const char *root = getenv("COPPICE_SOURCE_ROOT");
-    strcpy(folder, "/tmp/coppice-host-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(folder));
+    make_folder();
     snprintf(source, sizeof source, "%s/models/digits.onnx", root ? root : ".");
     snprintf(target, sizeof target, "%s/out.onnx", folder);
 }
 
-static int remove_entry(const char *name, const struct stat *info, int kind, struct FTW *where) {
-    (void)info;
-    (void)kind;
-    (void)where;
-    return remove(name);
-}
-
 static void teardown(void) {
-    nftw(folder, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
-}
-
-static size_t files_in_folder(void) {
-    glob_t found;
-    char pattern[96];
-    snprintf(pattern, sizeof pattern, "%s/*", folder);
-    size_t count = glob(pattern, 0, NULL, &found) == 0 ? found.gl_pathc : 0;
-    globfree(&found);
-    return count;
+    remove_folder();
 }
 
 static coppice_status load(counting_host *h, coppice_model **out) {

@@ -1,37 +1,28 @@
 /* Memory of models: pages that were only read go back to the system, pages with edits never. */
 #include <fcntl.h>
-#include <ftw.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <coppice/prune.h>
 
+#include "folder.h"
 #include "wire.h"
 
 enum { SIDE = 512, COUNT = SIDE * SIDE, BYTES = COUNT * 4 }; /* of a weight: 1 MB */
 
-static char folder[64], path[128], data_path[128];
+static char path[128], data_path[128];
 static coppice_model *model;
 static coppice_error err;
 
 static void setup(void) {
-    strcpy(folder, "/tmp/coppice-pages-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(folder));
+    make_folder();
     snprintf(path, sizeof path, "%s/net.onnx", folder);
     snprintf(data_path, sizeof data_path, "%s/data", folder);
     model = NULL;
 }
 
-static int remove_entry(const char *name, const struct stat *info, int kind, struct FTW *where) {
-    (void)info;
-    (void)kind;
-    (void)where;
-    return remove(name);
-}
-
 static void teardown(void) {
     coppice_model_free(model);
-    nftw(folder, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+    remove_folder();
 }
 
 /* 1, 2, 3, ...: no zeros, no ties. */

@@ -1,25 +1,16 @@
 /* Tensors of a model through the public API: read, written, taken over from another model. */
-#include <ftw.h>
 #include <math.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
+#include "folder.h"
 #include "wire.h"
 
-static char folder[64], path[128];
+static char path[128];
 static coppice_error err;
 static coppice_model *model, *other;
 
-static int remove_entry(const char *name, const struct stat *info, int kind, struct FTW *where) {
-    (void)info;
-    (void)kind;
-    (void)where;
-    return remove(name);
-}
-
 static void setup(void) {
-    strcpy(folder, "/tmp/coppice-tensors-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(folder));
+    make_folder();
     snprintf(path, sizeof path, "%s/net.onnx", folder);
     model = other = NULL;
 }
@@ -27,7 +18,7 @@ static void setup(void) {
 static void teardown(void) {
     coppice_model_free(model);
     coppice_model_free(other);
-    nftw(folder, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+    remove_folder();
 }
 
 static size_t index_of(const coppice_model *of, const char *name) {
