@@ -5,6 +5,7 @@ import subprocess
 import traceback
 
 import numpy as np
+import onnx
 import onnxruntime
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -59,8 +60,26 @@ class Context:
         return [np.load(folder / "out" / f"output_{i}.npy") for i in range(count)]
 
 
+def graphs(graph):
+    """A graph and all inside it."""
+    yield graph
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.HasField("g"):
+                yield from graphs(attribute.g)
+
+
+def complaint(path):
+    """What onnx.checker says of a file: "" when it is fine."""
+    try:
+        onnx.checker.check_model(str(path), full_check=False)
+    except onnx.checker.ValidationError as error:
+        return str(error).splitlines()[0]
+    return ""
+
+
 def ort_run(model, inputs):
-    """The same, in ONNX Runtime on one thread."""
+    """Outputs of ONNX Runtime on one thread."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.log_severity_level = 3

@@ -11,18 +11,9 @@ LOOKED_THROUGH = {"Identity", "Cast", "Reshape", "Flatten", "Squeeze", "Unsqueez
                   "DequantizeLinear"}
 
 
-def graphs_of(graph):
-    """The graph and its sub-graphs."""
-    yield graph
-    for node in graph.node:
-        for attribute in node.attribute:
-            if attribute.HasField("g"):
-                yield from graphs_of(attribute.g)
-
-
 def stored_tensors(model):
     """Initializers and Constant nodes: (name, tensor)."""
-    for graph in graphs_of(model.graph):
+    for graph in harness.graphs(model.graph):
         yield from ((t.name, t) for t in graph.initializer)
         yield from ((n.output[0], a.t) for n in graph.node if n.op_type == "Constant"
                     for a in n.attribute if a.name == "value" and a.HasField("t"))

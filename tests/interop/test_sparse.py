@@ -14,15 +14,6 @@ import harness
 
 # ---- messages ----
 
-def graphs(graph):
-    """A graph and all inside it."""
-    yield graph
-    for node in graph.node:
-        for attribute in node.attribute:
-            if attribute.HasField("g"):
-                yield from graphs(attribute.g)
-
-
 def raw(tensor):
     """The elements as bytes, whatever field holds them."""
     return tensor.raw_data or numpy_helper.to_array(tensor).tobytes()
@@ -43,7 +34,7 @@ def dense(sparse):
 def initializers(message):
     """{(graph, name): (type, dims, bytes)}, sub-graphs too."""
     found = {}
-    for number, graph in enumerate(graphs(message.graph)):
+    for number, graph in enumerate(harness.graphs(message.graph)):
         for tensor in graph.initializer:
             data = list(tensor.string_data) if tensor.data_type == TensorProto.STRING else raw(tensor)
             found[number, tensor.name] = (tensor.data_type, tuple(tensor.dims), data)
@@ -58,7 +49,7 @@ def without_weights(message):
     copy = onnx.ModelProto()
     copy.CopyFrom(message)
     copy.ir_version = 0
-    for graph in graphs(copy.graph):
+    for graph in harness.graphs(copy.graph):
         names = {t.name for t in graph.initializer} | {t.values.name for t in graph.sparse_initializer}
         kept = [i for i in graph.input if i.name not in names]
         del graph.initializer[:], graph.sparse_initializer[:], graph.input[:]
@@ -67,15 +58,7 @@ def without_weights(message):
 
 
 def sparse_count(message):
-    return sum(len(graph.sparse_initializer) for graph in graphs(message.graph))
-
-
-def accepted(path):
-    try:
-        onnx.checker.check_model(str(path), full_check=False)
-    except onnx.checker.ValidationError as error:
-        return str(error).splitlines()[0]
-    return ""
+    return sum(len(graph.sparse_initializer) for graph in harness.graphs(message.graph))
 
 
 # ---- models and inputs ----
@@ -121,15 +104,15 @@ def there_and_back(source, inputs, context, data_name):
         assert without_weights(message) == without_weights(messages[0]), f"{source}: more than weights has changed"
     assert sparse_count(messages[2]) == 0
     assert sparse_count(messages[1]) == said["sparse_tensors"]
-    sizes = {t.name: t.ByteSize() for graph in graphs(messages[0].graph) for t in graph.initializer}
-    for graph in graphs(messages[1].graph):
+    sizes = {t.name: t.ByteSize() for graph in harness.graphs(messages[0].graph) for t in graph.initializer}
+    for graph in harness.graphs(messages[1].graph):
         assert all(t.ByteSize() < sizes[t.values.name] for t in graph.sparse_initializer), f"{source}: a tensor grew"
     if not data_name:
         assert sparse.stat().st_size <= before.stat().st_size, f"{source}: the file grew"
         assert said["bytes_out"] == sparse.stat().st_size
-    if not accepted(before):
-        assert not accepted(sparse), f"{source}: {accepted(sparse)}"
-        assert not accepted(back), f"{source}: {accepted(back)}"
+    if not harness.complaint(before):
+        assert not harness.complaint(sparse), f"{source}: {harness.complaint(sparse)}"
+        assert not harness.complaint(back), f"{source}: {harness.complaint(back)}"
     if inputs and data_name:
         expected = harness.ort_run(before, inputs)
         for path in (sparse, back):
