@@ -9,22 +9,8 @@ trap 'rm -rf "$folder"' EXIT
 cd "$folder" || exit 1
 model=$root/models/digits.onnx
 images=$root/models/digits_test_images.npy
-passed=0
-failed=0
-
-# verdict NAME COMMAND...: counts whether the command succeeds.
-verdict() {
-    local name=$1
-    shift
-    if "$@" >out.txt 2>&1; then
-        echo "ok $name"
-        passed=$((passed + 1))
-    else
-        printf 'FAIL %s\n' "$name"
-        cat out.txt
-        failed=$((failed + 1))
-    fi
-}
+# shellcheck source=tests/verdict.sh
+. "$root/tests/verdict.sh"
 
 prunes_as_the_program() {
     "$prune" "$model" library.onnx 0.8 && "$coppice" -q prune "$model" -o program.onnx --sparsity 0.8 &&
@@ -64,5 +50,4 @@ verdict "prune refuses what is no model" refuses "$prune" "$images" x.onnx 0.5
 verdict "run refuses what is no image" refuses "$run" "$model" "$model"
 verdict "hook refuses what is no model" refuses "$hook" "$images" x.onnx 0.5
 
-echo "$passed passed, $failed failed"
-[ "$failed" -eq 0 ]
+sum_up

@@ -7,22 +7,8 @@ build=$(cd "${1:-$root/build}" && pwd) || exit 1
 folder=$(mktemp -d) || exit 1
 trap 'rm -rf "$folder"' EXIT
 cd "$folder" || exit 1
-passed=0
-failed=0
-
-# verdict NAME COMMAND...: counts whether the command succeeds.
-verdict() {
-    local name=$1
-    shift
-    if "$@" >out.txt 2>&1; then
-        echo "ok $name"
-        passed=$((passed + 1))
-    else
-        printf 'FAIL %s\n' "$name"
-        cat out.txt
-        failed=$((failed + 1))
-    fi
-}
+# shellcheck source=tests/verdict.sh
+. "$root/tests/verdict.sh"
 
 installs() {
     DESTDIR=$folder/stage meson install -C "$build" --no-rebuild
@@ -76,5 +62,4 @@ verdict "the examples build through CMake" through_cmake
 verdict "an example built through CMake runs" alone cmake/run "$root/models/digits.onnx" "$root/models/digits_test_images.npy"
 verdict "CMake refuses another version" cmake_refuses_another_version
 
-echo "$passed passed, $failed failed"
-[ "$failed" -eq 0 ]
+sum_up
