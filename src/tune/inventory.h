@@ -11,8 +11,7 @@ typedef enum cop_tensor_kind {
     COP_KIND_EMBEDDING,
     COP_KIND_MASK,  /* of a weight */
     COP_KIND_OTHER, /* parameters of other operators */
-    COP_KIND_SHAPE, /* integers, text: no parameters */
-    COP_KIND_COUNT
+    COP_KIND_SHAPE  /* integers, text: no parameters */
 } cop_tensor_kind;
 
 typedef struct cop_inventory_item {
