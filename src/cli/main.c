@@ -81,10 +81,11 @@ static int report(cli_context *cli, coppice_status status) {
     cli_progress_end(cli);
     if (status == COPPICE_OK && (fflush(stdout) != 0 || ferror(stdout)))
         status = cli_fail(cli, COPPICE_IO, "cannot write standard output: %s", strerror(errno));
-    if (interrupted)
-        return CLI_INTERRUPTED;
     if (status == COPPICE_OK)
-        return cli->check_failed ? CLI_CHECK_FAILED : CLI_OK;
+        return interrupted ? CLI_INTERRUPTED : cli->check_failed ? CLI_CHECK_FAILED : CLI_OK;
+    /* Where it was at work, and what failed because of the signal, explain nothing. */
+    if (interrupted && strncmp(cli->error.message, "interrupted", strlen("interrupted")) != 0)
+        cli_fail(cli, COPPICE_INTERRUPTED, "interrupted");
     fputs("coppice: ", stderr);
     cli_print_safe(stderr, cli->error.message);
     putc('\n', stderr);
@@ -92,7 +93,7 @@ static int report(cli_context *cli, coppice_status status) {
         cli_json_error(cli);
         fflush(stdout);
     }
-    return CLI_ERROR;
+    return interrupted ? CLI_INTERRUPTED : CLI_ERROR;
 }
 
 int main(int argc, char **argv) {

@@ -384,8 +384,11 @@ static coppice_status run_steps(steps_run *run, const coppice_prune_options *opt
         cli_steps_abandon(cli, &run->folder);
         size_t complete = json_array_size(run->folder.steps);
         if (complete > 0)
-            cli_note(cli, "interrupted; %zu of %lld steps are complete: go on with --resume",
-                     complete, (long long)run->steps);
+            status = cli_fail(cli, COPPICE_INTERRUPTED,
+                              "interrupted; %zu of %lld steps are complete: go on with --resume",
+                              complete, (long long)run->steps);
+        else
+            status = cli_fail(cli, COPPICE_INTERRUPTED, "interrupted");
     }
     return status;
 }

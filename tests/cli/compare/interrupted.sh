@@ -1,5 +1,5 @@
 #!/bin/bash
-# SIGINT in the middle: exit 130, nothing said.
+# SIGINT in the middle: exit 130, a word.
 coppice compare "$DIGITS" "$DIGITS" --images "$MODELS/digits_test_images.npy" --backend reference &
 sleep 0.5
 kill -INT $!

@@ -1,5 +1,5 @@
 #!/bin/bash
-# SIGTERM and SIGINT: exit 130, nothing said, nothing left behind.
+# SIGTERM and SIGINT: exit 130, a word, nothing left behind; an object with --json.
 mkfifo input
 for signal in TERM INT; do
     coppice prune - -o out.onnx --sparsity 0.8 <input &
@@ -12,3 +12,11 @@ for signal in TERM INT; do
     exec 3>&-
 done
 ls
+coppice prune - -o out.onnx --sparsity 0.8 --json <input >out.json &
+exec 3>input
+head -c 100000 "$DIGITS" >&3
+sleep 0.2
+kill -INT $!
+wait $!
+echo "exit code $?"
+jq -c . out.json
