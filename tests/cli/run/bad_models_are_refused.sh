@@ -5,6 +5,7 @@ touch empty.onnx
 head -c 10000 "$DIGITS" >truncated.onnx
 for command in "run -i x.npy" bench "compare $DIGITS --images x.npy"; do
     for model in missing empty truncated; do
+        # shellcheck disable=SC2086 # several words
         refuses coppice $command $model.onnx
     done
 done
