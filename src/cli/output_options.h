@@ -6,8 +6,8 @@
 
 /* Zero-initialise; target of the rows below. */
 typedef struct cli_output {
-    const char *path;    /* -o; "-" is standard output, NULL: not given */
-    const char *weights; /* "dense", "sparse" or NULL: as loaded */
+    const char *path;           /* -o; "-" is standard output, NULL: not given */
+    const char *weights;        /* "dense", "sparse" or NULL: as loaded */
     const char *negative_zeros; /* "auto", "keep", "drop" or NULL: auto */
     const char *external_data;
     bool single_file, sizes, fold_masks;
