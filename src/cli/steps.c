@@ -229,6 +229,21 @@ static coppice_status take_weights(const steps_run *run, coppice_model *model, c
     return status;
 }
 
+/* Takes over the weights of a complete step; cli->error says what to do when they are no good. */
+static coppice_status take_kept(const steps_run *run, coppice_model *model, const char *path,
+                                int64_t step) {
+    coppice_status status = take_weights(run, model, path);
+    if (status == COPPICE_OK)
+        return COPPICE_OK;
+    coppice_error inner = run->cli->error;
+    cli_fail(run->cli, status,
+             "%s; step %lld is needed to go on: remove the files of this step and of later ones to "
+             "repeat them, or start anew with --force instead of --resume",
+             inner.message, (long long)step);
+    strcpy(run->cli->error.file, inner.file);
+    return status;
+}
+
 static coppice_status run_command(const steps_run *run, const coppice_step *step) {
     cli_context *cli = run->cli;
     const cli_step_file files[] = {CLI_STEP_MODEL_IN, CLI_STEP_MASKS, CLI_STEP_MODEL_OUT};
@@ -283,7 +298,7 @@ static coppice_status finetune_hook(void *cookie, coppice_model *model, const co
     steps_run *run = cookie;
     coppice_status status;
     if (run->finished)
-        status = take_weights(run, model, path_of(run, step, CLI_STEP_MODEL));
+        status = take_kept(run, model, path_of(run, step, CLI_STEP_MODEL), step->step);
     else
         status = train(run, model, step);
     if (status != COPPICE_OK)
@@ -347,16 +362,7 @@ static coppice_status resume(steps_run *run, coppice_model *model, int64_t *done
     const char *path = cli_step_path(cli, folder, folder->path, *done, CLI_STEP_MODEL);
     if (run->finished && path && !cli_steps_exist(path)) /* removed to save room */
         path = cli_step_path(cli, folder, folder->path, complete, CLI_STEP_MODEL);
-    status = take_weights(run, model, path);
-    if (status == COPPICE_OK)
-        return COPPICE_OK;
-    coppice_error inner = cli->error;
-    cli_fail(cli, status,
-             "%s; step %lld is needed to go on: remove the files of this step and of later ones to "
-             "repeat them, or start anew with --force instead of --resume",
-             inner.message, (long long)*done);
-    strcpy(cli->error.file, inner.file);
-    return status;
+    return take_kept(run, model, path, *done);
 }
 
 static coppice_status run_steps(steps_run *run, const coppice_prune_options *options,

@@ -37,6 +37,13 @@ rm out.onnx out.onnx.steps/step_02.*
 head -c 1000 out.onnx.steps/step_01.onnx >short && cp short out.onnx.steps/step_01.onnx
 refuses in_steps --sparsity 0.7 --resume
 rm -r out.onnx.steps
+in_steps --sparsity 0.7 | step_lines
+rm out.onnx
+head -c 1000 out.onnx.steps/step_02.onnx >short && cp short out.onnx.steps/step_02.onnx
+refuses in_steps --sparsity 0.7 --resume >/dev/null
+rm out.onnx.steps/step_02.*
+in_steps --sparsity 0.7 --resume | step_lines
+rm -r out.onnx out.onnx.steps
 touch out.onnx.steps
 refuses in_steps --sparsity 0.7 --force
 refuses in_steps --sparsity 0.7 --resume
