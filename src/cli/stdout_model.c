@@ -40,6 +40,12 @@ coppice_status cli_save_to_stdout(cli_context *cli, coppice_model *model,
     coppice_status status = coppice_model_save(model, path, options, result, &cli->error);
     if (status == COPPICE_OK)
         status = copy_file(cli, path);
+    if (status == COPPICE_LIMIT)
+        status =
+            cli_fail(cli, COPPICE_LIMIT,
+                     "standard output is one stream, and this model has more than the 2 GB "
+                     "that a model file can hold: give -o a file, and the weights go to a file "
+                     "of their own beside it");
     unlink(path);
     rmdir(folder);
     return status;
