@@ -172,13 +172,13 @@ static json_t *json_of(const apply_result *r) {
                                               "weights", (json_int_t)weights_of(r->masks, i),
                                               "reason", cli_json_string(row->reason)));
     }
-    return json_pack("{s:o, s:I, s:I, s:o, s:o, s:o, s:o, s:I, s:I, s:o}", "masks", rows, "zeros",
-                     (json_int_t)r->zeros, "weights", (json_int_t)r->weights, "sparsity",
+    return json_pack("{s:o, s:I, s:I, s:o, s:o, s:o, s:o, s:I, s:I, s:o, s:o}", "masks", rows,
+                     "zeros", (json_int_t)r->zeros, "weights", (json_int_t)r->weights, "sparsity",
                      cli_json_real(cli_share(r->zeros, r->weights)), "bytes_in",
                      cli_json_count(r->out.bytes_in), "bytes_out", cli_json_count(r->out.bytes_out),
                      "bytes", cli_output_json_bytes(&r->out), "violations",
                      (json_int_t)r->violations, "folded_masks", (json_int_t)r->out.folded_masks,
-                     "ms", cli_json_real(r->ms));
+                     "external_data", cli_output_json_data(&r->out), "ms", cli_json_real(r->ms));
 }
 
 /* ---- the work ---- */

@@ -50,13 +50,12 @@ static void print_result(cli_context *cli, const cli_output *o, const convert_re
 }
 
 static json_t *json_of(const convert_result *r) {
-    const char *data = r->out.external_data;
     return json_pack("{s:o, s:o, s:I, s:I, s:o, s:o, s:o}", "bytes_in",
                      cli_json_count(r->out.bytes_in), "bytes_out", cli_json_count(r->out.bytes_out),
                      "sparse_tensors", (json_int_t)r->out.sparse_tensors, "dense_tensors",
                      (json_int_t)r->out.dense_tensors, "external_data",
-                     cli_json_string(data[0] ? data : NULL), "bytes",
-                     cli_output_json_bytes(&r->out), "ms", cli_json_real(r->ms));
+                     cli_output_json_data(&r->out), "bytes", cli_output_json_bytes(&r->out), "ms",
+                     cli_json_real(r->ms));
 }
 
 static coppice_status run(cli_context *cli, int argc, char **argv) {

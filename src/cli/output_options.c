@@ -227,3 +227,7 @@ json_t *cli_output_json_bytes(const cli_output_result *r) {
                      cli_json_count(sparse), "gzip", cli_json_count(r->gzip), "zstd",
                      cli_json_count(r->zstd));
 }
+
+json_t *cli_output_json_data(const cli_output_result *r) {
+    return cli_json_string(r->external_data[0] ? r->external_data : NULL);
+}

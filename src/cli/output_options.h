@@ -56,4 +56,7 @@ void cli_output_print_bytes(cli_context *cli, const cli_output_result *result);
 /* The object `bytes` of the JSON; a new reference, NULL: no memory. */
 json_t *cli_output_json_bytes(const cli_output_result *result);
 
+/* The name of the data file, null without one; a new reference, NULL: no memory. */
+json_t *cli_output_json_data(const cli_output_result *result);
+
 #endif

@@ -91,12 +91,13 @@ static json_t *json_of_layers(const coppice_prune_report *report) {
 
 json_t *cli_prune_json(const cli_prune_result *r) {
     const coppice_prune_report *report = r->report;
-    return json_pack(
-        "{s:o, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:O*, s:I, s:o}", "sparsity",
-        cli_json_real(cli_share(report->zeros, report->weights)), "zeros",
-        (json_int_t)report->zeros, "weights", (json_int_t)report->weights, "macs_dense",
-        (json_int_t)report->macs_dense, "macs_left", (json_int_t)report->macs_left, "bytes_in",
-        cli_json_count(r->out.bytes_in), "bytes_out", cli_json_count(r->out.bytes_out), "bytes",
-        cli_output_json_bytes(&r->out), "layers", json_of_layers(report), "steps", r->steps,
-        "folded_masks", (json_int_t)r->out.folded_masks, "ms", cli_json_real(r->ms));
+    return json_pack("{s:o, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:O*, s:I, s:o, s:o}",
+                     "sparsity", cli_json_real(cli_share(report->zeros, report->weights)), "zeros",
+                     (json_int_t)report->zeros, "weights", (json_int_t)report->weights,
+                     "macs_dense", (json_int_t)report->macs_dense, "macs_left",
+                     (json_int_t)report->macs_left, "bytes_in", cli_json_count(r->out.bytes_in),
+                     "bytes_out", cli_json_count(r->out.bytes_out), "bytes",
+                     cli_output_json_bytes(&r->out), "layers", json_of_layers(report), "steps",
+                     r->steps, "folded_masks", (json_int_t)r->out.folded_masks, "external_data",
+                     cli_output_json_data(&r->out), "ms", cli_json_real(r->ms));
 }
