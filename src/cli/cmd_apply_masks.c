@@ -262,6 +262,10 @@ static coppice_status run(cli_context *cli, int argc, char **argv) {
     coppice_model *model = NULL;
     coppice_masks *masks = NULL;
     status = coppice_masks_load(cli->args[1], &masks, &cli->error);
+    if (status == COPPICE_OK && coppice_masks_count(masks) == 0)
+        status = cli_fail(cli, COPPICE_BAD_DATA,
+                          "%s: the archive is empty: save an array per mask, named as its weight",
+                          cli->args[1]);
     if (status == COPPICE_OK)
         status = cli_load_model(cli, cli->args[0], &model);
     if (status == COPPICE_OK && !o.dry_run)

@@ -15,7 +15,9 @@ head -c -30 masks.npz >truncated.npz
 head -c 5000 masks.npz >half.npz
 { head -c 3000 masks.npz && head -c 64 /dev/zero && tail -c +3065 masks.npz; } >damaged.npz
 printf 'no zip file' >text.npz
+{ printf 'PK\005\006' && head -c 18 /dev/zero; } >empty.npz
 apply missing.npz
+apply empty.npz
 apply text.npz
 apply_damaged truncated.npz
 apply_damaged half.npz
