@@ -1,5 +1,6 @@
 #!/bin/bash
-# Ctrl-C while a command trains: the command ends, what it started too, complete steps stay.
+# Ctrl-C, or a terminal that is closed, while a command trains: the command ends, what it started
+# too, complete steps stay.
 . "$CLI_LIB"
 cat >train.sh <<'EOF'
 if [ "$COPPICE_STEP" -lt "$(cat hang_at)" ]; then
@@ -17,7 +18,7 @@ stop() {
     echo "== $1 in step $2"
     rm -f started
     echo "$2" >hang_at
-    coppice prune "$DIGITS" -o out.onnx --sparsity 0.9 --steps 3 --finetune 'sh train.sh' --force \
+    env --default-signal=HUP coppice prune "$DIGITS" -o out.onnx --sparsity 0.9 --steps 3 --finetune 'sh train.sh' --force \
         >out.txt &
     pid=$!
     while [ ! -s started ] && kill -0 $pid; do
@@ -38,3 +39,5 @@ echo mine >out.onnx.steps/notes
 stop TERM 1
 rm -r out.onnx.steps
 stop INT 1
+rm -rf out.onnx.steps
+stop HUP 2
