@@ -114,10 +114,11 @@ typedef struct coppice_match_pair {
 
 /* Finds for every mask the weight of `model` that it belongs to: given pairs first, then by name,
  * then by shape and content (so, too, where a name that the exporter made by counting, as
- * "onnx::Conv_193" or "val_86", is another tensor's now). Nothing is guessed: what is in doubt is
- * refused, and `refused` counts it; the call itself succeeds. `pairs` may be NULL. *out is owned by
- * the caller, free with coppice_match_free; NULL on failure. Errors: INVALID_ARGUMENT (a pair with
- * an unknown name or other shapes), OUT_OF_MEMORY, INTERRUPTED. */
+ * "onnx::Conv_193" or "val_86", is another tensor's now). Other names are believed, also where the
+ * content says nothing for them, unless another tensor fits clearly better. Nothing is guessed:
+ * what is in doubt is refused, and `refused` counts it; the call itself succeeds. `pairs` may be
+ * NULL. *out is owned by the caller, free with coppice_match_free; NULL on failure. Errors:
+ * INVALID_ARGUMENT (a pair with an unknown name or other shapes), OUT_OF_MEMORY, INTERRUPTED. */
 COPPICE_API coppice_status coppice_masks_match(const coppice_masks *masks,
                                                const coppice_model *model,
                                                const coppice_match_pair *pairs, size_t pair_count,

@@ -206,6 +206,21 @@ static coppice_status refuse(cli_context *cli, const coppice_model *model,
                                                   : "");
 }
 
+/* Names are believed; but whoever mixed up two files wants to know. */
+static void explain_names(cli_context *cli, const coppice_match *found) {
+    size_t named = 0, borne_out = 0;
+    for (size_t i = 0; i < found->row_count; i++) {
+        const coppice_match_row *row = &found->rows[i];
+        named += row->kind == COPPICE_MATCH_NAME && !isnan(row->agreement);
+        borne_out += row->kind == COPPICE_MATCH_NAME && row->agreement >= 0.3;
+    }
+    if (named > 2 * borne_out)
+        cli_note(cli,
+                 "the weights that most masks prune are not the small ones of the initializers of "
+                 "their names: right for masks that were not made by magnitude, else these are the "
+                 "masks of another network");
+}
+
 static coppice_status apply(cli_context *cli, const apply_options *o, coppice_model *model,
                             apply_result *r) {
     const coppice_masks *masks = r->match->masks;
@@ -238,6 +253,8 @@ static coppice_status work(cli_context *cli, const apply_options *o, double star
         status = refuse(cli, model, masks, found);
     else if (status == COPPICE_OK)
         print_totals(cli, &r);
+    if (status == COPPICE_OK)
+        explain_names(cli, found);
     if (status == COPPICE_OK && o->dry_run)
         cli_note(cli, "dry run: nothing was written");
     r.ms = cli_now_ms() - start;

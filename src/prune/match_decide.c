@@ -128,25 +128,47 @@ static bool speaks_against(const cop_match_group *g, size_t m, size_t c) {
     return agreement(g, m, c) < weak - (sure - 1) * g->noise;
 }
 
-/* How many masks agree with the tensor of their name, and how many speak against it. */
-static void count_votes(const cop_matcher *x, size_t *agree, size_t *against) {
-    *agree = *against = 0;
+/* What the masks say of the tensors of their names, all together. */
+typedef struct votes {
+    size_t named, agree, against; /* masks */
+    size_t tensors;               /* of the shapes that they have */
+} votes;
+
+/* A tensor that no mask has; the candidates of a square one stand side by side and count once. */
+static bool is_free_tensor(const cop_matcher *x, const cop_match_group *g, size_t c) {
+    bool again = c > 0 && g->candidates[c - 1].tensor == g->candidates[c].tensor;
+    return !again && !x->claimed[g->candidates[c].tensor];
+}
+
+static votes count_votes(const cop_matcher *x) {
+    votes v = {0};
     for (size_t i = 0; i < x->group_count; i++) {
         const cop_match_group *g = &x->groups[i];
+        for (size_t c = 0; c < g->candidate_count; c++)
+            v.tensors += is_free_tensor(x, g, c);
         for (size_t m = 0; m < g->mask_count; m++) {
             int64_t c = x->settled[g->masks[m]] ? -1 : namesake(x, g, m);
             if (c < 0)
                 continue;
-            *against += speaks_against(g, m, (size_t)c);
-            *agree += agreement(g, m, (size_t)c) >= fmax(weak, sure * g->noise);
+            v.named++;
+            v.against += speaks_against(g, m, (size_t)c);
+            v.agree += agreement(g, m, (size_t)c) >= fmax(weak, sure * g->noise);
         }
     }
+    return v;
+}
+
+/* Names are believed, as masks need not be made by magnitude; but not when most of several masks
+ * speak against theirs and leave most tensors of their shapes alone: a smaller network's masks. */
+static bool names_hold(const votes *v) {
+    enum { SEVERAL = 3 };
+    return v->agree >= v->against || v->against < SEVERAL || 2 * v->named >= v->tensors;
 }
 
 /* Takes the tensor of the mask's name, unless its content has something against it; then masks with
  * a numbered name stay open for another tensor. */
-static coppice_status settle_name(cop_matcher *x, const cop_match_group *g, size_t m,
-                                  bool names_hold, coppice_error *err) {
+static coppice_status settle_name(cop_matcher *x, const cop_match_group *g, size_t m, bool believed,
+                                  coppice_error *err) {
     int64_t c = namesake(x, g, m);
     if (c < 0)
         return COPPICE_OK;
@@ -155,7 +177,7 @@ static coppice_status settle_name(cop_matcher *x, const cop_match_group *g, size
     double own = agreement(g, m, (size_t)c);
     bool other_fits = other >= 0 && agreement(g, m, (size_t)other) >= strong &&
                       agreement(g, m, (size_t)other) - own >= margin(g);
-    bool against = speaks_against(g, m, (size_t)c) && (!names_hold || is_numbered(name));
+    bool against = speaks_against(g, m, (size_t)c) && (!believed || is_numbered(name));
     if (isnan(own) || (!other_fits && !against)) {
         settle(x, g, m, (size_t)c, COPPICE_MATCH_NAME);
         return COPPICE_OK;
@@ -211,12 +233,6 @@ static bool settle_contents(cop_matcher *x, const cop_match_group *g) {
         any |= more;
     }
     return any;
-}
-
-/* A tensor that no mask has; the candidates of a square one stand side by side and count once. */
-static bool is_free_tensor(const cop_matcher *x, const cop_match_group *g, size_t c) {
-    bool again = c > 0 && g->candidates[c - 1].tensor == g->candidates[c].tensor;
-    return !again && !x->claimed[g->candidates[c].tensor];
 }
 
 /* Masks that prune (or keep) everything are all the same; when as many of them are left as tensors,
@@ -275,15 +291,15 @@ static coppice_status refuse_rest(cop_matcher *x, const cop_match_group *g, size
 }
 
 coppice_status cop_match_decide(cop_matcher *x, coppice_error *err) {
-    size_t agree, against;
     for (size_t i = 0; i < x->group_count; i++)
         settle_given(x, &x->groups[i]);
-    count_votes(x, &agree, &against);
+    votes v = count_votes(x);
+    bool believed = names_hold(&v);
     for (size_t i = 0; i < x->group_count; i++)
         for (size_t m = 0; m < x->groups[i].mask_count; m++)
             if (!x->settled[x->groups[i].masks[m]])
-                COP_TRY(settle_name(x, &x->groups[i], m, agree >= against, err));
-    bool same_network = agree > 0;
+                COP_TRY(settle_name(x, &x->groups[i], m, believed, err));
+    bool same_network = v.agree > 0;
     for (size_t i = 0; i < x->group_count; i++)
         same_network |= settle_contents(x, &x->groups[i]);
     for (size_t i = 0; i < x->group_count; i++) {

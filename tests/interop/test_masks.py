@@ -131,6 +131,18 @@ def refuses_another_network(exporter, context):
     assert done.returncode == 2 and "no sure place" in done.stderr and not out.exists(), done.stderr
 
 
+def believes_names(context):
+    """Masks that were not made by magnitude go where their names say, and a note says that it was the names."""
+    masks, out = context.folder / "masks.npz", context.folder / "out.onnx"
+    before, generator = arrays(OWN), np.random.default_rng(0)
+    wanted = {name: np.asfortranarray(generator.random(w.shape) < 0.5) for name, w in before.items() if w.ndim == 4}
+    np.savez_compressed(masks, **wanted)
+    done = context.attempt("apply-masks", OWN, masks, "-o", out)
+    assert done.returncode == 0 and "not made by magnitude" in done.stderr, done.stderr
+    for name, weight in arrays(out).items():
+        assert np.array_equal(weight, before[name] * wanted.get(name, 1)), name
+
+
 def folded_batch_norm(name, sparsity, context):
     folder = context.data("models") / "cifar10"
     pruned, masks, out = (context.folder / n for n in ("pruned.onnx", "masks.npz", "out.onnx"))
@@ -190,6 +202,7 @@ def tests():
             for trained in (False, True):
                 name = f"masks: {source} to {target} at {sparsity}{', trained on' if trained else ''}"
                 yield name, functools.partial(matches, source, target, sparsity, trained)
+    yield "masks: names of masks that were not made by magnitude are believed", believes_names
     for exporter in EXPORTERS:
         yield f"masks: another network is refused ({exporter})", functools.partial(refuses_another_network, exporter)
     for name in ("cifar10_resnet20", "cifar10_resnet56"):

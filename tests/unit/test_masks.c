@@ -338,15 +338,34 @@ START_TEST(names_that_the_content_speaks_against_are_refused_unless_an_exporter_
 }
 END_TEST
 
-START_TEST(masks_of_another_network_are_refused_although_the_names_are_the_same) {
+START_TEST(names_are_believed_for_masks_that_were_not_made_by_magnitude) {
     static const named_weight weights[] = {{"conv1", 1, SIDE, SIDE}, {"conv2", 2, SIDE, SIDE}};
     coppice_model *model = model_of(weights, 2);
     coppice_masks *masks = new_masks();
     add_half(masks, "conv1", 11, SIDE, SIDE, false);
     add_half(masks, "conv2", 12, SIDE, SIDE, false);
+    static const wanted_row wanted[] = {{COPPICE_MATCH_NAME, "conv1", NULL, false},
+                                        {COPPICE_MATCH_NAME, "conv2", NULL, false}};
+    coppice_match_free(expect_match(masks, model, NULL, 0, wanted));
+    coppice_masks_free(masks);
+    coppice_model_free(model);
+}
+END_TEST
+
+START_TEST(masks_of_a_smaller_network_are_refused_although_their_names_are_there) {
+    static const named_weight weights[] = {{"conv1", 1, SIDE, SIDE}, {"conv2", 2, SIDE, SIDE},
+                                           {"conv3", 3, SIDE, SIDE}, {"conv4", 4, SIDE, SIDE},
+                                           {"conv5", 5, SIDE, SIDE}, {"conv6", 6, SIDE, SIDE},
+                                           {"conv7", 7, SIDE, SIDE}};
+    coppice_model *model = model_of(weights, 7);
+    coppice_masks *masks = new_masks();
+    add_half(masks, "conv1", 11, SIDE, SIDE, false);
+    add_half(masks, "conv2", 12, SIDE, SIDE, false);
+    add_half(masks, "conv3", 13, SIDE, SIDE, false);
     static const wanted_row wanted[] = {
         {COPPICE_MATCH_DOUBTFUL, "conv1", "made for another network", false},
-        {COPPICE_MATCH_DOUBTFUL, "conv2", "made for another network", false}};
+        {COPPICE_MATCH_DOUBTFUL, "conv2", "made for another network", false},
+        {COPPICE_MATCH_DOUBTFUL, "conv3", "made for another network", false}};
     coppice_match_free(expect_match(masks, model, NULL, 0, wanted));
     coppice_masks_free(masks);
     coppice_model_free(model);
@@ -422,7 +441,8 @@ int main(void) {
     tcase_add_test(tests, masks_find_their_tensor_under_other_names_and_transposed);
     tcase_add_test(
         tests, names_that_the_content_speaks_against_are_refused_unless_an_exporter_counted_them);
-    tcase_add_test(tests, masks_of_another_network_are_refused_although_the_names_are_the_same);
+    tcase_add_test(tests, names_are_believed_for_masks_that_were_not_made_by_magnitude);
+    tcase_add_test(tests, masks_of_a_smaller_network_are_refused_although_their_names_are_there);
     tcase_add_test(tests, what_cannot_be_told_apart_is_refused);
     tcase_add_test(tests, pairs_that_cannot_be_are_refused);
     suite_add_tcase(suite, tests);
