@@ -11,7 +11,6 @@
 #include "base/memory.h"
 #include "graph/mask.h"
 #include "graph/model.h"
-#include "prune/prune.h"
 
 enum { MAX_STEPS = 1000 };
 
@@ -120,20 +119,6 @@ static coppice_status refuse_new_bad(const cop_constants *all, const known_bad *
     return COPPICE_OK;
 }
 
-/* Weights that are not zero though the masks of the plan prune them. */
-static int64_t count_violations(const cop_prune_plan *plan) {
-    int64_t violations = 0;
-    for (size_t i = 0; i < plan->report.layer_count; i++) {
-        const cop_mask *mask =
-            cop_masks_get(plan->report.masks, plan->report.layers[i].initializer);
-        const coppice_tensor *tensor = &plan->weights.items[i].constant->tensor;
-        for (int64_t e = 0; mask && e < mask->count; e++)
-            if (!cop_mask_keeps(mask, e) && cop_tensor_get(tensor, e) != 0)
-                violations++;
-    }
-    return violations;
-}
-
 /* ---- a step ---- */
 
 static coppice_status call_hook(coppice_finetune_hook hook, const char *what,
@@ -156,15 +141,14 @@ static coppice_status call_hook(coppice_finetune_hook hook, const char *what,
 
 /* Calls the hook and undoes what it must not do. */
 static coppice_status finetune(const coppice_gradual_options *o, coppice_model *model,
-                               cop_prune_plan *plan, coppice_step *step, coppice_error *err) {
+                               coppice_step *step, coppice_error *err) {
     const cop_constants *all = cop_model_constants(model);
     known_bad known = {0};
     double start = cop_now_ms();
     coppice_status status;
     COP_TRY_OR_FAIL(note_bad(all, &known, err));
     COP_TRY_OR_FAIL(call_hook(o->finetune, "fine-tune", o, model, step, err));
-    step->violations = count_violations(plan);
-    cop_prune_apply(plan);
+    COP_TRY_OR_FAIL(coppice_masks_apply(step->report->masks, model, &step->violations, err));
     if (step->violations)
         cop_log(COPPICE_LOG_WARNING,
                 "step %lld of %lld: the fine-tune hook changed %lld weights that are pruned; they "
@@ -188,7 +172,7 @@ static coppice_status run_step(coppice_model *model, const coppice_gradual_optio
     step->prune_ms = cop_now_ms() - start;
     COP_TRY(cop_check_interrupt(err));
     if (o->finetune)
-        COP_TRY(finetune(o, model, (cop_prune_plan *)*report, step, err));
+        COP_TRY(finetune(o, model, step, err));
     if (o->step_done)
         COP_TRY(call_hook(o->step_done, "step_done", o, model, step, err));
     return cop_check_interrupt(err);
