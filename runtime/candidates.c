@@ -329,7 +329,7 @@ static coppice_status ask_layouts(tuner *t, size_t node, unsigned *mask) {
         cop_call call = {.graph = t->graph,
                          .node = n,
                          .params = t->shapes->params[node],
-                         .opset = cop_graph_opset(t->graph, n->domain),
+                         .opset = cop_node_opset(t->graph, n),
                          .in = in,
                          .out = results};
         *mask |= op->layouts(&call);

@@ -9,7 +9,7 @@ static coppice_status run_op(const cop_plan *plan, const cop_step *step, coppice
     const cop_node *node = &plan->graph->nodes[step->node];
     cop_call call = {.graph = plan->graph,
                      .node = node,
-                     .opset = cop_graph_opset(plan->graph, node->domain),
+                     .opset = cop_node_opset(plan->graph, node),
                      .params = plan->shapes.params[step->node],
                      .in = step->operands,
                      .out = step->results,

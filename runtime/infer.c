@@ -254,7 +254,7 @@ static coppice_status infer_node(inference *inf, size_t index) {
     COP_TRY(gather_operands(inf, op, node));
     cop_call call = {.graph = graph,
                      .node = node,
-                     .opset = cop_graph_opset(graph, node->domain),
+                     .opset = cop_node_opset(graph, node),
                      .in = inf->in,
                      .out = inf->out,
                      .err = inf->err};
@@ -292,7 +292,7 @@ static void use_foreign_rule(inference *inf, const cop_node *node) {
     coppice_error ignored;
     cop_call call = {.graph = inf->graph,
                      .node = node,
-                     .opset = cop_graph_opset(inf->graph, node->domain),
+                     .opset = cop_node_opset(inf->graph, node),
                      .in = inf->in,
                      .out = inf->out,
                      .err = &ignored};
@@ -340,9 +340,10 @@ static coppice_status make_tables(inference *inf) {
     s->known = cop_arena_array(&s->arena, graph->value_count, sizeof *s->known);
     s->ops = cop_arena_array(&s->arena, graph->node_count, sizeof *s->ops);
     s->params = cop_arena_array(&s->arena, graph->node_count, sizeof *s->params);
+    s->eager = cop_arena_array(&s->arena, graph->node_count, sizeof *s->eager);
     inf->in = cop_arena_array(&s->arena, inputs, sizeof *inf->in);
     inf->out = cop_arena_array(&s->arena, outputs, sizeof *inf->out);
-    if (s->values && s->known && s->ops && s->params && inf->in && inf->out)
+    if (s->values && s->known && s->ops && s->params && s->eager && inf->in && inf->out)
         return COPPICE_OK;
     return cop_fail_memory(inf->err, graph->value_count * sizeof *s->values);
 }
@@ -366,6 +367,9 @@ coppice_status cop_infer(const cop_graph *graph, const cop_infer_options *option
         coppice_status status = infer_node(&inf, i);
         if (!status)
             continue;
+        if (status == COP_NEEDS_DATA)
+            status = cop_fail(inf.err, COPPICE_UNSUPPORTED,
+                              "the shape depends on data; it must be constant");
         if (!inf.options->best_effort || status == COPPICE_OUT_OF_MEMORY) {
             cop_error_at_node(err, graph, &graph->nodes[i]);
             return status;

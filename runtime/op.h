@@ -1,6 +1,6 @@
 /* The operator table: one row per operator and range of opsets, with its attributes, its shape rule
- * and its reference kernel. To add an operator, write a file in ops/ (or a function in a family's
- * file) and add its row to ops/table.c. */
+ * and its reference kernel. To add an operator, write its functions and its row in the file of its
+ * family, ops/<family>.c; docs/adding-an-operator.md walks through one. */
 #ifndef COP_RUNTIME_OP_H
 #define COP_RUNTIME_OP_H
 
@@ -8,42 +8,40 @@
 
 #include "graph/graph.h"
 #include "runtime/parallel.h"
+#include "runtime/value.h"
 
-/* How the elements of a value lie in memory. Dimensions are always given as ONNX has them; only the
- * order of the bytes differs. */
-typedef enum cop_layout {
-    COP_LAYOUT_PLAIN,          /* row-major, as in ONNX: images are N,C,H,W */
-    COP_LAYOUT_NHWC,           /* rank 3 and up: channels (dim 1) innermost */
-    COP_LAYOUT_CHANNELS_FIRST, /* rank >= 2: the last dimension outermost: [channels][tokens] */
-    COP_LAYOUT_COUNT
-} cop_layout;
-
-/* A tensor with its layout. */
-typedef struct cop_operand {
-    coppice_tensor t;
-    cop_layout layout;
-} cop_operand;
+typedef struct cop_body cop_body;
 
 /* What the functions of a row get: one node, its operands, what was read from its attributes. */
 typedef struct cop_call {
     const cop_graph *graph;
     const cop_node *node;
-    int64_t opset;                  /* version imported for the node's domain */
+    int64_t opset;                  /* of the node's domain, as the model or function imports it */
     const void *params;             /* what `parse` filled; NULL without one */
     const cop_operand **in;         /* node->input_count entries; NULL: left out. While shapes are
-                                       inferred t.data is NULL unless the value is constant */
+                                       inferred t.data is NULL unless the value is known by then */
     cop_operand *out;               /* node->output_count entries */
     const coppice_threadpool *pool; /* for `run` */
-    void *scratch; /* for `run`: as many bytes as `scratch` asked for, 64-byte aligned */
+    void *scratch;      /* for `run`: as many bytes as `scratch` asked for, 64-byte aligned */
+    cop_arena *strings; /* for `run`: bytes of strings it makes; good until the next inference */
+    cop_body **bodies;  /* for `run`: of the node's graphs, by attribute (body.h); else NULL */
     coppice_error *err;
 } cop_call;
 
 typedef enum cop_op_flags {
     COP_OP_VIEW = 1, /* output 0 has the bytes of input 0 in the same order (plain layout) */
     COP_OP_SHAPE_ONLY =
-        2,             /* the result depends on input shapes only: constant once they are known */
-    COP_OP_RANDOM = 4, /* never folded */
+        2,               /* the result depends on input shapes only: constant once they are known */
+    COP_OP_RANDOM = 4,   /* never folded */
+    COP_OP_DYNAMIC = 8,  /* `run` sizes its outputs itself (cop_out_tensor, cop_out_items,
+                            cop_out_share): their shapes follow from data, or they are no tensors.
+                            `infer` only checks; NULL when `run` does */
+    COP_OP_ANY_KIND = 16 /* inputs may be sequences and optionals; other rows refuse them */
 } cop_op_flags;
+
+/* What `infer` returns when a shape depends on an input whose data is not there yet; never leaves
+ * the runtime. The node is then inferred again while the model runs, with all data at hand. */
+#define COP_NEEDS_DATA ((coppice_status)1)
 
 #define COP_TYPE_BIT(name) (1u << COPPICE_TYPE_##name)
 
@@ -51,15 +49,18 @@ typedef struct cop_op {
     const char *domain, *name;
     int since, until;                        /* opsets; until 0: to the newest */
     int min_inputs, max_inputs, max_outputs; /* max -1: any number */
-    uint32_t types;                          /* COP_TYPE_BITs that input 0 may have (0: any) */
+    uint32_t types; /* COP_TYPE_BITs that input 0 may have, as it is held (0: any) */
     unsigned flags;
     size_t params_size;
     /* Reads and checks attributes into `params` (zeroed, params_size bytes). May be NULL. */
     coppice_status (*parse)(const cop_call *call, void *params);
-    /* Sets type, rank and dims of every output from the inputs; refuses inputs that do not fit.
-     * An input that must be constant and is not: UNSUPPORTED ("depends on data"). */
+    /* Sets type, rank and dims of every output from the inputs; refuses inputs that do not fit. An
+     * input whose data is needed and not there: COP_NEEDS_DATA. Sets `narrow` where the output's
+     * does not follow from the inputs: to t.type where it is not narrow. Otherwise an output takes
+     * it from the first input that is held in the output's type. */
     coppice_status (*infer)(cop_call *call);
-    /* Computes the outputs, memory given in out[i].t.data: plain C, the specification. */
+    /* Computes the outputs, memory given in out[i].t.data (DYNAMIC rows make their own): plain C,
+     * the specification. */
     coppice_status (*run)(const cop_call *call);
     /* Bit set (1u << cop_layout) of the layouts that `run` can work in, all operands of the
      * output's rank being in that layout and all others plain. NULL: plain only. */
@@ -68,8 +69,8 @@ typedef struct cop_op {
     size_t (*scratch)(const cop_call *call);
 } cop_op;
 
-/* All rows; the one with a NULL name ends them. */
-extern const cop_op cop_ops[];
+/* All rows, by name, domain and opset; NULL ends them. Static storage. Thread-safe. */
+const cop_op *const *cop_op_rows(void);
 
 /* The row for an operator, or NULL. */
 const cop_op *cop_op_find(const char *domain, const char *name, int64_t opset);
@@ -86,9 +87,10 @@ void cop_operand_strides(const cop_operand *operand, int64_t *strides);
 /* For every value: shape and type, and data when it is constant for these input shapes. */
 typedef struct cop_shapes {
     cop_operand *values; /* graph->value_count; layout plain */
-    bool *known;         /* type and shape of the value are known */
+    bool *known;         /* type and shape of the value are known before anything runs */
     const cop_op **ops;  /* graph->node_count; NULL when the operator is unknown (best effort) */
     void **params;       /* graph->node_count */
+    bool *eager;         /* graph->node_count: shapes of the outputs are found while running */
     cop_arena arena;     /* params, and the data of folded constants */
 } cop_shapes;
 

@@ -194,7 +194,7 @@ static cop_call call_of(const builder *b, size_t node, const cop_step *step) {
     const cop_node *n = &b->graph->nodes[node];
     return (cop_call){.graph = b->graph,
                       .node = n,
-                      .opset = cop_graph_opset(b->graph, n->domain),
+                      .opset = cop_node_opset(b->graph, n),
                       .params = b->plan->shapes.params[node],
                       .in = step->operands,
                       .out = step->results,

@@ -52,13 +52,21 @@ typedef enum coppice_type {
 #undef COPPICE_TYPE_ENUM
 } coppice_type;
 
+/* An element of a STRING tensor: bytes that may hold NULs and are not ended by one. Who owns them
+ * is said where the tensor is passed. */
+typedef struct coppice_string {
+    const char *data;
+    size_t length;
+} coppice_string;
+
 /* A dense tensor, row-major, in native byte order. A rank of 0 is a scalar with one element. Who
  * owns `data` is said where the tensor is passed. */
 typedef struct coppice_tensor {
     coppice_type type;
     uint32_t rank;                  /* 0 .. COPPICE_MAX_RANK */
     int64_t dims[COPPICE_MAX_RANK]; /* the first `rank` count; 0 is allowed and means no element */
-    void *data;                     /* count * bits / 8 bytes, rounded up */
+    void *data;                     /* count * bits / 8 bytes, rounded up; coppice_string each of
+                                       a STRING tensor */
 } coppice_tensor;
 
 /* "float32", ...; "unknown" for a number outside the list. Static storage. Thread-safe. */
@@ -70,7 +78,8 @@ COPPICE_API unsigned coppice_type_bits(coppice_type type);
 /* Number of elements; -1 when a dimension is negative or the product overflows. Thread-safe. */
 COPPICE_API int64_t coppice_tensor_count(const coppice_tensor *tensor);
 
-/* Size of the data in bytes; -1 as above, or when the type has no fixed size. Thread-safe. */
+/* Size of the data in bytes, of a STRING tensor without the bytes of the strings; -1 as above, or
+ * when the type is unknown. Thread-safe. */
 COPPICE_API int64_t coppice_tensor_bytes(const coppice_tensor *tensor);
 
 #ifdef __cplusplus

@@ -101,7 +101,7 @@ BINARY(equal_bool, uint8_t, uint8_t, uint8_t, !x == !y)
 
 /* ---- infer ---- */
 
-coppice_status cop_binary_parse(const cop_call *call, void *params) {
+static coppice_status binary_parse(const cop_call *call, void *params) {
     cop_binary_params *p = params;
     p->legacy = call->opset < 7;
     if (!p->legacy)
@@ -150,11 +150,11 @@ static coppice_status infer_binary(cop_call *call, bool same_types, coppice_type
     return COPPICE_OK;
 }
 
-coppice_status cop_binary_infer(cop_call *call) {
+static coppice_status binary_infer(cop_call *call) {
     return infer_binary(call, true, cop_in(call, 0)->type);
 }
 
-coppice_status cop_compare_infer(cop_call *call) {
+static coppice_status compare_infer(cop_call *call) {
     return infer_binary(call, true, COPPICE_TYPE_BOOL);
 }
 
@@ -178,22 +178,22 @@ static coppice_status run_binary(const cop_call *call, const cop_walk_fn *by_typ
     return COPPICE_OK;
 }
 
-coppice_status cop_add_run(const cop_call *call) {
+static coppice_status add_run(const cop_call *call) {
     static const cop_walk_fn by_type[BINARY_TYPES] = {NUMERIC_ROWS(add)};
     return run_binary(call, by_type);
 }
 
-coppice_status cop_sub_run(const cop_call *call) {
+static coppice_status sub_run(const cop_call *call) {
     static const cop_walk_fn by_type[BINARY_TYPES] = {NUMERIC_ROWS(sub)};
     return run_binary(call, by_type);
 }
 
-coppice_status cop_mul_run(const cop_call *call) {
+static coppice_status mul_run(const cop_call *call) {
     static const cop_walk_fn by_type[BINARY_TYPES] = {NUMERIC_ROWS(mul)};
     return run_binary(call, by_type);
 }
 
-coppice_status cop_equal_run(const cop_call *call) {
+static coppice_status equal_run(const cop_call *call) {
     static const cop_walk_fn by_type[BINARY_TYPES] = {NUMERIC_ROWS(equal), [COPPICE_TYPE_BOOL] =
                                                                                equal_bool};
     return run_binary(call, by_type);
@@ -212,7 +212,7 @@ static coppice_status refuse_zero_divisor(const cop_call *call) {
     return COPPICE_OK;
 }
 
-coppice_status cop_div_run(const cop_call *call) {
+static coppice_status div_run(const cop_call *call) {
     static const cop_walk_fn by_type[BINARY_TYPES] = {NUMERIC_ROWS(div)};
     COP_TRY(refuse_zero_divisor(call));
     return run_binary(call, by_type);
@@ -259,7 +259,7 @@ static void pow_mixed(const void *context, size_t n, void *to, const void *const
     }
 }
 
-coppice_status cop_pow_infer(cop_call *call) {
+static coppice_status pow_infer(cop_call *call) {
     const uint32_t numbers = COP_TYPE_BIT(FLOAT) | COP_TYPE_BIT(DOUBLE) | COP_TYPE_BIT(INT8) |
                              COP_TYPE_BIT(INT16) | COP_TYPE_BIT(INT32) | COP_TYPE_BIT(INT64) |
                              COP_TYPE_BIT(UINT8) | COP_TYPE_BIT(UINT16) | COP_TYPE_BIT(UINT32) |
@@ -268,7 +268,7 @@ coppice_status cop_pow_infer(cop_call *call) {
     return infer_binary(call, false, cop_in(call, 0)->type);
 }
 
-coppice_status cop_pow_run(const cop_call *call) {
+static coppice_status pow_run(const cop_call *call) {
     static const cop_walk_fn by_type[BINARY_TYPES] = {
         [COPPICE_TYPE_FLOAT] = pow_f32, [COPPICE_TYPE_DOUBLE] = pow_f64};
     pow_types types = {cop_in(call, 0)->type, cop_in(call, 1)->type};
@@ -283,7 +283,7 @@ coppice_status cop_pow_run(const cop_call *call) {
 
 /* ---- Max, Min: any number of inputs ---- */
 
-coppice_status cop_variadic_infer(cop_call *call) {
+static coppice_status variadic_infer(cop_call *call) {
     coppice_tensor shape = *cop_in(call, 0);
     for (int i = 1; i < call->node->input_count; i++) {
         const coppice_tensor *next = cop_in(call, i);
@@ -311,12 +311,12 @@ static coppice_status run_variadic(const cop_call *call, const cop_walk_fn *by_t
     return COPPICE_OK;
 }
 
-coppice_status cop_max_run(const cop_call *call) {
+static coppice_status max_run(const cop_call *call) {
     static const cop_walk_fn by_type[BINARY_TYPES] = {NUMERIC_ROWS(max)};
     return run_variadic(call, by_type);
 }
 
-coppice_status cop_min_run(const cop_call *call) {
+static coppice_status min_run(const cop_call *call) {
     static const cop_walk_fn by_type[BINARY_TYPES] = {NUMERIC_ROWS(min)};
     return run_variadic(call, by_type);
 }
@@ -333,7 +333,7 @@ static cop_operand prelu_slope(const cop_call *call) {
     return slope;
 }
 
-coppice_status cop_prelu_infer(cop_call *call) {
+static coppice_status prelu_infer(cop_call *call) {
     const coppice_tensor *x = cop_in(call, 0);
     cop_operand slope = prelu_slope(call);
     coppice_tensor shape = *x;
@@ -346,7 +346,7 @@ coppice_status cop_prelu_infer(cop_call *call) {
     return cop_infer_same(call);
 }
 
-coppice_status cop_prelu_run(const cop_call *call) {
+static coppice_status prelu_run(const cop_call *call) {
     cop_operand slope = prelu_slope(call);
     const cop_operand *in[] = {call->in[0], &slope};
     cop_walk_fn fn = cop_in(call, 0)->type == COPPICE_TYPE_DOUBLE ? prelu_f64 : prelu_f32;
@@ -371,7 +371,7 @@ WHERE(where_2, uint16_t)
 WHERE(where_4, uint32_t)
 WHERE(where_8, uint64_t)
 
-coppice_status cop_where_infer(cop_call *call) {
+static coppice_status where_infer(cop_call *call) {
     const coppice_tensor *a = cop_in(call, 1), *b = cop_in(call, 2);
     if (a->type != b->type || cop_type_bytes(a->type) == 0 || cop_type_bytes(a->type) > 8)
         return cop_fail(call->err, COPPICE_UNSUPPORTED, "choosing between types %s and %s",
@@ -383,10 +383,40 @@ coppice_status cop_where_infer(cop_call *call) {
     return COPPICE_OK;
 }
 
-coppice_status cop_where_run(const cop_call *call) {
+static coppice_status where_run(const cop_call *call) {
     static const cop_walk_fn by_size[] = {
         [1] = where_1, [2] = where_2, [4] = where_4, [8] = where_8};
     cop_walk_fn fn = by_size[cop_type_bytes(cop_out(call, 0)->type)];
     cop_walk_broadcast(&call->out[0], call->in, 3, fn, NULL, call->pool);
     return COPPICE_OK;
 }
+
+/* ---- rows of the operator table ---- */
+
+#define ROW(op, fn, rule, type_set)                                                                \
+    {                                                                                              \
+        .name = op, .since = 1, .min_inputs = 2, .max_inputs = 2, .max_outputs = 1,                \
+        .types = type_set, PARSE(binary, cop_binary_params), INFER(rule), RUN(fn), ANY_LAYOUT      \
+    }
+
+/* clang-format off */
+const cop_op cop_ops_binary[] = {
+    ROW("Add", add, binary, NUMBERS),
+    ROW("Div", div, binary, NUMBERS),
+    {.name = "Equal", .since = 1, .min_inputs = 2, .max_inputs = 2, .max_outputs = 1,
+     .types = NUMBERS | COP_TYPE_BIT(BOOL), PARSE(binary, cop_binary_params), INFER(compare),
+     RUN(equal), ANY_LAYOUT},
+    {.name = "Max", .since = 1, .min_inputs = 1, .max_inputs = -1, .max_outputs = 1,
+     .types = NUMBERS, INFER(variadic), RUN(max), ANY_LAYOUT},
+    {.name = "Min", .since = 1, .min_inputs = 1, .max_inputs = -1, .max_outputs = 1,
+     .types = NUMBERS, INFER(variadic), RUN(min), ANY_LAYOUT},
+    ROW("Mul", mul, binary, NUMBERS),
+    {.name = "PRelu", .since = 1, .min_inputs = 2, .max_inputs = 2, .max_outputs = 1,
+     .types = FLOATS, INFER(prelu), RUN(prelu), ANY_LAYOUT},
+    ROW("Pow", pow, pow, FLOATS | COP_TYPE_BIT(INT32) | COP_TYPE_BIT(INT64)),
+    ROW("Sub", sub, binary, NUMBERS),
+    {.name = "Where", .since = 9, .min_inputs = 3, .max_inputs = 3, .max_outputs = 1,
+     .types = COP_TYPE_BIT(BOOL), INFER(where), RUN(where), ANY_LAYOUT},
+    {.name = NULL},
+};
+/* clang-format on */

@@ -33,7 +33,7 @@ static coppice_status type_by_name(const cop_call *call, int64_t *out) {
     return cop_fail(call->err, COPPICE_BAD_MODEL, "attribute 'to' is '%s'", text);
 }
 
-coppice_status cop_cast_parse(const cop_call *call, void *params) {
+static coppice_status cast_parse(const cop_call *call, void *params) {
     cop_ints_params *p = params;
     if (call->opset < 6)
         COP_TRY(type_by_name(call, &p->axis));
@@ -45,7 +45,7 @@ coppice_status cop_cast_parse(const cop_call *call, void *params) {
     return COPPICE_OK;
 }
 
-coppice_status cop_cast_infer(cop_call *call) {
+static coppice_status cast_infer(cop_call *call) {
     const cop_ints_params *p = call->params;
     const coppice_tensor *in = cop_in(call, 0);
     COP_TRY(cop_need_type(call, 0, CASTABLE));
@@ -143,7 +143,7 @@ static void cast_range(void *context, size_t begin, size_t end) {
         cast_numbers(&job->in, &job->out, (int64_t)begin, (int64_t)end);
 }
 
-coppice_status cop_cast_run(const cop_call *call) {
+static coppice_status cast_run(const cop_call *call) {
     const coppice_tensor *in = cop_in(call, 0);
     if (in->type == cop_out(call, 0)->type)
         return cop_view_run(call);
@@ -151,3 +151,13 @@ coppice_status cop_cast_run(const cop_call *call) {
     cop_parallel_for(call->pool, (size_t)coppice_tensor_count(in), cop_grain(4), cast_range, &job);
     return COPPICE_OK;
 }
+
+/* ---- rows of the operator table ---- */
+
+/* clang-format off */
+const cop_op cop_ops_cast[] = {
+    {.name = "Cast", .since = 1, ONE_TO_ONE, .types = WHOLE_BYTES, PARSE(cast, cop_ints_params),
+     INFER(cast), RUN(cast), ANY_LAYOUT},
+    {.name = NULL},
+};
+/* clang-format on */

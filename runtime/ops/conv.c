@@ -5,7 +5,7 @@
 #include "runtime/ops/ops.h"
 #include "runtime/ops/util.h"
 
-coppice_status cop_conv_parse(const cop_call *call, void *params) {
+static coppice_status conv_parse(const cop_call *call, void *params) {
     cop_conv_params *p = params;
     COP_TRY(cop_window_parse(call, &p->window));
     COP_TRY(cop_node_int(call->node, "group", 1, &p->group, call->err));
@@ -43,7 +43,7 @@ static coppice_status check_operands(const cop_call *call) {
                     cop_in_name(call, 2), cop_shape_text(b).s, (long long)w->dims[0]);
 }
 
-coppice_status cop_conv_infer(cop_call *call) {
+static coppice_status conv_infer(cop_call *call) {
     const cop_conv_params *p = call->params;
     const coppice_tensor *x = cop_in(call, 0), *w = cop_in(call, 1);
     cop_window window;
@@ -116,7 +116,7 @@ static void volumes(void *context, size_t begin, size_t end) {
 
 /* ---- run ---- */
 
-coppice_status cop_conv_run(const cop_call *call) {
+static coppice_status conv_run(const cop_call *call) {
     const cop_conv_params *p = call->params;
     const coppice_tensor *x = cop_in(call, 0), *w = cop_in(call, 1), *b = cop_in(call, 2);
     cop_window window;
@@ -146,3 +146,13 @@ coppice_status cop_conv_run(const cop_call *call) {
     cop_parallel_for(call->pool, (size_t)x->dims[0] * job.out_channels, 1, volumes, &job);
     return COPPICE_OK;
 }
+
+/* ---- rows of the operator table ---- */
+
+/* clang-format off */
+const cop_op cop_ops_conv[] = {
+    {.name = "Conv", .since = 1, .min_inputs = 2, .max_inputs = 3, .max_outputs = 1, .types = F32,
+     PARSE(conv, cop_conv_params), INFER(conv), RUN(conv)},
+    {.name = NULL},
+};
+/* clang-format on */

@@ -17,7 +17,7 @@ static void fill(const coppice_tensor *out, const void *from, const coppice_thre
 
 /* The loader gives a Constant node's output its value, so that only what it could not read is left
  * for here. */
-coppice_status cop_constant_infer(cop_call *call) {
+static coppice_status constant_infer(cop_call *call) {
     return cop_fail(call->err, COPPICE_UNSUPPORTED,
                     "the value of this Constant is of a kind that is not supported");
 }
@@ -39,7 +39,7 @@ static coppice_status filler(const cop_call *call, coppice_tensor *out) {
     return COPPICE_OK;
 }
 
-coppice_status cop_constantofshape_infer(cop_call *call) {
+static coppice_status constantofshape_infer(cop_call *call) {
     int64_t dims[COPPICE_MAX_RANK];
     int count;
     coppice_tensor value;
@@ -54,7 +54,7 @@ coppice_status cop_constantofshape_infer(cop_call *call) {
     return COPPICE_OK;
 }
 
-coppice_status cop_constantofshape_run(const cop_call *call) {
+static coppice_status constantofshape_run(const cop_call *call) {
     coppice_tensor value;
     _Alignas(16) unsigned char element[16];
     COP_TRY(filler(call, &value));
@@ -95,14 +95,14 @@ static coppice_status plan_range(const cop_call *call, range_plan *plan) {
     return COPPICE_OK;
 }
 
-coppice_status cop_range_infer(cop_call *call) {
+static coppice_status range_infer(cop_call *call) {
     range_plan plan;
     COP_TRY(plan_range(call, &plan));
     cop_set_out(call, 0, cop_in(call, 0)->type, 1, &plan.count);
     return COPPICE_OK;
 }
 
-coppice_status cop_range_run(const cop_call *call) {
+static coppice_status range_run(const cop_call *call) {
     const coppice_tensor *out = cop_out(call, 0);
     range_plan plan;
     COP_TRY(plan_range(call, &plan));
@@ -132,7 +132,7 @@ typedef struct pad_plan {
     int64_t begin[COPPICE_MAX_RANK], end[COPPICE_MAX_RANK]; /* may be negative: cut */
 } pad_plan;
 
-coppice_status cop_pad_parse(const cop_call *call, void *params) {
+static coppice_status pad_parse(const cop_call *call, void *params) {
     static const char *const names[] = {"constant", "reflect", "edge", "wrap"};
     cop_ints_params *p = params;
     const char *mode;
@@ -174,7 +174,7 @@ static coppice_status plan_pad(const cop_call *call, pad_plan *plan) {
     return COPPICE_OK;
 }
 
-coppice_status cop_pad_infer(cop_call *call) {
+static coppice_status pad_infer(cop_call *call) {
     const coppice_tensor *in = cop_in(call, 0), *value = cop_in(call, 2);
     pad_plan plan;
     int64_t dims[COPPICE_MAX_RANK];
@@ -254,7 +254,7 @@ static void copy_repeated(const coppice_tensor *in, const coppice_tensor *out,
     }
 }
 
-coppice_status cop_pad_run(const cop_call *call) {
+static coppice_status pad_run(const cop_call *call) {
     const coppice_tensor *in = cop_in(call, 0), *out = cop_out(call, 0), *value = cop_in(call, 2);
     pad_plan plan;
     _Alignas(16) unsigned char element[16] = {0};
@@ -279,3 +279,23 @@ coppice_status cop_pad_run(const cop_call *call) {
     copy_inside(in, out, &plan, call->pool);
     return COPPICE_OK;
 }
+
+/* ---- rows of the operator table ---- */
+
+/* clang-format off */
+const cop_op cop_ops_fill[] = {
+    {.name = "Constant", .since = 1, .max_outputs = 1, INFER(constant)},
+    {.name = "ConstantOfShape", .since = 9, ONE_TO_ONE, .types = COP_TYPE_BIT(INT64),
+     INFER(constantofshape), RUN(constantofshape)},
+    {.name = "Pad", .since = 1, .until = 10, ONE_TO_ONE, .types = FLOATS, PARSE(pad, cop_ints_params),
+     INFER(pad), RUN(pad)},
+    {.name = "Pad", .since = 11, .until = 17, .min_inputs = 2, .max_inputs = 3, .max_outputs = 1,
+     .types = WHOLE_BYTES, PARSE(pad, cop_ints_params), INFER(pad), RUN(pad)},
+    {.name = "Pad", .since = 18, .min_inputs = 2, .max_inputs = 4, .max_outputs = 1,
+     .types = WHOLE_BYTES, PARSE(pad, cop_ints_params), INFER(pad), RUN(pad)},
+    {.name = "Range", .since = 11, .min_inputs = 3, .max_inputs = 3, .max_outputs = 1,
+     .types = FLOATS | COP_TYPE_BIT(INT16) | COP_TYPE_BIT(INT32) | COP_TYPE_BIT(INT64),
+     INFER(range), RUN(range)},
+    {.name = NULL},
+};
+/* clang-format on */

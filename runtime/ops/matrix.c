@@ -90,7 +90,7 @@ static void run_product(const product *p, const coppice_threadpool *pool) {
 
 /* ---- Gemm ---- */
 
-coppice_status cop_gemm_parse(const cop_call *call, void *params) {
+static coppice_status gemm_parse(const cop_call *call, void *params) {
     cop_gemm_params *p = params;
     COP_TRY(cop_node_float(call->node, "alpha", 1, &p->alpha, call->err));
     COP_TRY(cop_node_float(call->node, "beta", 1, &p->beta, call->err));
@@ -119,7 +119,7 @@ static coppice_status check_bias(const cop_call *call, const coppice_tensor *sha
                     cop_in_name(call, 2), cop_shape_text(c).s, cop_shape_text(shape).s);
 }
 
-coppice_status cop_gemm_infer(cop_call *call) {
+static coppice_status gemm_infer(cop_call *call) {
     const cop_gemm_params *p = call->params;
     const coppice_tensor *a = cop_in(call, 0), *b = cop_in(call, 1);
     COP_TRY(cop_need_type(call, 1, COP_TYPE_BIT(FLOAT)));
@@ -144,7 +144,7 @@ static void bias_steps(product *p, const coppice_tensor *c) {
     p->c_row = rows == 1 ? 0 : columns;
 }
 
-coppice_status cop_gemm_run(const cop_call *call) {
+static coppice_status gemm_run(const cop_call *call) {
     const cop_gemm_params *g = call->params;
     const coppice_tensor *a = cop_in(call, 0), *b = cop_in(call, 1), *out = cop_out(call, 0);
     product p = {.rows = (size_t)out->dims[0],
@@ -169,7 +169,7 @@ coppice_status cop_gemm_run(const cop_call *call) {
 /* ---- MatMul: numpy's rules; a third input, put there by fusion, is a bias over the columns ----
  */
 
-coppice_status cop_matmul_parse(const cop_call *call, void *params) {
+static coppice_status matmul_parse(const cop_call *call, void *params) {
     cop_gemm_params *p = params;
     p->alpha = p->beta = 1;
     return cop_activation_parse(call, &p->activation_min, &p->activation_max);
@@ -201,7 +201,7 @@ static coppice_status batch_shape(const cop_call *call, const coppice_tensor *a,
     return cop_broadcast(call, batch, &other);
 }
 
-coppice_status cop_matmul_infer(cop_call *call) {
+static coppice_status matmul_infer(cop_call *call) {
     coppice_tensor a, b, shape;
     COP_TRY(cop_need_type(call, 1, COP_TYPE_BIT(FLOAT)));
     if (cop_in(call, 0)->rank == 0 || cop_in(call, 1)->rank == 0)
@@ -232,7 +232,7 @@ static void batch_strides(const coppice_tensor *t, int rank, int64_t *out) {
         out[d] = d < lead || t->dims[d - lead] == 1 ? 0 : strides[d - lead];
 }
 
-coppice_status cop_matmul_run(const cop_call *call) {
+static coppice_status matmul_run(const cop_call *call) {
     const cop_gemm_params *g = call->params;
     coppice_tensor a, b, shape;
     as_matrices(call, &a, &b);
@@ -259,3 +259,17 @@ coppice_status cop_matmul_run(const cop_call *call) {
     run_product(&p, call->pool);
     return COPPICE_OK;
 }
+
+/* ---- rows of the operator table ---- */
+
+/* clang-format off */
+const cop_op cop_ops_matrix[] = {
+    {.name = "Gemm", .since = 1, .until = 10, .min_inputs = 3, .max_inputs = 3, .max_outputs = 1,
+     .types = F32, PARSE(gemm, cop_gemm_params), INFER(gemm), RUN(gemm)},
+    {.name = "Gemm", .since = 11, .min_inputs = 2, .max_inputs = 3, .max_outputs = 1, .types = F32,
+     PARSE(gemm, cop_gemm_params), INFER(gemm), RUN(gemm)},
+    {.name = "MatMul", .since = 1, .min_inputs = 2, .max_inputs = 3, .max_outputs = 1, .types = F32,
+     PARSE(matmul, cop_gemm_params), INFER(matmul), RUN(matmul)},
+    {.name = NULL},
+};
+/* clang-format on */

@@ -24,7 +24,7 @@ static coppice_status need_bytes(const cop_call *call, coppice_type type) {
 
 /* ---- Transpose ---- */
 
-coppice_status cop_transpose_parse(const cop_call *call, void *params) {
+static coppice_status transpose_parse(const cop_call *call, void *params) {
     cop_ints_params *p = params;
     return cop_attr_ints(call, "perm", p->values, COPPICE_MAX_RANK, &p->count);
 }
@@ -51,7 +51,7 @@ static coppice_status permutation(const cop_call *call, int *perm) {
                                        "perm has no entries for %d dimensions", rank);
 }
 
-coppice_status cop_transpose_infer(cop_call *call) {
+static coppice_status transpose_infer(cop_call *call) {
     const coppice_tensor *in = cop_in(call, 0);
     int perm[COPPICE_MAX_RANK];
     int64_t dims[COPPICE_MAX_RANK];
@@ -63,7 +63,7 @@ coppice_status cop_transpose_infer(cop_call *call) {
     return COPPICE_OK;
 }
 
-coppice_status cop_transpose_run(const cop_call *call) {
+static coppice_status transpose_run(const cop_call *call) {
     const coppice_tensor *in = cop_in(call, 0);
     int perm[COPPICE_MAX_RANK];
     int64_t strides[COPPICE_MAX_RANK];
@@ -78,14 +78,14 @@ coppice_status cop_transpose_run(const cop_call *call) {
 
 /* ---- Concat, Split ---- */
 
-coppice_status cop_concat_parse(const cop_call *call, void *params) {
+static coppice_status concat_parse(const cop_call *call, void *params) {
     cop_ints_params *p = params;
     if (call->opset >= 4 && !cop_node_attr(call->node, "axis"))
         return cop_fail(call->err, COPPICE_BAD_MODEL, "attribute 'axis' is missing");
     return cop_node_int(call->node, "axis", 1, &p->axis, call->err);
 }
 
-coppice_status cop_concat_infer(cop_call *call) {
+static coppice_status concat_infer(cop_call *call) {
     const cop_ints_params *p = call->params;
     coppice_tensor out = *cop_in(call, 0);
     int axis;
@@ -125,7 +125,7 @@ static void copy_part(const cop_operand *whole, const cop_operand *part, int axi
     cop_walk_copy(&walk, pool);
 }
 
-coppice_status cop_concat_run(const cop_call *call) {
+static coppice_status concat_run(const cop_call *call) {
     const cop_ints_params *p = call->params;
     int axis;
     int64_t offset = 0;
@@ -137,7 +137,7 @@ coppice_status cop_concat_run(const cop_call *call) {
     return COPPICE_OK;
 }
 
-coppice_status cop_split_parse(const cop_call *call, void *params) {
+static coppice_status split_parse(const cop_call *call, void *params) {
     cop_ints_params *p = params;
     COP_TRY(cop_node_int(call->node, "axis", 0, &p->axis, call->err));
     COP_TRY(cop_node_int(call->node, "num_outputs", call->node->output_count, &p->values[0],
@@ -171,7 +171,7 @@ static coppice_status split_size(const cop_call *call, int part, int64_t *size, 
     return COPPICE_OK;
 }
 
-coppice_status cop_split_infer(cop_call *call) {
+static coppice_status split_infer(cop_call *call) {
     const cop_ints_params *p = call->params;
     coppice_tensor part = *cop_in(call, 0);
     int axis, parts = call->node->output_count;
@@ -199,7 +199,7 @@ coppice_status cop_split_infer(cop_call *call) {
                     (long long)left, cop_shape_text(cop_in(call, 0)).s, axis);
 }
 
-coppice_status cop_split_run(const cop_call *call) {
+static coppice_status split_run(const cop_call *call) {
     const cop_ints_params *p = call->params;
     int axis;
     int64_t offset = 0;
@@ -278,7 +278,7 @@ static coppice_status plan_slice(const cop_call *call, slice_plan *plan) {
     return COPPICE_OK;
 }
 
-coppice_status cop_slice_infer(cop_call *call) {
+static coppice_status slice_infer(cop_call *call) {
     const coppice_tensor *in = cop_in(call, 0);
     slice_plan plan;
     COP_TRY(need_bytes(call, in->type));
@@ -287,7 +287,7 @@ coppice_status cop_slice_infer(cop_call *call) {
     return COPPICE_OK;
 }
 
-coppice_status cop_slice_run(const cop_call *call) {
+static coppice_status slice_run(const cop_call *call) {
     const coppice_tensor *in = cop_in(call, 0), *out = cop_out(call, 0);
     slice_plan plan;
     int64_t strides[COPPICE_MAX_RANK], offset = 0;
@@ -307,7 +307,7 @@ coppice_status cop_slice_run(const cop_call *call) {
 
 /* ---- Expand ---- */
 
-coppice_status cop_expand_infer(cop_call *call) {
+static coppice_status expand_infer(cop_call *call) {
     const coppice_tensor *in = cop_in(call, 0);
     coppice_tensor shape = *in, wanted = {0};
     int count;
@@ -324,7 +324,7 @@ coppice_status cop_expand_infer(cop_call *call) {
     return COPPICE_OK;
 }
 
-coppice_status cop_expand_run(const cop_call *call) {
+static coppice_status expand_run(const cop_call *call) {
     const coppice_tensor *in = cop_in(call, 0), *out = cop_out(call, 0);
     int64_t strides[COPPICE_MAX_RANK];
     cop_walk walk = copy_to(out, in->data);
@@ -338,12 +338,12 @@ coppice_status cop_expand_run(const cop_call *call) {
 
 /* ---- Gather ---- */
 
-coppice_status cop_gather_parse(const cop_call *call, void *params) {
+static coppice_status gather_parse(const cop_call *call, void *params) {
     cop_ints_params *p = params;
     return cop_node_int(call->node, "axis", 0, &p->axis, call->err);
 }
 
-coppice_status cop_gather_infer(cop_call *call) {
+static coppice_status gather_infer(cop_call *call) {
     const cop_ints_params *p = call->params;
     const coppice_tensor *in = cop_in(call, 0), *indices = cop_in(call, 1);
     int axis;
@@ -365,7 +365,7 @@ coppice_status cop_gather_infer(cop_call *call) {
     return COPPICE_OK;
 }
 
-coppice_status cop_gather_run(const cop_call *call) {
+static coppice_status gather_run(const cop_call *call) {
     const cop_ints_params *p = call->params;
     const coppice_tensor *in = cop_in(call, 0), *indices = cop_in(call, 1);
     char *out = cop_out(call, 0)->data;
@@ -395,3 +395,26 @@ coppice_status cop_gather_run(const cop_call *call) {
     }
     return COPPICE_OK;
 }
+
+/* ---- rows of the operator table ---- */
+
+/* clang-format off */
+const cop_op cop_ops_move[] = {
+    {.name = "Concat", .since = 1, .min_inputs = 1, .max_inputs = -1, .max_outputs = 1,
+     .types = WHOLE_BYTES, PARSE(concat, cop_ints_params), INFER(concat), RUN(concat),
+     ANY_LAYOUT},
+    {.name = "Expand", .since = 8, .min_inputs = 2, .max_inputs = 2, .max_outputs = 1,
+     .types = WHOLE_BYTES, INFER(expand), RUN(expand)},
+    {.name = "Gather", .since = 1, .min_inputs = 2, .max_inputs = 2, .max_outputs = 1,
+     .types = WHOLE_BYTES, PARSE(gather, cop_ints_params), INFER(gather), RUN(gather)},
+    {.name = "Slice", .since = 1, .until = 9, ONE_TO_ONE, .types = WHOLE_BYTES, INFER(slice),
+     RUN(slice)},
+    {.name = "Slice", .since = 10, .min_inputs = 3, .max_inputs = 5, .max_outputs = 1,
+     .types = WHOLE_BYTES, INFER(slice), RUN(slice)},
+    {.name = "Split", .since = 1, .min_inputs = 1, .max_inputs = 2, .max_outputs = -1,
+     .types = WHOLE_BYTES, PARSE(split, cop_ints_params), INFER(split), RUN(split)},
+    {.name = "Transpose", .since = 1, ONE_TO_ONE, .types = WHOLE_BYTES,
+     PARSE(transpose, cop_ints_params), INFER(transpose), RUN(transpose)},
+    {.name = NULL},
+};
+/* clang-format on */

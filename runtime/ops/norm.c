@@ -4,7 +4,7 @@
 #include "runtime/ops/ops.h"
 #include "runtime/ops/util.h"
 
-coppice_status cop_batchnorm_parse(const cop_call *call, void *params) {
+static coppice_status batchnorm_parse(const cop_call *call, void *params) {
     cop_unary_params *p = params;
     bool training = false, spatial = true;
     COP_TRY(cop_node_float(call->node, "epsilon", 1e-5f, &p->alpha, call->err));
@@ -19,7 +19,7 @@ coppice_status cop_batchnorm_parse(const cop_call *call, void *params) {
     return COPPICE_OK;
 }
 
-coppice_status cop_batchnorm_infer(cop_call *call) {
+static coppice_status batchnorm_infer(cop_call *call) {
     const coppice_tensor *x = cop_in(call, 0);
     if (x->rank < 2)
         return cop_fail(call->err, COPPICE_BAD_MODEL, "input '%s' is %s, expected [N,C,...]",
@@ -36,7 +36,7 @@ coppice_status cop_batchnorm_infer(cop_call *call) {
 }
 
 /* A scale and a shift per channel. */
-size_t cop_batchnorm_scratch(const cop_call *call) {
+static size_t batchnorm_scratch(const cop_call *call) {
     return 2 * sizeof(float) * (size_t)cop_in(call, 0)->dims[1];
 }
 
@@ -56,7 +56,7 @@ static void scale_and_shift(const void *context, size_t n, void *to, const void 
         out[i] = x[i * sx] * scale[i * sc] + shift[i * sc];
 }
 
-coppice_status cop_batchnorm_run(const cop_call *call) {
+static coppice_status batchnorm_run(const cop_call *call) {
     const cop_unary_params *p = call->params;
     const coppice_tensor *x = cop_in(call, 0);
     const float *scale = cop_in(call, 1)->data, *bias = cop_in(call, 2)->data;
@@ -77,3 +77,14 @@ coppice_status cop_batchnorm_run(const cop_call *call) {
     cop_walk_broadcast(&call->out[0], in, 3, scale_and_shift, NULL, call->pool);
     return COPPICE_OK;
 }
+
+/* ---- rows of the operator table ---- */
+
+/* clang-format off */
+const cop_op cop_ops_norm[] = {
+    {.name = "BatchNormalization", .since = 1, .min_inputs = 5, .max_inputs = 5, .max_outputs = 5,
+     .types = F32, PARSE(batchnorm, cop_unary_params), INFER(batchnorm), RUN(batchnorm), ANY_LAYOUT,
+     .scratch = batchnorm_scratch},
+    {.name = NULL},
+};
+/* clang-format on */

@@ -5,13 +5,13 @@
 #include "runtime/ops/ops.h"
 #include "runtime/ops/util.h"
 
-coppice_status cop_maxpool_parse(const cop_call *call, void *params) {
+static coppice_status maxpool_parse(const cop_call *call, void *params) {
     cop_pool_params *p = params;
     COP_TRY(cop_attr_bool(call, "storage_order", false, &p->column_major));
     return cop_window_parse(call, &p->window);
 }
 
-coppice_status cop_averagepool_parse(const cop_call *call, void *params) {
+static coppice_status averagepool_parse(const cop_call *call, void *params) {
     cop_pool_params *p = params;
     COP_TRY(cop_attr_bool(call, "count_include_pad", false, &p->count_include_pad));
     return cop_window_parse(call, &p->window);
@@ -38,15 +38,15 @@ static coppice_status infer_pool(cop_call *call) {
     return COPPICE_OK;
 }
 
-coppice_status cop_maxpool_infer(cop_call *call) {
+static coppice_status maxpool_infer(cop_call *call) {
     return infer_pool(call);
 }
 
-coppice_status cop_averagepool_infer(cop_call *call) {
+static coppice_status averagepool_infer(cop_call *call) {
     return infer_pool(call);
 }
 
-unsigned cop_pool_layouts(const cop_call *call) {
+static unsigned pool_layouts(const cop_call *call) {
     const coppice_tensor *x = cop_in(call, 0);
     bool indices = call->node->output_count > 1 && call->node->outputs[1] >= 0;
     unsigned layouts = 1u << COP_LAYOUT_PLAIN;
@@ -238,7 +238,7 @@ static coppice_status run_float_pool(const cop_call *call, bool average) {
     return COPPICE_OK;
 }
 
-coppice_status cop_averagepool_run(const cop_call *call) {
+static coppice_status averagepool_run(const cop_call *call) {
     return run_float_pool(call, true);
 }
 
@@ -299,7 +299,7 @@ static coppice_status run_any_maxpool(const cop_call *call, const pool_job *j) {
     return COPPICE_OK;
 }
 
-coppice_status cop_maxpool_run(const cop_call *call) {
+static coppice_status maxpool_run(const cop_call *call) {
     const cop_pool_params *p = call->params;
     cop_window window;
     COP_TRY(cop_window_resolve(&p->window, cop_in(call, 0), NULL, &window, call->err));
@@ -311,7 +311,7 @@ coppice_status cop_maxpool_run(const cop_call *call) {
 
 /* ---- over whole planes ---- */
 
-coppice_status cop_globalpool_infer(cop_call *call) {
+static coppice_status globalpool_infer(cop_call *call) {
     const coppice_tensor *x = cop_in(call, 0);
     int64_t dims[COPPICE_MAX_RANK];
     if (x->rank < 3)
@@ -394,10 +394,27 @@ static coppice_status run_global(const cop_call *call, bool average) {
     return COPPICE_OK;
 }
 
-coppice_status cop_globalpool_run(const cop_call *call) {
+static coppice_status globalpool_run(const cop_call *call) {
     return run_global(call, true);
 }
 
-coppice_status cop_globalmaxpool_run(const cop_call *call) {
+static coppice_status globalmaxpool_run(const cop_call *call) {
     return run_global(call, false);
 }
+
+/* ---- rows of the operator table ---- */
+
+/* clang-format off */
+const cop_op cop_ops_pool[] = {
+    {.name = "AveragePool", .since = 1, ONE_TO_ONE, .types = F32, PARSE(averagepool, cop_pool_params),
+     INFER(averagepool), RUN(averagepool), .layouts = pool_layouts},
+    {.name = "GlobalAveragePool", .since = 1, ONE_TO_ONE, .types = F32, INFER(globalpool),
+     RUN(globalpool), .layouts = pool_layouts},
+    {.name = "GlobalMaxPool", .since = 1, ONE_TO_ONE, .types = F32, INFER(globalpool),
+     RUN(globalmaxpool), .layouts = pool_layouts},
+    {.name = "MaxPool", .since = 1, .min_inputs = 1, .max_inputs = 1, .max_outputs = 2,
+     .types = FLOATS | COP_TYPE_BIT(INT8) | COP_TYPE_BIT(UINT8), PARSE(maxpool, cop_pool_params),
+     INFER(maxpool), RUN(maxpool), .layouts = pool_layouts},
+    {.name = NULL},
+};
+/* clang-format on */

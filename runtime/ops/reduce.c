@@ -7,12 +7,12 @@
 
 /* ---- Softmax: of a matrix [outer][axis][inner] ---- */
 
-coppice_status cop_softmax_parse(const cop_call *call, void *params) {
+static coppice_status softmax_parse(const cop_call *call, void *params) {
     cop_ints_params *p = params;
     return cop_node_int(call->node, "axis", call->opset < 13 ? 1 : -1, &p->axis, call->err);
 }
 
-coppice_status cop_softmax_infer(cop_call *call) {
+static coppice_status softmax_infer(cop_call *call) {
     const cop_ints_params *p = call->params;
     const coppice_tensor *in = cop_in(call, 0);
     int axis;
@@ -88,17 +88,17 @@ static coppice_status run_softmax(const cop_call *call, bool log_form) {
     return COPPICE_OK;
 }
 
-coppice_status cop_softmax_run(const cop_call *call) {
+static coppice_status softmax_run(const cop_call *call) {
     return run_softmax(call, false);
 }
 
-coppice_status cop_logsoftmax_run(const cop_call *call) {
+static coppice_status logsoftmax_run(const cop_call *call) {
     return run_softmax(call, true);
 }
 
 /* ---- ReduceSum, ReduceMean, ReduceMax ---- */
 
-coppice_status cop_reduce_parse(const cop_call *call, void *params) {
+static coppice_status reduce_parse(const cop_call *call, void *params) {
     cop_reduce_params *p = params;
     COP_TRY(cop_attr_bool(call, "keepdims", true, &p->keep));
     return cop_attr_bool(call, "noop_with_empty_axes", false, &p->noop_without_axes);
@@ -121,7 +121,7 @@ static coppice_status reduced_axes(const cop_call *call, bool *on) {
     return COPPICE_OK;
 }
 
-coppice_status cop_reduce_infer(cop_call *call) {
+static coppice_status reduce_infer(cop_call *call) {
     const cop_reduce_params *p = call->params;
     const coppice_tensor *in = cop_in(call, 0);
     bool on[COPPICE_MAX_RANK];
@@ -268,14 +268,39 @@ static coppice_status run_reduction(const cop_call *call, int kind) {
     return COPPICE_OK;
 }
 
-coppice_status cop_reducesum_run(const cop_call *call) {
+static coppice_status reducesum_run(const cop_call *call) {
     return run_reduction(call, REDUCE_SUM);
 }
 
-coppice_status cop_reducemean_run(const cop_call *call) {
+static coppice_status reducemean_run(const cop_call *call) {
     return run_reduction(call, REDUCE_MEAN);
 }
 
-coppice_status cop_reducemax_run(const cop_call *call) {
+static coppice_status reducemax_run(const cop_call *call) {
     return run_reduction(call, REDUCE_MAX);
 }
+
+/* ---- rows of the operator table ---- */
+
+#define ROW(op, fn, first, last, inputs)                                                           \
+    {                                                                                              \
+        .name = op, .since = first, .until = last, .min_inputs = 1, .max_inputs = inputs,          \
+        .max_outputs = 1, .types = REDUCIBLE, PARSE(reduce, cop_reduce_params), INFER(reduce),     \
+        RUN(fn)                                                                                    \
+    }
+
+/* clang-format off */
+const cop_op cop_ops_reduce[] = {
+    {.name = "LogSoftmax", .since = 1, ONE_TO_ONE, .types = F32, PARSE(softmax, cop_ints_params),
+     INFER(softmax), RUN(logsoftmax)},
+    ROW("ReduceMax", reducemax, 1, 17, 1),
+    ROW("ReduceMax", reducemax, 18, 0, 2),
+    ROW("ReduceMean", reducemean, 1, 17, 1),
+    ROW("ReduceMean", reducemean, 18, 0, 2),
+    ROW("ReduceSum", reducesum, 1, 12, 1),
+    ROW("ReduceSum", reducesum, 13, 0, 2),
+    {.name = "Softmax", .since = 1, ONE_TO_ONE, .types = F32, PARSE(softmax, cop_ints_params),
+     INFER(softmax), RUN(softmax)},
+    {.name = NULL},
+};
+/* clang-format on */

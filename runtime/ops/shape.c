@@ -31,7 +31,7 @@ static coppice_status read_ints(const cop_call *call, int64_t *values, int *coun
     return COPPICE_OK;
 }
 
-coppice_status cop_reshape_parse(const cop_call *call, void *params) {
+static coppice_status reshape_parse(const cop_call *call, void *params) {
     cop_ints_params *p = params;
     COP_TRY(cop_attr_bool(call, "allowzero", false, &p->flag));
     return parse_ints(call, "shape", p);
@@ -42,7 +42,7 @@ static coppice_status refuse_reshape(const cop_call *call, const int64_t *dims, 
                     cop_shape_text(cop_in(call, 0)).s, cop_dims_text((uint32_t)count, dims).s);
 }
 
-coppice_status cop_reshape_infer(cop_call *call) {
+static coppice_status reshape_infer(cop_call *call) {
     const cop_ints_params *p = call->params;
     const coppice_tensor *in = cop_in(call, 0);
     int64_t wanted[COPPICE_MAX_RANK], dims[COPPICE_MAX_RANK], known = 1;
@@ -78,12 +78,12 @@ coppice_status cop_reshape_infer(cop_call *call) {
 
 /* ---- Flatten ---- */
 
-coppice_status cop_flatten_parse(const cop_call *call, void *params) {
+static coppice_status flatten_parse(const cop_call *call, void *params) {
     cop_ints_params *p = params;
     return cop_node_int(call->node, "axis", 1, &p->axis, call->err);
 }
 
-coppice_status cop_flatten_infer(cop_call *call) {
+static coppice_status flatten_infer(cop_call *call) {
     const cop_ints_params *p = call->params;
     const coppice_tensor *in = cop_in(call, 0);
     int axis = (int)in->rank;
@@ -102,11 +102,11 @@ coppice_status cop_flatten_infer(cop_call *call) {
 
 /* ---- Squeeze, Unsqueeze ---- */
 
-coppice_status cop_squeeze_parse(const cop_call *call, void *params) {
+static coppice_status squeeze_parse(const cop_call *call, void *params) {
     return parse_ints(call, "axes", params);
 }
 
-coppice_status cop_squeeze_infer(cop_call *call) {
+static coppice_status squeeze_infer(cop_call *call) {
     const coppice_tensor *in = cop_in(call, 0);
     int64_t axes[COPPICE_MAX_RANK], dims[COPPICE_MAX_RANK];
     bool drop[COPPICE_MAX_RANK] = {0};
@@ -125,11 +125,11 @@ coppice_status cop_squeeze_infer(cop_call *call) {
     return COPPICE_OK;
 }
 
-coppice_status cop_unsqueeze_parse(const cop_call *call, void *params) {
+static coppice_status unsqueeze_parse(const cop_call *call, void *params) {
     return parse_ints(call, "axes", params);
 }
 
-coppice_status cop_unsqueeze_infer(cop_call *call) {
+static coppice_status unsqueeze_infer(cop_call *call) {
     const coppice_tensor *in = cop_in(call, 0);
     int64_t axes[COPPICE_MAX_RANK], dims[COPPICE_MAX_RANK];
     bool added[COPPICE_MAX_RANK];
@@ -150,12 +150,12 @@ coppice_status cop_unsqueeze_infer(cop_call *call) {
 
 /* ---- Identity, Dropout ---- */
 
-coppice_status cop_identity_infer(cop_call *call) {
+static coppice_status identity_infer(cop_call *call) {
     return cop_infer_same(call);
 }
 
 /* Opsets before 7 said with `is_test` whether it is training; a session never is. */
-coppice_status cop_dropout_infer(cop_call *call) {
+static coppice_status dropout_infer(cop_call *call) {
     const coppice_tensor *in = cop_in(call, 0), *training = cop_in(call, 2);
     if (training && !training->data)
         return cop_fail(call->err, COPPICE_UNSUPPORTED, "input 'training_mode' must be constant");
@@ -167,7 +167,7 @@ coppice_status cop_dropout_infer(cop_call *call) {
 }
 
 /* Nothing is dropped: the mask is all ones. */
-coppice_status cop_dropout_run(const cop_call *call) {
+static coppice_status dropout_run(const cop_call *call) {
     const coppice_tensor *mask = cop_out(call, 1);
     int64_t count = mask && mask->data ? coppice_tensor_count(mask) : 0;
     for (int64_t i = 0; i < count; i++) {
@@ -184,7 +184,7 @@ coppice_status cop_dropout_run(const cop_call *call) {
 
 /* ---- Shape, Size ---- */
 
-coppice_status cop_shape_parse(const cop_call *call, void *params) {
+static coppice_status shape_parse(const cop_call *call, void *params) {
     cop_ints_params *p = params;
     p->count = cop_node_attr(call->node, "end") ? 1 : 0;
     COP_TRY(cop_node_int(call->node, "start", 0, &p->axis, call->err));
@@ -205,14 +205,14 @@ static void shape_range(const cop_call *call, int64_t *first, int64_t *last) {
     *last = *last < *first ? *first : *last;
 }
 
-coppice_status cop_shape_infer(cop_call *call) {
+static coppice_status shape_infer(cop_call *call) {
     int64_t first, last;
     shape_range(call, &first, &last);
     cop_set_out(call, 0, COPPICE_TYPE_INT64, 1, (int64_t[]){last - first});
     return COPPICE_OK;
 }
 
-coppice_status cop_shape_run(const cop_call *call) {
+static coppice_status shape_run(const cop_call *call) {
     int64_t first, last, *out = cop_out(call, 0)->data;
     shape_range(call, &first, &last);
     for (int64_t i = first; i < last; i++)
@@ -220,12 +220,46 @@ coppice_status cop_shape_run(const cop_call *call) {
     return COPPICE_OK;
 }
 
-coppice_status cop_size_infer(cop_call *call) {
+static coppice_status size_infer(cop_call *call) {
     cop_set_out(call, 0, COPPICE_TYPE_INT64, 0, NULL);
     return COPPICE_OK;
 }
 
-coppice_status cop_size_run(const cop_call *call) {
+static coppice_status size_run(const cop_call *call) {
     *(int64_t *)cop_out(call, 0)->data = coppice_tensor_count(cop_in(call, 0));
     return COPPICE_OK;
 }
+
+/* ---- rows of the operator table ---- */
+
+/* clang-format off */
+const cop_op cop_ops_shape[] = {
+    {.name = "Dropout", .since = 1, .until = 11, .min_inputs = 1, .max_inputs = 1, .max_outputs = 2,
+     .types = WHOLE_BYTES, INFER(dropout), RUN(dropout), ANY_LAYOUT},
+    {.name = "Dropout", .since = 12, .min_inputs = 1, .max_inputs = 3, .max_outputs = 2,
+     .types = WHOLE_BYTES, INFER(dropout), RUN(dropout), ANY_LAYOUT},
+    {.name = "Flatten", .since = 1, ONE_TO_ONE, .types = WHOLE_BYTES, .flags = COP_OP_VIEW,
+     PARSE(flatten, cop_ints_params), INFER(flatten), .run = cop_view_run},
+    {.name = "Identity", .since = 1, ONE_TO_ONE, .types = WHOLE_BYTES, .flags = COP_OP_VIEW,
+     INFER(identity), .run = cop_view_run},
+    {.name = "Reshape", .since = 1, .until = 4, ONE_TO_ONE, .types = WHOLE_BYTES,
+     .flags = COP_OP_VIEW, PARSE(reshape, cop_ints_params), INFER(reshape), .run = cop_view_run},
+    {.name = "Reshape", .since = 5, .min_inputs = 2, .max_inputs = 2, .max_outputs = 1,
+     .types = WHOLE_BYTES, .flags = COP_OP_VIEW, PARSE(reshape, cop_ints_params), INFER(reshape),
+     .run = cop_view_run},
+    {.name = "Shape", .since = 1, ONE_TO_ONE, .flags = COP_OP_SHAPE_ONLY,
+     PARSE(shape, cop_ints_params), INFER(shape), RUN(shape)},
+    {.name = "Size", .since = 1, ONE_TO_ONE, .flags = COP_OP_SHAPE_ONLY, INFER(size), RUN(size)},
+    {.name = "Squeeze", .since = 1, .until = 12, ONE_TO_ONE, .types = WHOLE_BYTES,
+     .flags = COP_OP_VIEW, PARSE(squeeze, cop_ints_params), INFER(squeeze), .run = cop_view_run},
+    {.name = "Squeeze", .since = 13, .min_inputs = 1, .max_inputs = 2, .max_outputs = 1,
+     .types = WHOLE_BYTES, .flags = COP_OP_VIEW, PARSE(squeeze, cop_ints_params), INFER(squeeze),
+     .run = cop_view_run},
+    {.name = "Unsqueeze", .since = 1, .until = 12, ONE_TO_ONE, .types = WHOLE_BYTES,
+     .flags = COP_OP_VIEW, PARSE(unsqueeze, cop_ints_params), INFER(unsqueeze), .run = cop_view_run},
+    {.name = "Unsqueeze", .since = 13, .min_inputs = 2, .max_inputs = 2, .max_outputs = 1,
+     .types = WHOLE_BYTES, .flags = COP_OP_VIEW, PARSE(unsqueeze, cop_ints_params),
+     INFER(unsqueeze), .run = cop_view_run},
+    {.name = NULL},
+};
+/* clang-format on */

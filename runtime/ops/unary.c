@@ -104,7 +104,7 @@ static coppice_status run_unary(const cop_call *call, const unary_fn *by_type) {
 }
 
 #define RUN_FLOAT(op)                                                                              \
-    coppice_status cop_##op##_run(const cop_call *call) {                                          \
+    static coppice_status op##_run(const cop_call *call) {                                         \
         static const unary_fn by_type[UNARY_TYPES] = {                                             \
             [COPPICE_TYPE_FLOAT] = op##_f32, [COPPICE_TYPE_DOUBLE] = op##_f64};                    \
         return run_unary(call, by_type);                                                           \
@@ -125,17 +125,17 @@ RUN_FLOAT(sqrt)
 RUN_FLOAT(exp)
 RUN_FLOAT(erf)
 
-coppice_status cop_relu_run(const cop_call *call) {
+static coppice_status relu_run(const cop_call *call) {
     static const unary_fn by_type[UNARY_TYPES] = {SIGNED_ROWS(relu)};
     return run_unary(call, by_type);
 }
 
-coppice_status cop_neg_run(const cop_call *call) {
+static coppice_status neg_run(const cop_call *call) {
     static const unary_fn by_type[UNARY_TYPES] = {SIGNED_ROWS(neg)};
     return run_unary(call, by_type);
 }
 
-coppice_status cop_abs_run(const cop_call *call) {
+static coppice_status abs_run(const cop_call *call) {
     static const unary_fn by_type[UNARY_TYPES] = {
         SIGNED_ROWS(abs),
         [COPPICE_TYPE_UINT8] = same_u8,
@@ -148,25 +148,25 @@ coppice_status cop_abs_run(const cop_call *call) {
 
 /* ---- attributes ---- */
 
-coppice_status cop_leakyrelu_parse(const cop_call *call, void *params) {
+static coppice_status leakyrelu_parse(const cop_call *call, void *params) {
     cop_unary_params *p = params;
     return cop_node_float(call->node, "alpha", 0.01f, &p->alpha, call->err);
 }
 
-coppice_status cop_hardsigmoid_parse(const cop_call *call, void *params) {
+static coppice_status hardsigmoid_parse(const cop_call *call, void *params) {
     cop_unary_params *p = params;
     COP_TRY(cop_node_float(call->node, "alpha", 0.2f, &p->alpha, call->err));
     return cop_node_float(call->node, "beta", 0.5f, &p->beta, call->err);
 }
 
-coppice_status cop_elu_parse(const cop_call *call, void *params) {
+static coppice_status elu_parse(const cop_call *call, void *params) {
     cop_unary_params *p = params;
     return cop_node_float(call->node, "alpha", 1.0f, &p->alpha, call->err);
 }
 
 /* ---- Clip: bounds are attributes before opset 11, inputs since ---- */
 
-coppice_status cop_clip_parse(const cop_call *call, void *params) {
+static coppice_status clip_parse(const cop_call *call, void *params) {
     cop_unary_params *p = params;
     if (call->opset >= 11)
         return COPPICE_OK;
@@ -174,7 +174,7 @@ coppice_status cop_clip_parse(const cop_call *call, void *params) {
     return cop_node_float(call->node, "max", FLT_MAX, &p->beta, call->err);
 }
 
-coppice_status cop_clip_infer(cop_call *call) {
+static coppice_status clip_infer(cop_call *call) {
     const coppice_tensor *x = cop_in(call, 0);
     for (int i = 1; i < call->node->input_count; i++) {
         const coppice_tensor *bound = cop_in(call, i);
@@ -241,7 +241,7 @@ static void clip_range(void *context, size_t begin, size_t end) {
     }
 }
 
-coppice_status cop_clip_run(const cop_call *call) {
+static coppice_status clip_run(const cop_call *call) {
     const cop_unary_params *p = call->params;
     const coppice_tensor *x = cop_in(call, 0);
     clip_job job = {.in = x->data, .out = cop_out(call, 0)->data, .type = x->type};
@@ -257,3 +257,38 @@ coppice_status cop_clip_run(const cop_call *call) {
     cop_parallel_for(call->pool, (size_t)coppice_tensor_count(x), cop_grain(1), clip_range, &job);
     return COPPICE_OK;
 }
+
+/* ---- rows of the operator table ---- */
+
+#define ROW(op, fn, first, type_set)                                                               \
+    {                                                                                              \
+        .name = op, .since = first, ONE_TO_ONE, .types = type_set, .infer = cop_infer_same,        \
+        RUN(fn), ANY_LAYOUT                                                                        \
+    }
+#define ROW_WITH(op, fn, first, type_set)                                                          \
+    {                                                                                              \
+        .name = op, .since = first, ONE_TO_ONE, .types = type_set, PARSE(fn, cop_unary_params),    \
+        .infer = cop_infer_same, RUN(fn), ANY_LAYOUT                                               \
+    }
+
+/* clang-format off */
+const cop_op cop_ops_unary[] = {
+    ROW("Abs", abs, 1, NUMBERS),
+    {.name = "Clip", .since = 1, .until = 10, ONE_TO_ONE, .types = FLOATS,
+     PARSE(clip, cop_unary_params), INFER(clip), RUN(clip), ANY_LAYOUT},
+    {.name = "Clip", .since = 11, .min_inputs = 1, .max_inputs = 3, .max_outputs = 1,
+     .types = NUMBERS, PARSE(clip, cop_unary_params), INFER(clip), RUN(clip), ANY_LAYOUT},
+    ROW_WITH("Elu", elu, 1, FLOATS),
+    ROW("Erf", erf, 9, FLOATS),
+    ROW("Exp", exp, 1, FLOATS),
+    ROW_WITH("HardSigmoid", hardsigmoid, 1, FLOATS),
+    ROW("HardSwish", hardswish, 14, FLOATS),
+    ROW_WITH("LeakyRelu", leakyrelu, 1, FLOATS),
+    ROW("Neg", neg, 1, FLOATS | SIGNED),
+    ROW("Relu", relu, 1, FLOATS | SIGNED),
+    ROW("Sigmoid", sigmoid, 1, FLOATS),
+    ROW("Sqrt", sqrt, 1, FLOATS),
+    ROW("Tanh", tanh, 1, FLOATS),
+    {.name = NULL},
+};
+/* clang-format on */

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "base/memory.h"
+
 const coppice_tensor *cop_in(const cop_call *call, int i) {
     return i < call->node->input_count && call->in[i] ? &call->in[i]->t : NULL;
 }
@@ -50,18 +52,75 @@ coppice_status cop_need_rank(const cop_call *call, int i, uint32_t rank) {
 
 size_t cop_type_bytes(coppice_type type) {
     unsigned bits = coppice_type_bits(type);
+    if (type == COPPICE_TYPE_STRING)
+        return sizeof(coppice_string);
     return bits % 8 ? 0 : bits / 8;
+}
+
+/* ---- outputs that are sized while running ---- */
+
+static bool is_read(const cop_call *call, int i) {
+    return i < call->node->output_count && call->node->outputs[i] >= 0;
+}
+
+coppice_status cop_out_tensor(const cop_call *call, int i, coppice_type type, uint32_t rank,
+                              const int64_t *dims) {
+    if (!is_read(call, i))
+        return COPPICE_OK;
+    cop_operand *out = &call->out[i];
+    cop_operand made = {.t = {.type = type, .rank = rank}, .narrow = out->narrow};
+    for (uint32_t d = 0; d < rank; d++)
+        made.t.dims[d] = dims[d];
+    int64_t bytes = coppice_tensor_bytes(&made.t);
+    if (bytes < 0)
+        return cop_fail(call->err, COPPICE_LIMIT, "the output %s has too many elements",
+                        cop_shape_text(&made.t).s);
+    made.block = cop_block_new((size_t)bytes);
+    if (!made.block)
+        return cop_fail_memory(call->err, (size_t)bytes);
+    made.t.data = made.block->data;
+    cop_operand_release(out);
+    *out = made;
+    return COPPICE_OK;
+}
+
+coppice_status cop_out_share(const cop_call *call, int i, const cop_operand *src) {
+    if (!is_read(call, i))
+        return COPPICE_OK;
+    cop_operand_release(&call->out[i]);
+    return cop_operand_share(&call->out[i], src, call->err);
+}
+
+coppice_status cop_out_items(const cop_call *call, int i, coppice_kind kind, coppice_type type,
+                             size_t count, cop_operand **list) {
+    size_t bytes;
+    cop_items *items = NULL;
+    *list = NULL;
+    if (cop_size_mul(count, sizeof **list, &bytes) && cop_size_add(bytes, sizeof *items, &bytes))
+        items = cop_calloc(1, bytes);
+    if (!items)
+        return cop_fail_memory(call->err, count);
+    *items = (cop_items){.refs = 1, .count = count, .list = (cop_operand *)(items + 1)};
+    cop_operand_release(&call->out[i]);
+    call->out[i] = (cop_operand){.t = {.type = type}, .kind = kind, .items = items};
+    *list = items->list;
+    return COPPICE_OK;
+}
+
+coppice_string cop_call_string(const cop_call *call, const char *data, size_t length) {
+    char *copy = cop_arena_alloc(call->strings, length + 1);
+    if (copy && length)
+        memcpy(copy, data, length);
+    return (coppice_string){copy, copy ? length : 0};
 }
 
 /* ---- numbers from attributes and constant inputs ---- */
 
-static coppice_status need_constant(const cop_call *call, int i) {
+coppice_status cop_need_data(const cop_call *call, int i) {
     const coppice_tensor *in = cop_in(call, i);
-    if (in->data || coppice_tensor_count(in) == 0)
+    if (!in || in->data || coppice_tensor_count(in) == 0)
         return COPPICE_OK;
-    return cop_fail(call->err, COPPICE_UNSUPPORTED,
-                    "input %d ('%s') depends on data; it must be constant", i,
-                    cop_in_name(call, i));
+    return COP_NEEDS_DATA;
 }
 
 coppice_status cop_input_ints(const cop_call *call, int i, int64_t *out, int max, int *count) {
@@ -69,7 +128,7 @@ coppice_status cop_input_ints(const cop_call *call, int i, int64_t *out, int max
     *count = -1;
     if (!in)
         return COPPICE_OK;
-    COP_TRY(need_constant(call, i));
+    COP_TRY(cop_need_data(call, i));
     int64_t n = coppice_tensor_count(in);
     if (!cop_is_integer_type(in->type) || in->rank > 1 || n < 0 || n > max)
         return cop_fail(
@@ -113,7 +172,7 @@ coppice_status cop_input_number(const cop_call *call, int i, double *out, bool *
     *present = in != NULL;
     if (!in)
         return COPPICE_OK;
-    COP_TRY(need_constant(call, i));
+    COP_TRY(cop_need_data(call, i));
     if (coppice_tensor_count(in) != 1)
         return cop_fail(call->err, COPPICE_BAD_MODEL, "input %d ('%s') is %s, expected a scalar", i,
                         cop_in_name(call, i), cop_shape_text(in).s);

@@ -32,13 +32,35 @@ coppice_status cop_need_type(const cop_call *call, int i, uint32_t types);
 /* BAD_MODEL unless input `i` has exactly this rank. */
 coppice_status cop_need_rank(const cop_call *call, int i, uint32_t rank);
 
-/* Bytes of one element; 0 for types without whole bytes. */
+/* Bytes of one element, of STRING those of a coppice_string; 0 for types without whole bytes. */
 size_t cop_type_bytes(coppice_type type);
+
+/* ---- outputs of rows that size them while running (COP_OP_DYNAMIC) ---- */
+
+/* Output `i` becomes a tensor with memory of its own, to be filled. Nothing happens when the node
+ * has no such output or nothing reads it: then cop_out(call, i) has no data either. */
+coppice_status cop_out_tensor(const cop_call *call, int i, coppice_type type, uint32_t rank,
+                              const int64_t *dims);
+
+/* Output `i` becomes the value that *src is. */
+coppice_status cop_out_share(const cop_call *call, int i, const cop_operand *src);
+
+/* Output `i` becomes a sequence or an optional of `count` elements of type `type`, to be set one by
+ * one with cop_operand_share(&(*list)[k], ...). */
+coppice_status cop_out_items(const cop_call *call, int i, coppice_kind kind, coppice_type type,
+                             size_t count, cop_operand **list);
+
+/* Copies bytes that an output's string is to have. data NULL: no memory. */
+coppice_string cop_call_string(const cop_call *call, const char *data, size_t length);
+
+/* COP_NEEDS_DATA unless input `i` is left out, has no elements, or has its data. */
+coppice_status cop_need_data(const cop_call *call, int i);
 
 /* ---- numbers from attributes and constant inputs ---- */
 
 /* The integers of constant input `i`, at most `max`. *count is -1 when the input is left out.
- * UNSUPPORTED when it is not constant, BAD_MODEL when it is no integer tensor of rank 0 or 1. */
+ * COP_NEEDS_DATA when its data is not there yet, BAD_MODEL when it is no integer tensor of rank 0
+ * or 1. */
 coppice_status cop_input_ints(const cop_call *call, int i, int64_t *out, int max, int *count);
 
 /* The integers of an attribute, at most `max`; *count is -1 when the node does not have it. */

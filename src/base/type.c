@@ -64,7 +64,8 @@ int64_t coppice_tensor_count(const coppice_tensor *tensor) {
 
 int64_t coppice_tensor_bytes(const coppice_tensor *tensor) {
     int64_t count = coppice_tensor_count(tensor), bits;
-    unsigned each = coppice_type_bits(tensor->type);
+    unsigned each = tensor->type == COPPICE_TYPE_STRING ? 8 * sizeof(coppice_string)
+                                                        : coppice_type_bits(tensor->type);
     if (count < 0 || each == 0 || !cop_i64_mul(count, each, &bits) || bits > INT64_MAX - 7)
         return -1;
     return (bits + 7) / 8;

@@ -97,6 +97,10 @@ int64_t cop_graph_opset(const cop_graph *graph, const char *domain) {
     return 0;
 }
 
+int64_t cop_node_opset(const cop_graph *graph, const cop_node *node) {
+    return node->opset ? node->opset : cop_graph_opset(graph, node->domain);
+}
+
 const char *cop_node_label(const cop_graph *graph, const cop_node *node) {
     if (node->name[0])
         return node->name;
@@ -114,7 +118,7 @@ bool cop_node_is_constant(const cop_graph *graph, const cop_node *node) {
 
 void cop_error_at_node(coppice_error *err, const cop_graph *graph, const cop_node *node) {
     const char *label = cop_node_label(graph, node);
-    int64_t opset = cop_graph_opset(graph, node->domain);
+    int64_t opset = cop_node_opset(graph, node);
     if (node->domain[0])
         cop_error_prefix(err, "node '%s' (%s, domain %s, opset %lld)", label, node->op,
                          node->domain, (long long)opset);

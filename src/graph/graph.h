@@ -104,6 +104,7 @@ typedef struct cop_node {
     int input_count, output_count;
     cop_attr *attrs;
     size_t attr_count;
+    int64_t opset; /* of its domain, for a node that came out of a function; 0: as the model says */
 } cop_node;
 
 typedef struct cop_opset {
@@ -152,6 +153,9 @@ coppice_status cop_graph_connect(cop_graph *graph, coppice_error *err);
 
 /* Version of the operator set of `domain` that the model imports; 0 when it imports none. */
 int64_t cop_graph_opset(const cop_graph *graph, const char *domain);
+
+/* The version that a node is written for. */
+int64_t cop_node_opset(const cop_graph *graph, const cop_node *node);
 
 /* For error messages: the node's name, or that of its first output, or "?". */
 const char *cop_node_label(const cop_graph *graph, const cop_node *node);

@@ -65,7 +65,7 @@ static inline coppice_status interpreter_node(interpreter *it, const cop_graph *
     }
     cop_call call = {.graph = graph,
                      .node = node,
-                     .opset = cop_graph_opset(graph, node->domain),
+                     .opset = cop_node_opset(graph, node),
                      .params = it->shapes.params[index],
                      .in = in,
                      .out = out,

@@ -19,7 +19,8 @@ static void check_image(int64_t n, int64_t c, int64_t h, int64_t w) {
     float *back = malloc((count + 1) * sizeof *back);
     for (size_t i = 0; i < count; i++)
         plain[i] = (float)i;
-    cop_operand from = {t, COP_LAYOUT_PLAIN}, to = {t, COP_LAYOUT_NHWC}, again = from;
+    cop_operand from = {.t = t, .layout = COP_LAYOUT_PLAIN},
+                to = {.t = t, .layout = COP_LAYOUT_NHWC}, again = from;
     from.t.data = plain;
     to.t.data = nhwc;
     again.t.data = back;
@@ -51,7 +52,8 @@ START_TEST(sequences_survive_nhwc_and_back) {
     for (int i = 0; i < 30; i++)
         plain[i] = (float)i;
     coppice_tensor t = {.type = COPPICE_TYPE_FLOAT, .rank = 3, .dims = {2, 3, 5}};
-    cop_operand from = {t, COP_LAYOUT_PLAIN}, to = {t, COP_LAYOUT_NHWC}, again = from;
+    cop_operand from = {.t = t, .layout = COP_LAYOUT_PLAIN},
+                to = {.t = t, .layout = COP_LAYOUT_NHWC}, again = from;
     from.t.data = plain;
     to.t.data = nhwc;
     again.t.data = back;
@@ -75,7 +77,8 @@ END_TEST
         for (int i = 0; i < 6 * 35; i++)                                                           \
             from[i] = (ctype)i;                                                                    \
         coppice_tensor t = {.type = id, .rank = 3, .dims = {2, 3, 35}};                            \
-        cop_operand a = {t, COP_LAYOUT_PLAIN}, b = {t, COP_LAYOUT_CHANNELS_FIRST};                 \
+        cop_operand a = {.t = t, .layout = COP_LAYOUT_PLAIN},                                      \
+                    b = {.t = t, .layout = COP_LAYOUT_CHANNELS_FIRST};                             \
         a.t.data = from;                                                                           \
         b.t.data = to;                                                                             \
         cop_layout_convert(&a, &b, NULL);                                                          \

@@ -181,8 +181,8 @@ static bool run_case(const char *folder, coppice_model *model, bool constant, ch
 }
 
 static bool in_table(const char *op) {
-    for (const cop_op *row = cop_ops; row->name; row++) {
-        if (!strcmp(row->name, op))
+    for (const cop_op *const *row = cop_op_rows(); *row; row++) {
+        if (!strcmp((*row)->name, op))
             return true;
     }
     return false;
