@@ -21,6 +21,7 @@ struct coppice_session {
     coppice_threadpool *own_pool;
     cop_plan plans[KEPT_PLANS]; /* plans[0] was used last */
     cop_profile profile;
+    coppice_value *values; /* what coppice_session_run_values returned last */
     atomic_flag busy;
 };
 
@@ -172,6 +173,7 @@ void coppice_session_free(coppice_session *session) {
     for (int i = 0; i < KEPT_PLANS; i++)
         cop_plan_free(&session->plans[i]);
     cop_profile_free(&session->profile);
+    cop_free(session->values);
     if (session->graph)
         cop_graph_free(session->graph);
     cop_arena_free(&session->arena);
@@ -235,6 +237,54 @@ coppice_status coppice_session_run(coppice_session *session, const coppice_tenso
     coppice_status status = run(session, inputs, count, err);
     if (!status)
         *outputs = session->plans[0].outputs;
+    return leave(session, before, status, err);
+}
+
+/* Inputs as plain tensors. */
+static coppice_status tensors_of(coppice_session *session, const coppice_value *values,
+                                 size_t count, coppice_tensor **out, coppice_error *err) {
+    *out = cop_calloc(count + 1, sizeof **out);
+    if (!*out)
+        return cop_fail_memory(err, count * sizeof **out);
+    for (size_t i = 0; i < count; i++) {
+        if (values[i].kind != COPPICE_KIND_TENSOR)
+            return cop_fail(err, COPPICE_UNSUPPORTED, "input '%s' is a %s",
+                            coppice_model_input(session->model, i).name,
+                            coppice_kind_name(values[i].kind));
+        (*out)[i] = values[i].tensor;
+    }
+    return COPPICE_OK;
+}
+
+static coppice_status run_values(coppice_session *session, const coppice_value *inputs,
+                                 size_t count, coppice_error *err) {
+    coppice_tensor *tensors;
+    coppice_status status = tensors_of(session, inputs, count, &tensors, err);
+    if (!status)
+        status = run(session, tensors, count, err);
+    cop_free(tensors);
+    const cop_plan *plan = &session->plans[0];
+    cop_free(session->values);
+    session->values = NULL;
+    if (status)
+        return status;
+    session->values = cop_calloc(plan->output_count + 1, sizeof *session->values);
+    if (!session->values)
+        return cop_fail_memory(err, plan->output_count * sizeof *session->values);
+    for (size_t i = 0; i < plan->output_count; i++)
+        session->values[i] = (coppice_value){.tensor = plan->outputs[i]};
+    return COPPICE_OK;
+}
+
+coppice_status coppice_session_run_values(coppice_session *session, const coppice_value *inputs,
+                                          size_t count, const coppice_value **outputs,
+                                          coppice_error *err) {
+    *outputs = NULL;
+    const coppice_host *before;
+    COP_TRY(enter(session, &before, err));
+    coppice_status status = run_values(session, inputs, count, err);
+    if (!status)
+        *outputs = session->values;
     return leave(session, before, status, err);
 }
 

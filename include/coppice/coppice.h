@@ -39,6 +39,7 @@
 #include <coppice/runtime.h>
 #include <coppice/status.h>
 #include <coppice/tensor.h>
+#include <coppice/value.h>
 #include <coppice/version.h>
 
 #endif

@@ -26,6 +26,7 @@
 #include <coppice/host.h>
 #include <coppice/status.h>
 #include <coppice/tensor.h>
+#include <coppice/value.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -137,8 +138,9 @@ COPPICE_API const char *coppice_model_note(const coppice_model *model, size_t in
 /* A graph input or output as declared. Strings are owned by the model. */
 typedef struct coppice_value_info {
     const char *name;
-    coppice_type type;                     /* UNDEFINED when not a tensor */
-    int rank;                              /* -1: shape not declared */
+    coppice_kind kind;
+    coppice_type type; /* of the tensors inside when it is none; UNDEFINED when not declared */
+    int rank;          /* -1: shape not declared */
     int64_t dims[COPPICE_MAX_RANK];        /* -1: free */
     const char *symbols[COPPICE_MAX_RANK]; /* the name of a free dimension, or NULL */
 } coppice_value_info;

@@ -21,6 +21,7 @@
 #define COPPICE_RUNTIME_H
 
 #include <coppice/model.h>
+#include <coppice/value.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -133,12 +134,20 @@ COPPICE_API coppice_status coppice_session_prepare(coppice_session *session,
 
 /* One inference. `inputs` in the order of coppice_model_input, borrowed during the call; *outputs
  * in the order of coppice_model_output, owned by the session and good until its next call.
- * Errors: INVALID_ARGUMENT (count, type or shape of an input, with the expected one), BUSY,
- * INTERRUPTED, and those of coppice_session_prepare. */
+ * UNSUPPORTED when an output is no tensor: use coppice_session_run_values. Other errors:
+ * INVALID_ARGUMENT (count, type or shape of an input, with the expected one), BUSY, INTERRUPTED,
+ * and those of coppice_session_prepare. */
 COPPICE_API coppice_status coppice_session_run(coppice_session *session,
                                                const coppice_tensor *inputs, size_t count,
                                                const coppice_tensor **outputs,
                                                coppice_error *error);
+
+/* The same for models whose inputs or outputs may be sequences, optionals or strings. *outputs and
+ * all in it is owned by the session and good until its next call. */
+COPPICE_API coppice_status coppice_session_run_values(coppice_session *session,
+                                                      const coppice_value *inputs, size_t count,
+                                                      const coppice_value **outputs,
+                                                      coppice_error *error);
 
 /* ---- what a session does, for bench --profile ---- */
 

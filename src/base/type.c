@@ -1,6 +1,7 @@
 /* Element types and sizes of plain tensors; the version of the library. */
 #include "base/type.h"
 
+#include <coppice/value.h>
 #include <coppice/version.h>
 
 #include "base/size.h"
@@ -69,6 +70,11 @@ int64_t coppice_tensor_bytes(const coppice_tensor *tensor) {
     if (count < 0 || each == 0 || !cop_i64_mul(count, each, &bits) || bits > INT64_MAX - 7)
         return -1;
     return (bits + 7) / 8;
+}
+
+const char *coppice_kind_name(coppice_kind kind) {
+    static const char *const names[] = {"tensor", "sequence", "optional", "map"};
+    return (unsigned)kind < sizeof names / sizeof names[0] ? names[kind] : "unknown";
 }
 
 const char *coppice_version(void) {
