@@ -9,6 +9,7 @@
 
 /* X(family): each ends with its rows, cop_ops_<family>. */
 #define FAMILY_LIST(X)                                                                             \
+    X(batchnorm)                                                                                   \
     X(binary)                                                                                      \
     X(cast)                                                                                        \
     X(conv)                                                                                        \
@@ -16,6 +17,7 @@
     X(matrix)                                                                                      \
     X(move)                                                                                        \
     X(norm)                                                                                        \
+    X(normaxes)                                                                                    \
     X(pool)                                                                                        \
     X(reduce)                                                                                      \
     X(shape)                                                                                       \
