@@ -1,5 +1,4 @@
-/* Operators that move elements without computing: Transpose, Concat, Split, Slice, Expand, Gather.
- */
+/* Operators that move elements without computing: Transpose, Concat, Split, Slice, Expand. */
 #include <string.h>
 
 #include "runtime/ops/ops.h"
@@ -12,14 +11,6 @@ static cop_walk copy_to(const coppice_tensor *out, const void *from) {
     cop_plain_strides(out->rank, out->dims, walk.strides[0]);
     walk.element[0] = walk.element[1] = cop_type_bytes(out->type);
     return walk;
-}
-
-/* UNSUPPORTED for types that cannot be copied by the element: strings, 4-bit integers. */
-static coppice_status need_bytes(const cop_call *call, coppice_type type) {
-    if (cop_type_bytes(type))
-        return COPPICE_OK;
-    return cop_fail(call->err, COPPICE_UNSUPPORTED, "type %s is not supported",
-                    coppice_type_name(type));
 }
 
 /* ---- Transpose ---- */
@@ -55,7 +46,6 @@ static coppice_status transpose_infer(cop_call *call) {
     const coppice_tensor *in = cop_in(call, 0);
     int perm[COPPICE_MAX_RANK];
     int64_t dims[COPPICE_MAX_RANK];
-    COP_TRY(need_bytes(call, in->type));
     COP_TRY(permutation(call, perm));
     for (uint32_t i = 0; i < in->rank; i++)
         dims[i] = in->dims[perm[i]];
@@ -89,7 +79,6 @@ static coppice_status concat_infer(cop_call *call) {
     const cop_ints_params *p = call->params;
     coppice_tensor out = *cop_in(call, 0);
     int axis;
-    COP_TRY(need_bytes(call, out.type));
     COP_TRY(cop_axis(call, p->axis, out.rank, &axis));
     for (int i = 1; i < call->node->input_count; i++) {
         const coppice_tensor *in = cop_in(call, i);
@@ -176,7 +165,6 @@ static coppice_status split_infer(cop_call *call) {
     coppice_tensor part = *cop_in(call, 0);
     int axis, parts = call->node->output_count;
     int64_t left, size = 0;
-    COP_TRY(need_bytes(call, part.type));
     COP_TRY(cop_axis(call, p->axis, part.rank, &axis));
     left = part.dims[axis];
     int64_t each = (left + parts - 1) / parts;
@@ -281,7 +269,6 @@ static coppice_status plan_slice(const cop_call *call, slice_plan *plan) {
 static coppice_status slice_infer(cop_call *call) {
     const coppice_tensor *in = cop_in(call, 0);
     slice_plan plan;
-    COP_TRY(need_bytes(call, in->type));
     COP_TRY(plan_slice(call, &plan));
     cop_set_out(call, 0, in->type, in->rank, plan.size);
     return COPPICE_OK;
@@ -311,7 +298,6 @@ static coppice_status expand_infer(cop_call *call) {
     const coppice_tensor *in = cop_in(call, 0);
     coppice_tensor shape = *in, wanted = {0};
     int count;
-    COP_TRY(need_bytes(call, in->type));
     COP_TRY(cop_input_ints(call, 1, wanted.dims, COPPICE_MAX_RANK, &count));
     wanted.rank = count < 0 ? 0 : (uint32_t)count;
     for (uint32_t i = 0; i < wanted.rank; i++) {
@@ -336,66 +322,6 @@ static coppice_status expand_run(const cop_call *call) {
     return COPPICE_OK;
 }
 
-/* ---- Gather ---- */
-
-static coppice_status gather_parse(const cop_call *call, void *params) {
-    cop_ints_params *p = params;
-    return cop_node_int(call->node, "axis", 0, &p->axis, call->err);
-}
-
-static coppice_status gather_infer(cop_call *call) {
-    const cop_ints_params *p = call->params;
-    const coppice_tensor *in = cop_in(call, 0), *indices = cop_in(call, 1);
-    int axis;
-    int64_t dims[2 * COPPICE_MAX_RANK];
-    uint32_t rank = 0;
-    COP_TRY(need_bytes(call, in->type));
-    COP_TRY(cop_need_type(call, 1, COP_TYPE_BIT(INT32) | COP_TYPE_BIT(INT64)));
-    COP_TRY(cop_axis(call, p->axis, in->rank, &axis));
-    for (uint32_t i = 0; i < (uint32_t)axis; i++)
-        dims[rank++] = in->dims[i];
-    for (uint32_t i = 0; i < indices->rank; i++)
-        dims[rank++] = indices->dims[i];
-    for (uint32_t i = (uint32_t)axis + 1; i < in->rank; i++)
-        dims[rank++] = in->dims[i];
-    if (rank > COPPICE_MAX_RANK)
-        return cop_fail(call->err, COPPICE_LIMIT, "%u dimensions; at most %d are supported", rank,
-                        COPPICE_MAX_RANK);
-    cop_set_out(call, 0, in->type, rank, dims);
-    return COPPICE_OK;
-}
-
-static coppice_status gather_run(const cop_call *call) {
-    const cop_ints_params *p = call->params;
-    const coppice_tensor *in = cop_in(call, 0), *indices = cop_in(call, 1);
-    char *out = cop_out(call, 0)->data;
-    int axis;
-    COP_TRY(cop_axis(call, p->axis, in->rank, &axis));
-    int64_t outer = 1, dim = in->dims[axis], count = coppice_tensor_count(indices);
-    size_t row = cop_type_bytes(in->type);
-    for (int i = 0; i < (int)in->rank; i++) {
-        if (i < axis)
-            outer *= in->dims[i];
-        if (i > axis)
-            row *= (size_t)in->dims[i];
-    }
-    for (int64_t o = 0; o < outer; o++) {
-        const char *block = (const char *)in->data + (size_t)o * (size_t)dim * row;
-        for (int64_t i = 0; i < count; i++, out += row) {
-            int64_t index = indices->type == COPPICE_TYPE_INT32
-                                ? ((const int32_t *)indices->data)[i]
-                                : ((const int64_t *)indices->data)[i];
-            if (index < -dim || index >= dim)
-                return cop_fail(call->err, COPPICE_BAD_DATA,
-                                "index %lld in '%s' is not within %lld elements", (long long)index,
-                                cop_in_name(call, 1), (long long)dim);
-            if (row)
-                memcpy(out, block + (size_t)(index < 0 ? index + dim : index) * row, row);
-        }
-    }
-    return COPPICE_OK;
-}
-
 /* ---- rows of the operator table ---- */
 
 /* clang-format off */
@@ -405,8 +331,6 @@ const cop_op cop_ops_move[] = {
      ANY_LAYOUT},
     {.name = "Expand", .since = 8, .min_inputs = 2, .max_inputs = 2, .max_outputs = 1,
      .types = WHOLE_BYTES, INFER(expand), RUN(expand)},
-    {.name = "Gather", .since = 1, .min_inputs = 2, .max_inputs = 2, .max_outputs = 1,
-     .types = WHOLE_BYTES, PARSE(gather, cop_ints_params), INFER(gather), RUN(gather)},
     {.name = "Slice", .since = 1, .until = 9, ONE_TO_ONE, .types = WHOLE_BYTES, INFER(slice),
      RUN(slice)},
     {.name = "Slice", .since = 10, .min_inputs = 3, .max_inputs = 5, .max_outputs = 1,

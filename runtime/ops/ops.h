@@ -20,7 +20,9 @@
     (COP_TYPE_BIT(UINT8) | COP_TYPE_BIT(UINT16) | COP_TYPE_BIT(UINT32) | COP_TYPE_BIT(UINT64))
 #define NUMBERS (FLOATS | SIGNED | UNSIGNED)
 #define HALVES (COP_TYPE_BIT(FLOAT16) | COP_TYPE_BIT(BFLOAT16))
-#define WHOLE_BYTES (NUMBERS | HALVES | COP_TYPE_BIT(BOOL)) /* types that can be moved about */
+#define COMPLEX (COP_TYPE_BIT(COMPLEX64) | COP_TYPE_BIT(COMPLEX128))
+#define WHOLE_BYTES /* types that can be moved about */                                            \
+    (NUMBERS | HALVES | COMPLEX | COP_TYPE_BIT(BOOL) | COP_TYPE_BIT(STRING))
 #define REDUCIBLE                                                                                  \
     (FLOATS | COP_TYPE_BIT(INT32) | COP_TYPE_BIT(INT64) | COP_TYPE_BIT(UINT32) |                   \
      COP_TYPE_BIT(UINT64) | COP_TYPE_BIT(INT8) | COP_TYPE_BIT(UINT8) | COP_TYPE_BIT(BOOL))

@@ -13,14 +13,21 @@
     X(binary)                                                                                      \
     X(cast)                                                                                        \
     X(conv)                                                                                        \
+    X(einsum)                                                                                      \
     X(fill)                                                                                        \
+    X(gather)                                                                                      \
     X(matrix)                                                                                      \
+    X(ml)                                                                                          \
     X(move)                                                                                        \
     X(norm)                                                                                        \
     X(normaxes)                                                                                    \
     X(pool)                                                                                        \
     X(reduce)                                                                                      \
+    X(scatter)                                                                                     \
+    X(select)                                                                                      \
+    X(sequence)                                                                                    \
     X(shape)                                                                                       \
+    X(string)                                                                                      \
     X(unary)
 
 #define DECLARE_ROWS(family) extern const cop_op cop_ops_##family[];
@@ -33,7 +40,7 @@ enum { FAMILIES = sizeof families / sizeof families[0] };
 
 /* ---- all rows in one list, by name ---- */
 
-enum { MAX_ROWS = 640, TYPE_TEXT = 320 };
+enum { MAX_ROWS = 640, TYPE_TEXT = 384 };
 
 static struct {
     const cop_op *rows[MAX_ROWS + 1]; /* sorted by name, domain and opset; NULL ends them */
