@@ -2,6 +2,10 @@
 #ifndef COPPICE_VALUE_H
 #define COPPICE_VALUE_H
 
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <coppice/export.h>
 #include <coppice/status.h>
 #include <coppice/tensor.h>
 
@@ -27,6 +31,34 @@ typedef struct coppice_value {
     const struct coppice_value *items; /* of a sequence; of an optional its one value */
     size_t count;                      /* of items; an optional has 0 or 1 */
 } coppice_value;
+
+/* ---- values in files, as ONNX's test data have them ---- */
+
+/* Reads a .pb file: a TensorProto, a SequenceProto or an OptionalProto. A file does not say which
+ * it is; `kind` does, as coppice_model_input has it. Everything in *out is owned by the caller:
+ * free with coppice_value_release. On failure *out is zeroed. Errors: NOT_FOUND, IO; BAD_DATA
+ * (damaged, of another kind, or data that disagree with the shape); UNSUPPORTED (maps, sparse
+ * tensors, unknown element types, external data); LIMIT (rank above COPPICE_MAX_RANK, sequences
+ * nested deeper than 16, more than 2 GB). Thread-safe. */
+COPPICE_API coppice_status coppice_value_read(const char *path, coppice_kind kind,
+                                              coppice_value *out, coppice_error *error);
+
+/* Writes such a file, complete or not at all; `name` goes into its `name` field, NULL: none.
+ * Errors: EXISTS when `overwrite` is false and the file is there; INVALID_ARGUMENT for a value
+ * without valid data; UNSUPPORTED for maps; LIMIT for more than 2 GB; IO. Thread-safe. */
+COPPICE_API coppice_status coppice_value_write(const char *path, const char *name,
+                                               const coppice_value *value, bool overwrite,
+                                               coppice_error *error);
+
+/* Frees what coppice_value_read made, and zeroes the value. NULL is fine. */
+COPPICE_API void coppice_value_release(coppice_value *value);
+
+/* Is `got` what was wanted? Kinds, types and shapes must be equal, and so must integers, bools and
+ * strings; floats and complex numbers of every width may differ by atol + rtol * |wanted| each. NaN
+ * equals NaN, an infinity itself. When they differ, `reason` gets one line that says where and by
+ * how much, cut to `size` bytes; it may be NULL. Thread-safe. */
+COPPICE_API bool coppice_value_is_close(const coppice_value *got, const coppice_value *wanted,
+                                        double rtol, double atol, char *reason, size_t size);
 
 #ifdef __cplusplus
 }

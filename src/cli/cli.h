@@ -228,6 +228,6 @@ void cli_json_error(cli_context *cli);
 /* ---- commands ---- */
 
 extern const cli_command cmd_apply_masks, cmd_bench, cmd_compare, cmd_convert, cmd_info,
-    cmd_inspect, cmd_prune, cmd_run;
+    cmd_inspect, cmd_prune, cmd_run, cmd_test;
 
 #endif

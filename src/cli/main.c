@@ -11,8 +11,8 @@
 
 /* Every sub-command, in the order of the help. */
 static const cli_command *const commands[] = {
-    &cmd_info,  &cmd_inspect, &cmd_prune, &cmd_apply_masks, &cmd_convert, &cmd_run,
-    &cmd_bench, &cmd_compare, NULL,
+    &cmd_info, &cmd_inspect, &cmd_prune, &cmd_apply_masks, &cmd_convert,
+    &cmd_run,  &cmd_test,    &cmd_bench, &cmd_compare,     NULL,
 };
 
 static volatile sig_atomic_t interrupted;

@@ -17,6 +17,7 @@
 
 #include <coppice/status.h>
 #include <coppice/tensor.h>
+#include <coppice/value.h>
 
 #include "base/arena.h"
 #include "base/half.h"
@@ -56,8 +57,10 @@ typedef struct cop_value {
     bool is_initializer;
     bool outer; /* named in a sub-graph, defined in an enclosing graph */
 
-    /* As declared by inputs, outputs and value_info; type UNDEFINED when nothing was declared or
-     * the value is no tensor. rank is -1 when the shape is unknown. */
+    /* As declared by inputs, outputs and value_info; type UNDEFINED when nothing was declared. Of
+     * sequences and optionals: the type of the tensors inside. rank is -1 when the shape is unknown
+     * and for what is no tensor. */
+    coppice_kind kind;
     coppice_type type;
     int rank;
     cop_dim *dims;

@@ -23,16 +23,45 @@ static const char *domain_of(const char *domain) {
 
 /* ---- values ---- */
 
+/* The type of the tensors inside sequences and optionals, which may be inside each other; NULL:
+ * there are none. */
+static const Onnx__TypeProto__Tensor *inner_tensor(const Onnx__TypeProto *type) {
+    while (type && type->value_case != ONNX__TYPE_PROTO__VALUE_TENSOR_TYPE) {
+        if (type->value_case == ONNX__TYPE_PROTO__VALUE_SEQUENCE_TYPE)
+            type = type->sequence_type->elem_type;
+        else if (type->value_case == ONNX__TYPE_PROTO__VALUE_OPTIONAL_TYPE)
+            type = type->optional_type->elem_type;
+        else
+            return NULL;
+    }
+    return type ? type->tensor_type : NULL;
+}
+
+static coppice_kind kind_of_type(const Onnx__TypeProto *type) {
+    switch (type->value_case) {
+    case ONNX__TYPE_PROTO__VALUE_SEQUENCE_TYPE:
+        return COPPICE_KIND_SEQUENCE;
+    case ONNX__TYPE_PROTO__VALUE_OPTIONAL_TYPE:
+        return COPPICE_KIND_OPTIONAL;
+    case ONNX__TYPE_PROTO__VALUE_MAP_TYPE:
+        return COPPICE_KIND_MAP;
+    default:
+        return COPPICE_KIND_TENSOR;
+    }
+}
+
 static coppice_status declare(builder *b, cop_graph *graph, int index,
                               const Onnx__TypeProto *type) {
-    if (!type || type->value_case != ONNX__TYPE_PROTO__VALUE_TENSOR_TYPE)
+    if (!type)
         return COPPICE_OK;
-    const Onnx__TypeProto__Tensor *tensor = type->tensor_type;
     cop_value *value = &graph->values[index];
-    if (coppice_type_bits((coppice_type)tensor->elem_type) ||
-        tensor->elem_type == COPPICE_TYPE_STRING)
+    value->kind = kind_of_type(type);
+    const Onnx__TypeProto__Tensor *tensor = inner_tensor(type);
+    if (tensor && (coppice_type_bits((coppice_type)tensor->elem_type) ||
+                   tensor->elem_type == COPPICE_TYPE_STRING))
         value->type = (coppice_type)tensor->elem_type;
-    if (!tensor->shape || tensor->shape->n_dim > INT16_MAX)
+    if (value->kind != COPPICE_KIND_TENSOR || !tensor || !tensor->shape ||
+        tensor->shape->n_dim > INT16_MAX)
         return COPPICE_OK;
     size_t rank = tensor->shape->n_dim;
     cop_dim *dims = cop_arena_array(&b->model->arena, rank, sizeof *dims);
@@ -359,7 +388,8 @@ static coppice_status set_opsets(builder *b, cop_graph *graph, const Onnx__Model
 }
 
 static coppice_value_info info_of(const cop_value *value) {
-    coppice_value_info info = {.name = value->name, .type = value->type, .rank = value->rank};
+    coppice_value_info info = {
+        .name = value->name, .kind = value->kind, .type = value->type, .rank = value->rank};
     if (info.rank > COPPICE_MAX_RANK)
         info.rank = -1;
     for (int i = 0; i < info.rank; i++) {

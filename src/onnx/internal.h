@@ -87,10 +87,16 @@ const char *cop_or_empty(const char *text);
 coppice_status cop_tensor_load(coppice_model *model, Onnx__TensorProto *tensor,
                                Onnx__GraphProto *graph, cop_constant **out, coppice_error *err);
 
-/* The same without a constant: type, shape and data. data is NULL for strings, and when the rank is
- * above COPPICE_MAX_RANK (type UNDEFINED and no shape then, so that nobody computes with it). */
+/* The same without a constant: type, shape and data. data is NULL when the rank is above
+ * COPPICE_MAX_RANK (type UNDEFINED and no shape then, so that nobody computes with it). Of strings
+ * it is an array of coppice_string, whose bytes are the message's. */
 coppice_status cop_tensor_view(coppice_model *model, Onnx__TensorProto *tensor, coppice_tensor *out,
                                size_t *bytes, coppice_error *err);
+
+/* The same of a message that stands alone, whose elements it must hold itself: data are its own or
+ * in the arena. Errors also: LIMIT for a rank above COPPICE_MAX_RANK, UNSUPPORTED. */
+coppice_status cop_tensor_decode(cop_arena *arena, Onnx__TensorProto *tensor, coppice_tensor *out,
+                                 size_t *bytes, coppice_error *err);
 
 /* Type and shape of a message into *out, without data. *count gets the number of elements. A rank
  * above COPPICE_MAX_RANK gives *ranked false and no shape. */

@@ -96,7 +96,7 @@ coppice_status cop_sparse_load(coppice_model *model, Onnx__SparseTensorProto *sp
     if (storable && bytes > max_dense_bytes)
         return cop_fail(err, COPPICE_LIMIT, "%zu bytes as a dense tensor; the limit is %zu", bytes,
                         max_dense_bytes);
-    if (!storable && bytes > 0)
+    if (!storable && elements > 0)
         tensor.type = COPPICE_TYPE_UNDEFINED;
     if (storable) {
         tensor.data = cop_arena_alloc(&model->arena, bytes);

@@ -80,7 +80,8 @@ static coppice_status place_dense(cop_saver *saver) {
     for (cop_origin *origin = saver->model->constants; origin; origin = origin->next) {
         const cop_constant *constant = origin->constant;
         Onnx__TensorProto *tensor = dense_form(origin);
-        if (tensor && constant->tensor.data && constant->bytes >= COP_MIN_EXTERNAL_BYTES)
+        if (tensor && constant->tensor.data && constant->bytes >= COP_MIN_EXTERNAL_BYTES &&
+            constant->tensor.type != COPPICE_TYPE_STRING)
             COP_TRY(place(saver, tensor, constant));
     }
     return COPPICE_OK;

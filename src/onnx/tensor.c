@@ -129,7 +129,7 @@ static size_t stored_width(coppice_type type, const typed_field *field) {
     return type == COPPICE_TYPE_UINT32 ? sizeof(uint32_t) : field->width;
 }
 
-static coppice_status load_typed(coppice_model *model, Onnx__TensorProto *t, size_t bytes,
+static coppice_status load_typed(cop_arena *arena, Onnx__TensorProto *t, size_t bytes,
                                  unsigned char **data, coppice_error *err) {
     coppice_type type = (coppice_type)t->data_type;
     typed_field field = get_field(t, field_of_type(type));
@@ -141,7 +141,7 @@ static coppice_status load_typed(coppice_model *model, Onnx__TensorProto *t, siz
         *data = field.count ? field.items : NULL;
         return COPPICE_OK;
     }
-    *data = cop_arena_alloc(&model->arena, bytes);
+    *data = cop_arena_alloc(arena, bytes);
     if (!*data)
         return cop_fail_memory(err, bytes);
     for (size_t i = 0; i < field.count; i++)
@@ -153,15 +153,33 @@ bool cop_tensor_is_external(const Onnx__TensorProto *t) {
     return t->has_data_location && t->data_location == ONNX__TENSOR_PROTO__DATA_LOCATION__EXTERNAL;
 }
 
-static coppice_status load_data(coppice_model *model, Onnx__TensorProto *t, size_t bytes,
-                                unsigned char **data, coppice_error *err) {
-    bool external = cop_tensor_is_external(t);
+/* Strings point to the bytes in the message. */
+static coppice_status load_strings(cop_arena *arena, const Onnx__TensorProto *t, size_t count,
+                                   unsigned char **data, coppice_error *err) {
+    if (count != t->n_string_data)
+        return cop_fail(err, COPPICE_BAD_MODEL, "its dims want %zu strings, string_data has %zu",
+                        count, t->n_string_data);
+    coppice_string *strings = cop_arena_array(arena, count, sizeof *strings);
+    if (!strings)
+        return cop_fail_memory(err, count * sizeof *strings);
+    for (size_t i = 0; i < count; i++)
+        strings[i] = (coppice_string){(const char *)t->string_data[i].data, t->string_data[i].len};
+    *data = (unsigned char *)strings;
+    return COPPICE_OK;
+}
+
+/* The elements that the message itself holds. */
+static coppice_status load_own_data(cop_arena *arena, Onnx__TensorProto *t, size_t bytes,
+                                    unsigned char **data, coppice_error *err) {
+    coppice_type type = (coppice_type)t->data_type;
     bool raw = t->has_raw_data && t->raw_data.len > 0;
-    COP_TRY(check_fields(t, (coppice_type)t->data_type, raw || external, err));
-    if (external)
-        return cop_external_load(model, t, bytes, data, &bytes, err);
+    COP_TRY(check_fields(t, type, raw, err));
+    if (type == COPPICE_TYPE_STRING && !raw)
+        return load_strings(arena, t, bytes / sizeof(coppice_string), data, err);
+    if (type == COPPICE_TYPE_STRING)
+        return cop_fail(err, COPPICE_BAD_MODEL, "is of strings but has raw_data");
     if (!raw)
-        return load_typed(model, t, bytes, data, err);
+        return load_typed(arena, t, bytes, data, err);
     if (t->raw_data.len != bytes)
         return cop_fail(err, COPPICE_BAD_MODEL, "its dims want %zu bytes, raw_data has %zu", bytes,
                         t->raw_data.len);
@@ -169,19 +187,51 @@ static coppice_status load_data(coppice_model *model, Onnx__TensorProto *t, size
     return COPPICE_OK;
 }
 
+/* Type and shape, and how many bytes its elements take. */
+static coppice_status measure(const Onnx__TensorProto *t, coppice_tensor *out, bool *ranked,
+                              size_t *bytes, coppice_error *err) {
+    int64_t count;
+    COP_TRY(cop_tensor_shape(t->data_type, t->n_dims, t->dims, out, &count, ranked, err));
+    unsigned bits = out->type == COPPICE_TYPE_STRING ? 8 * sizeof(coppice_string)
+                                                     : coppice_type_bits(out->type);
+    *bytes = ((size_t)count * bits + 7) / 8;
+    return COPPICE_OK;
+}
+
+coppice_status cop_tensor_decode(cop_arena *arena, Onnx__TensorProto *t, coppice_tensor *out,
+                                 size_t *bytes, coppice_error *err) {
+    bool ranked;
+    unsigned char *data = NULL;
+    COP_TRY(measure(t, out, &ranked, bytes, err));
+    if (!ranked)
+        return cop_fail(err, COPPICE_LIMIT, "%zu dimensions are more than %d", t->n_dims,
+                        COPPICE_MAX_RANK);
+    if (out->type == COPPICE_TYPE_UNDEFINED)
+        return cop_fail(err, COPPICE_UNSUPPORTED, "element type %d is not known", t->data_type);
+    if (cop_tensor_is_external(t))
+        return cop_fail(err, COPPICE_UNSUPPORTED, "its data are in another file");
+    COP_TRY(load_own_data(arena, t, *bytes, &data, err));
+    out->data = data;
+    return COPPICE_OK;
+}
+
+static coppice_status load_data(coppice_model *model, Onnx__TensorProto *t, size_t bytes,
+                                unsigned char **data, coppice_error *err) {
+    if (!cop_tensor_is_external(t))
+        return load_own_data(&model->arena, t, bytes, data, err);
+    COP_TRY(check_fields(t, (coppice_type)t->data_type, true, err));
+    if (t->data_type == COPPICE_TYPE_STRING)
+        return cop_fail(err, COPPICE_BAD_MODEL, "is of strings but has external data");
+    return cop_external_load(model, t, bytes, data, &bytes, err);
+}
+
 coppice_status cop_tensor_view(coppice_model *model, Onnx__TensorProto *t, coppice_tensor *out,
                                size_t *bytes, coppice_error *err) {
-    int64_t count;
     bool ranked;
-    COP_TRY(cop_tensor_shape(t->data_type, t->n_dims, t->dims, out, &count, &ranked, err));
-    unsigned bits = coppice_type_bits(out->type);
     unsigned char *data = NULL;
-    *bytes = ((size_t)count * bits + 7) / 8;
-    if (bits)
+    COP_TRY(measure(t, out, &ranked, bytes, err));
+    if (out->type != COPPICE_TYPE_UNDEFINED)
         COP_TRY(load_data(model, t, *bytes, &data, err));
-    if (out->type == COPPICE_TYPE_STRING && (size_t)count != t->n_string_data)
-        return cop_fail(err, COPPICE_BAD_MODEL, "its dims want %lld strings, string_data has %zu",
-                        (long long)count, t->n_string_data);
     out->data = ranked ? data : NULL;
     if (!ranked)
         out->type = COPPICE_TYPE_UNDEFINED;

@@ -41,8 +41,10 @@ static bool is_exception(const char *name) {
 }
 
 /* Newer suites have cases for 8-bit and 4-bit floats and the like. */
-static bool is_numeric(coppice_type type) {
-    return type >= COPPICE_TYPE_FLOAT && type <= COPPICE_TYPE_UINT64 && type != COPPICE_TYPE_STRING;
+static bool is_numeric(const cop_value *value) {
+    coppice_type type = value->type;
+    return value->kind == COPPICE_KIND_TENSOR && type >= COPPICE_TYPE_FLOAT &&
+           type <= COPPICE_TYPE_UINT64 && type != COPPICE_TYPE_STRING;
 }
 
 static unsigned char *read_file(const char *path, size_t *bytes) {
@@ -191,11 +193,11 @@ static bool in_table(const char *op) {
 /* True when every node is an operator that the table has, and every end a tensor of numbers. */
 static bool relevant(const cop_graph *graph) {
     for (size_t i = 0; i < graph->input_count; i++) {
-        if (!is_numeric(graph->values[graph->inputs[i]].type))
+        if (!is_numeric(&graph->values[graph->inputs[i]]))
             return false;
     }
     for (size_t i = 0; i < graph->output_count; i++) {
-        if (!is_numeric(graph->values[graph->outputs[i]].type))
+        if (!is_numeric(&graph->values[graph->outputs[i]]))
             return false;
     }
     for (size_t i = 0; i < graph->node_count; i++) {
