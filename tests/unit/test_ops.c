@@ -1,6 +1,6 @@
 /* Tests of operators: attributes and shapes that make no sense are refused with a clear message,
- * corner values are defined, every layout computes the same. ONNX's own node tests
- * (test_node_suite) check what the operators compute. */
+ * corner values are defined, every layout computes the same. ONNX's own tests
+ * (tests/conformance) check what the operators compute. */
 #include <math.h>
 
 #include "runtime/ops/util.h"
