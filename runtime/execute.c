@@ -5,24 +5,57 @@
 #include "base/interrupt.h"
 #include "runtime/plan.h"
 
-static coppice_status run_op(const cop_plan *plan, const cop_step *step, coppice_error *err) {
+static cop_call call_of(const cop_plan *plan, const cop_step *step, coppice_error *err) {
     const cop_node *node = &plan->graph->nodes[step->node];
-    cop_call call = {.graph = plan->graph,
-                     .node = node,
-                     .opset = cop_node_opset(plan->graph, node),
-                     .params = plan->shapes.params[step->node],
-                     .in = step->operands,
-                     .out = step->results,
-                     .pool = step->pool,
-                     .scratch = plan->memory + plan->scratch_offset,
-                     .err = err};
+    return (cop_call){.graph = plan->graph,
+                      .node = node,
+                      .opset = cop_node_opset(plan->graph, node),
+                      .params = plan->shapes.params[step->node],
+                      .in = step->operands,
+                      .out = step->results,
+                      .pool = step->pool,
+                      .strings = plan->strings,
+                      .err = err};
+}
+
+static coppice_status run_op(const cop_plan *plan, const cop_step *step, coppice_error *err) {
+    cop_call call = call_of(plan, step, err);
+    call.scratch = plan->memory + plan->scratch_offset;
     return step->op->run(&call);
 }
 
-static coppice_status run_step(const cop_plan *plan, const cop_step *step, coppice_error *err) {
+/* ---- eager steps ---- */
+
+/* Results go into their slots; those that nothing reads go at once. */
+static void keep_results(cop_plan *plan, const cop_step *step) {
+    for (int i = 0; i < step->out_count; i++) {
+        if (step->out[i] < 0) {
+            cop_spare_release(&plan->spare, &step->results[i]);
+            continue;
+        }
+        cop_operand *kept = &plan->slots[step->out[i]].operand;
+        cop_spare_release(&plan->spare, kept);
+        *kept = step->results[i];
+        step->results[i] = (cop_operand){0};
+    }
+}
+
+static coppice_status run_eager(cop_plan *plan, const cop_step *step, coppice_error *err) {
+    cop_call call = call_of(plan, step, err);
+    memset(step->results, 0, (size_t)step->out_count * sizeof *step->results);
+    coppice_status status = cop_eager_call(step->op, &call, &plan->spare);
+    keep_results(plan, step);
+    for (int i = 0; i < step->dead_count; i++)
+        cop_spare_release(&plan->spare, &plan->slots[step->dead[i]].operand);
+    return status;
+}
+
+static coppice_status run_step(cop_plan *plan, const cop_step *step, coppice_error *err) {
     coppice_status status = COPPICE_OK;
     if (step->node == COP_STEP_LAYOUT)
         cop_layout_convert(step->operands[0], &step->results[0], step->pool);
+    else if (step->eager)
+        status = run_eager(plan, step, err);
     else if (step->kernel)
         status = step->kernel->run(step->state, step->operands[0]->t.data, step->results[0].t.data,
                                    plan->memory + plan->scratch_offset, step->pool, err);
@@ -33,14 +66,45 @@ static coppice_status run_step(const cop_plan *plan, const cop_step *step, coppi
     return status;
 }
 
-coppice_status cop_plan_run(cop_plan *plan, const coppice_tensor *inputs, double *step_ms,
-                            coppice_error *err) {
-    for (size_t i = 0; i < plan->input_count; i++) {
-        const cop_slot *slot = &plan->slots[plan->input_slots[i]];
-        size_t bytes = (size_t)coppice_tensor_bytes(&inputs[i]);
-        if (bytes)
-            memcpy(slot->operand.t.data, inputs[i].data, bytes);
+/* ---- a run ---- */
+
+void cop_plan_start(cop_plan *plan) {
+    for (size_t i = 0; i < plan->slot_count; i++) {
+        if (plan->slots[i].dynamic)
+            cop_spare_release(&plan->spare, &plan->slots[i].operand);
     }
+}
+
+coppice_status cop_plan_set_input(cop_plan *plan, size_t i, const cop_operand *input,
+                                  coppice_error *err) {
+    cop_slot *slot = &plan->slots[plan->input_slots[i]];
+    if (slot->dynamic && !input->block && input->kind == COPPICE_KIND_TENSOR) {
+        slot->operand = *input;
+        return COPPICE_OK;
+    }
+    if (slot->dynamic)
+        return cop_operand_share(&slot->operand, input, err);
+    size_t bytes = (size_t)coppice_tensor_bytes(&input->t);
+    if (bytes)
+        memcpy(slot->operand.t.data, input->t.data, bytes);
+    return COPPICE_OK;
+}
+
+/* Outputs that were not planned. */
+static void collect_outputs(cop_plan *plan) {
+    for (size_t i = 0; i < plan->output_count; i++) {
+        const cop_operand *operand = cop_plan_output(plan, i);
+        plan->outputs[i] = operand->t;
+        if (operand->kind != COPPICE_KIND_TENSOR)
+            plan->outputs[i] = (coppice_tensor){0};
+    }
+}
+
+const cop_operand *cop_plan_output(const cop_plan *plan, size_t i) {
+    return &plan->slots[plan->output_slots[i]].operand;
+}
+
+coppice_status cop_plan_execute(cop_plan *plan, double *step_ms, coppice_error *err) {
     unsigned denormals = cop_denormals_off();
     coppice_status status = COPPICE_OK;
     for (size_t i = 0; i < plan->step_count && !status; i++) {
@@ -52,5 +116,16 @@ coppice_status cop_plan_run(cop_plan *plan, const coppice_tensor *inputs, double
             step_ms[i] = cop_now_ms() - begin;
     }
     cop_denormals_restore(denormals);
+    collect_outputs(plan);
     return status;
+}
+
+coppice_status cop_plan_run(cop_plan *plan, const coppice_tensor *inputs, double *step_ms,
+                            coppice_error *err) {
+    cop_plan_start(plan);
+    for (size_t i = 0; i < plan->input_count; i++) {
+        const cop_operand operand = {.t = inputs[i]};
+        COP_TRY(cop_plan_set_input(plan, i, &operand, err));
+    }
+    return cop_plan_execute(plan, step_ms, err);
 }

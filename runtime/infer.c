@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/size.h"
+#include "runtime/eager.h"
 #include "runtime/infer_foreign.h"
 #include "runtime/op.h"
 #include "runtime/ops/util.h"
@@ -36,8 +37,12 @@ static void widen_for_shapes(const inference *inf, coppice_tensor *t) {
 
 static void take_constant(inference *inf, size_t value) {
     const cop_constant *constant = inf->graph->values[value].constant;
-    inf->shapes->values[value].t = constant->tensor;
-    widen_for_shapes(inf, &inf->shapes->values[value].t);
+    static _Alignas(64) unsigned char nothing[64];
+    coppice_tensor *t = &inf->shapes->values[value].t;
+    *t = constant->tensor;
+    widen_for_shapes(inf, t);
+    if (!t->data && coppice_tensor_count(t) == 0)
+        t->data = nothing; /* known, if empty */
     inf->shapes->known[value] = true;
     if (constant->bytes < (size_t)INT64_MAX / 4 && inf->fold_left < INT64_MAX / 4)
         inf->fold_left += 2 * (int64_t)constant->bytes;
@@ -87,6 +92,39 @@ static coppice_status take_declared(inference *inf, const cop_value *value, copp
     return COPPICE_OK;
 }
 
+static void take_bound(inference *inf) {
+    for (size_t i = 0; i < inf->options->bound_count; i++) {
+        const cop_bound *bound = &inf->options->bound[i];
+        if (!bound->known)
+            continue;
+        inf->shapes->values[bound->value] = bound->operand;
+        inf->shapes->known[bound->value] = true;
+    }
+}
+
+/* What was given, or declared. Inputs that are no tensors, and without best effort those declared
+ * without rank, stay unknown. */
+static coppice_status take_input(inference *inf, size_t value, const coppice_tensor *given) {
+    const cop_value *declared = &inf->graph->values[value];
+    coppice_tensor *t = &inf->shapes->values[value].t;
+    coppice_status status;
+    if (given && given->type == COPPICE_TYPE_UNDEFINED)
+        return COPPICE_OK;
+    if (given) {
+        *t = *given;
+        t->data = NULL;
+        status = check_given(inf, declared, t);
+    } else if (!inf->options->best_effort &&
+               (declared->type == COPPICE_TYPE_UNDEFINED || declared->rank < 0)) {
+        return COPPICE_OK;
+    } else {
+        status = take_declared(inf, declared, t);
+    }
+    widen_for_shapes(inf, t);
+    inf->shapes->known[value] = status == COPPICE_OK;
+    return status && !inf->options->best_effort ? status : COPPICE_OK;
+}
+
 static coppice_status take_inputs(inference *inf) {
     const cop_graph *graph = inf->graph;
     const cop_infer_options *options = inf->options;
@@ -98,21 +136,8 @@ static coppice_status take_inputs(inference *inf) {
                         "the model has %zu inputs, %zu were given", wanted, options->input_count);
     for (size_t i = 0, next = 0; i < graph->input_count; i++) {
         size_t value = (size_t)graph->inputs[i];
-        cop_operand *operand = &inf->shapes->values[value];
-        if (graph->values[value].constant)
-            continue;
-        coppice_status status;
-        if (options->inputs) {
-            operand->t = options->inputs[next++];
-            operand->t.data = NULL;
-            status = check_given(inf, &graph->values[value], &operand->t);
-        } else {
-            status = take_declared(inf, &graph->values[value], &operand->t);
-        }
-        widen_for_shapes(inf, &operand->t);
-        inf->shapes->known[value] = status == COPPICE_OK;
-        if (status && !options->best_effort)
-            return status;
+        if (!graph->values[value].constant)
+            COP_TRY(take_input(inf, value, options->inputs ? &options->inputs[next++] : NULL));
     }
     return COPPICE_OK;
 }
@@ -134,16 +159,43 @@ static bool has_data(const coppice_tensor *t) {
     return t->data || coppice_tensor_count(t) == 0;
 }
 
-/* Points inf->in at the operands. Fails when one is unknown or a needed one is left out. */
-static coppice_status gather_operands(inference *inf, const cop_op *op, const cop_node *node) {
+static coppice_status check_type(const cop_op *op, const cop_call *call) {
+    const coppice_tensor *t = cop_in(call, 0);
+    coppice_type type = t ? t->type : COPPICE_TYPE_UNDEFINED;
+    if (!op->types || !t || call->in[0]->kind != COPPICE_KIND_TENSOR ||
+        type == COPPICE_TYPE_UNDEFINED || ((unsigned)type < 32 && op->types >> type & 1))
+        return COPPICE_OK;
+    return cop_fail(call->err, COPPICE_UNSUPPORTED, "type %s of input '%s' is not supported",
+                    coppice_type_name(cop_onnx_type(call->in[0])), cop_in_name(call, 0));
+}
+
+coppice_status cop_check_operands(const cop_op *op, const cop_call *call) {
+    for (int i = 0; i < call->node->input_count; i++) {
+        const cop_operand *in = call->in[i];
+        if (!in && i < op->min_inputs)
+            return cop_fail(call->err, COPPICE_BAD_MODEL, "input %d is missing", i);
+        if (in && in->kind != COPPICE_KIND_TENSOR && !(op->flags & COP_OP_ANY_KIND))
+            return cop_fail(call->err, COPPICE_BAD_MODEL, "input '%s' is a %s, expected a tensor",
+                            cop_in_name(call, i), coppice_kind_name(in->kind));
+        if (in && in->t.rank > COPPICE_MAX_RANK)
+            return cop_fail(call->err, COPPICE_LIMIT,
+                            "input '%s' has %u dimensions; at most %d are supported",
+                            cop_in_name(call, i), in->t.rank, COPPICE_MAX_RANK);
+    }
+    return check_type(op, call);
+}
+
+/* Points inf->in at the operands. Unknown ones: COP_NEEDS_DATA, an error in best effort. */
+static coppice_status gather_operands(inference *inf, const cop_op *op, const cop_call *call) {
+    const cop_node *node = call->node;
+    bool unknown = false;
     for (int i = 0; i < node->input_count; i++) {
         int value = node->inputs[i];
         inf->in[i] = value < 0 ? NULL : &inf->shapes->values[value];
-        if (value < 0 && i < op->min_inputs)
-            return cop_fail(inf->err, COPPICE_BAD_MODEL, "input %d is missing", i);
         if (value < 0)
             continue;
-        if (!inf->shapes->known[value])
+        unknown |= !inf->shapes->known[value];
+        if (!inf->shapes->known[value] && inf->options->best_effort)
             return cop_fail(inf->err, COPPICE_UNSUPPORTED, "the shape of input '%s' is not known",
                             inf->graph->values[value].name);
         const cop_constant *constant = inf->graph->values[value].constant;
@@ -151,20 +203,34 @@ static coppice_status gather_operands(inference *inf, const cop_op *op, const co
             return cop_fail(
                 inf->err, COPPICE_UNSUPPORTED, "the elements of constant '%s' (%s) cannot be read",
                 inf->graph->values[value].name, coppice_type_name(constant->tensor.type));
-        if (inf->in[i]->t.rank > COPPICE_MAX_RANK)
-            return cop_fail(inf->err, COPPICE_LIMIT,
-                            "input '%s' has %u dimensions; at most %d are supported",
-                            inf->graph->values[value].name, inf->in[i]->t.rank, COPPICE_MAX_RANK);
     }
-    coppice_type type = inf->in[0] ? inf->in[0]->t.type : COPPICE_TYPE_UNDEFINED;
-    if (op->types && node->input_count > 0 && ((unsigned)type >= 32 || !(op->types >> type & 1)))
-        return cop_fail(inf->err, COPPICE_UNSUPPORTED, "type %s of input '%s' is not supported",
-                        coppice_type_name(type), inf->graph->values[node->inputs[0]].name);
-    return COPPICE_OK;
+    COP_TRY(cop_check_operands(op, call));
+    return unknown ? COP_NEEDS_DATA : COPPICE_OK;
+}
+
+void cop_settle_narrow(cop_call *call) {
+    for (int i = 0; i < call->node->output_count; i++) {
+        cop_operand *out = &call->out[i];
+        for (int k = 0; !out->narrow && k < call->node->input_count; k++) {
+            const cop_operand *in = call->in[k];
+            if (in && in->kind == COPPICE_KIND_TENSOR && in->t.type == out->t.type)
+                out->narrow = cop_onnx_type(in);
+        }
+        if (out->narrow == out->t.type)
+            out->narrow = COPPICE_TYPE_UNDEFINED;
+    }
+}
+
+static bool has_graphs(const cop_node *node) {
+    for (size_t i = 0; i < node->attr_count; i++) {
+        if (node->attrs[i].kind == COP_ATTR_GRAPH)
+            return true;
+    }
+    return false;
 }
 
 static bool can_fold(const cop_op *op, const cop_call *call) {
-    if (op->flags & COP_OP_RANDOM || !op->run)
+    if (op->flags & COP_OP_RANDOM || !op->run || has_graphs(call->node))
         return false;
     if (op->flags & COP_OP_SHAPE_ONLY)
         return true;
@@ -206,35 +272,67 @@ static coppice_status make_room(inference *inf, cop_operand *out) {
     return out->t.data ? COPPICE_OK : cop_fail_memory(inf->err, (size_t)bytes);
 }
 
-static coppice_status run_folded(inference *inf, const cop_op *op, cop_call *call) {
+/* Runs `op` on aligned inputs. */
+static coppice_status run_aligned(inference *inf, const cop_op *op, cop_call *call) {
     const cop_node *node = call->node;
-    void *scratch = NULL;
     cop_operand *copies = cop_calloc((size_t)node->input_count + 1, sizeof *copies);
-    coppice_status status = copies ? COPPICE_OK : cop_fail_memory(inf->err, sizeof *copies);
-    for (int i = 0; !status && i < node->output_count; i++)
-        status = make_room(inf, &call->out[i]);
+    coppice_status status =
+        copies ? align_operands(inf, node, copies) : cop_fail_memory(inf->err, sizeof *copies);
+    call->strings = &inf->shapes->arena;
     if (!status)
-        status = align_operands(inf, node, copies);
-    size_t scratch_bytes = !status && op->scratch ? op->scratch(call) : 0;
-    if (!status && scratch_bytes) {
-        scratch = cop_aligned_alloc(64, cop_round_up(scratch_bytes, 64));
-        if (!scratch)
-            status = cop_fail_memory(inf->err, scratch_bytes);
-    }
-    call->scratch = scratch;
-    if (!status)
-        status = op->run(call);
+        status = cop_eager_run(op, call, NULL);
     for (int i = 0; copies && i < node->input_count; i++)
         cop_free(copies[i].t.data);
     cop_free(copies);
-    cop_free(scratch);
     return status;
 }
 
-/* Computes the outputs when everything they depend on is constant. */
+static coppice_status run_folded(inference *inf, const cop_op *op, cop_call *call) {
+    for (int i = 0; i < call->node->output_count; i++)
+        COP_TRY(make_room(inf, &call->out[i]));
+    return run_aligned(inf, op, call);
+}
+
+/* Moves what a row made itself into the arena. Sequences and optionals stay values of run time:
+ * COP_NEEDS_DATA. */
+static coppice_status keep_made(inference *inf, cop_operand *out) {
+    if (out->kind != COPPICE_KIND_TENSOR)
+        return COP_NEEDS_DATA;
+    cop_operand made = *out;
+    if (!made.block)
+        return COPPICE_OK;
+    out->block = NULL;
+    coppice_status status = make_room(inf, out);
+    if (!status)
+        memcpy(out->t.data, made.t.data, (size_t)coppice_tensor_bytes(&out->t));
+    cop_operand_release(&made);
+    return status;
+}
+
+/* A row that makes its own outputs, its inputs constant. */
+static coppice_status fold_dynamic(inference *inf, const cop_op *op, cop_call *call) {
+    if (inf->options->best_effort && !op->run)
+        return COP_NEEDS_DATA;
+    memset(inf->out, 0, (size_t)call->node->output_count * sizeof *inf->out);
+    coppice_status status = run_aligned(inf, op, call);
+    for (int i = 0; i < call->node->output_count; i++) {
+        coppice_status kept = status ? status : keep_made(inf, &call->out[i]);
+        if (kept)
+            cop_operand_release(&call->out[i]);
+        status = kept;
+    }
+    if (!status && !(op->flags & COP_OP_ANY_KIND))
+        cop_settle_narrow(call);
+    return status;
+}
+
+/* Computes the outputs when everything they depend on is constant. COP_NEEDS_DATA when that cannot
+ * be and they are not known otherwise. */
 static coppice_status fold(inference *inf, const cop_op *op, cop_call *call) {
     if (!can_fold(op, call))
-        return COPPICE_OK;
+        return op->flags & COP_OP_DYNAMIC ? COP_NEEDS_DATA : COPPICE_OK;
+    if (op->flags & COP_OP_DYNAMIC)
+        return fold_dynamic(inf, op, call);
     if (op->flags & COP_OP_VIEW && call->node->output_count == 1) {
         call->out[0].t.data = call->in[0]->t.data;
         return COPPICE_OK;
@@ -242,48 +340,71 @@ static coppice_status fold(inference *inf, const cop_op *op, cop_call *call) {
     return run_folded(inf, op, call);
 }
 
+static coppice_status parse_node(inference *inf, size_t index, cop_call *call) {
+    const cop_op *op = inf->shapes->ops[index];
+    if (!op->parse)
+        return COPPICE_OK;
+    void *params = cop_arena_alloc(&inf->shapes->arena, op->params_size);
+    if (!params)
+        return cop_fail_memory(inf->err, op->params_size);
+    COP_TRY(op->parse(call, params));
+    call->params = inf->shapes->params[index] = params;
+    return COPPICE_OK;
+}
+
+static coppice_status infer_outputs(inference *inf, const cop_op *op, cop_call *call) {
+    if (op->infer)
+        COP_TRY(op->infer(call));
+    for (int i = 0; i < call->node->output_count && !(op->flags & COP_OP_DYNAMIC); i++) {
+        if (coppice_tensor_bytes(&call->out[i].t) < 0)
+            return cop_fail(inf->err, COPPICE_LIMIT, "the output %s has too many elements",
+                            cop_shape_text(&call->out[i].t).s);
+    }
+    return COPPICE_OK;
+}
+
+/* Outputs get known; their data only when folding succeeded. */
+static void keep_outputs(inference *inf, cop_call *call, bool folded) {
+    for (int i = 0; i < call->node->output_count; i++) {
+        int value = call->node->outputs[i];
+        if (value < 0)
+            continue;
+        cop_operand *operand = &inf->shapes->values[value];
+        *operand = call->out[i];
+        widen_for_shapes(inf, &operand->t);
+        inf->shapes->known[value] = true;
+        if (!folded)
+            operand->t.data = NULL;
+    }
+}
+
 static coppice_status infer_node(inference *inf, size_t index) {
     const cop_graph *graph = inf->graph;
     const cop_node *node = &graph->nodes[index];
-    cop_shapes *shapes = inf->shapes;
     const cop_op *op;
     if (cop_node_is_constant(graph, node))
         return COPPICE_OK;
     COP_TRY(cop_op_of_node(graph, node, &op, inf->err));
     COP_TRY(check_counts(inf, op, node));
-    COP_TRY(gather_operands(inf, op, node));
     cop_call call = {.graph = graph,
                      .node = node,
                      .opset = cop_node_opset(graph, node),
                      .in = inf->in,
                      .out = inf->out,
                      .err = inf->err};
+    inf->shapes->ops[index] = op;
     memset(inf->out, 0, (size_t)node->output_count * sizeof *inf->out);
-    if (op->parse) {
-        void *params = cop_arena_alloc(&shapes->arena, op->params_size);
-        if (!params)
-            return cop_fail_memory(inf->err, op->params_size);
-        COP_TRY(op->parse(&call, params));
-        call.params = shapes->params[index] = params;
-    }
-    COP_TRY(op->infer(&call));
-    for (int i = 0; i < node->output_count; i++) {
-        if (coppice_tensor_bytes(&call.out[i].t) < 0)
-            return cop_fail(inf->err, COPPICE_LIMIT, "the output %s has too many elements",
-                            cop_shape_text(&call.out[i].t).s);
-    }
-    shapes->ops[index] = op;
+    coppice_status gathered = gather_operands(inf, op, &call);
+    if (gathered && gathered != COP_NEEDS_DATA)
+        return gathered;
+    COP_TRY(parse_node(inf, index, &call));
+    COP_TRY(gathered);
+    COP_TRY(infer_outputs(inf, op, &call));
+    if (!(op->flags & COP_OP_DYNAMIC))
+        cop_settle_narrow(&call);
     coppice_status status = fold(inf, op, &call);
-    for (int i = 0; i < node->output_count; i++) {
-        int value = node->outputs[i];
-        if (value < 0)
-            continue;
-        shapes->values[value] = call.out[i];
-        widen_for_shapes(inf, &shapes->values[value].t);
-        shapes->known[value] = true;
-        if (status)
-            shapes->values[value].t.data = NULL;
-    }
+    if (status != COP_NEEDS_DATA && !(status && op->flags & COP_OP_DYNAMIC))
+        keep_outputs(inf, &call, status == COPPICE_OK);
     return status;
 }
 
@@ -362,14 +483,17 @@ coppice_status cop_infer(const cop_graph *graph, const cop_infer_options *option
         if (graph->values[i].constant)
             take_constant(&inf, i);
     }
-    COP_TRY(take_inputs(&inf));
+    take_bound(&inf);
+    if (!inf.options->bound)
+        COP_TRY(take_inputs(&inf));
     for (size_t i = 0; i < graph->node_count; i++) {
         coppice_status status = infer_node(&inf, i);
         if (!status)
             continue;
-        if (status == COP_NEEDS_DATA)
-            status = cop_fail(inf.err, COPPICE_UNSUPPORTED,
-                              "the shape depends on data; it must be constant");
+        if (status == COP_NEEDS_DATA && !inf.options->best_effort) {
+            shapes->eager[i] = true;
+            continue;
+        }
         if (!inf.options->best_effort || status == COPPICE_OUT_OF_MEMORY) {
             cop_error_at_node(err, graph, &graph->nodes[i]);
             return status;

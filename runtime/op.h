@@ -94,11 +94,22 @@ typedef struct cop_shapes {
     cop_arena arena;     /* params, and the data of folded constants */
 } cop_shapes;
 
+/* A value that is known, or not, before inference begins: of a sub-graph its inputs and what it
+ * reads from the graphs around it. */
+typedef struct cop_bound {
+    int value;
+    bool known;          /* false: whatever reads it is eager */
+    cop_operand operand; /* t.data NULL unless it is constant */
+} cop_bound;
+
 /* How cop_infer goes about it. */
 typedef struct cop_infer_options {
     const coppice_tensor *inputs; /* shapes and types of the graph inputs that are not initializers,
-                                     in order; NULL: as declared, free dimensions 1 */
+                                     in order; type UNDEFINED: not known. NULL: as declared, free
+                                     dimensions 1 */
     size_t input_count;
+    const cop_bound *bound; /* instead of inputs, for sub-graphs; NULL: none */
+    size_t bound_count;
     bool best_effort; /* leave values unknown where an operator is not supported or fails, and
                          use declared shapes there; otherwise that is an error. float16 and
                          bfloat16 are reported as float32, so that their shapes are known too */
@@ -106,11 +117,20 @@ typedef struct cop_infer_options {
 
 /* Infers the shape of every value of the graph (not of sub-graphs) in node order, and computes each
  * node whose inputs are all constant, by its reference kernel. A node whose outputs all have data
- * needs no step at run time. *shapes must be zeroed; free it with cop_shapes_free also on failure.
+ * needs no step at run time. A node whose shapes depend on data is marked eager, its outputs are
+ * not known, and so with all that reads them; with best_effort there are no eager nodes, but what
+ * is declared. *shapes must be zeroed; free it with cop_shapes_free also on failure.
  */
 coppice_status cop_infer(const cop_graph *graph, const cop_infer_options *options,
                          cop_shapes *shapes, coppice_error *err);
 void cop_shapes_free(cop_shapes *shapes);
+
+/* Checks what every row wants: needed inputs there, tensors unless the row takes others, the types
+ * of input 0, ranks that can be computed with. An input of UNDEFINED type is not looked at. */
+coppice_status cop_check_operands(const cop_op *op, const cop_call *call);
+
+/* Settles `narrow` of the outputs after `infer`, see there. */
+void cop_settle_narrow(cop_call *call);
 
 /* Multiply-accumulates of one run of a Conv, ConvTranspose, Gemm or MatMul node, all weights
  * counted; -1 for other operators and unknown shapes. */

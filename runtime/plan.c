@@ -9,6 +9,7 @@
 #include "base/memory.h"
 #include "base/shape.h"
 #include "base/size.h"
+#include "graph/subgraph.h"
 #include "runtime/memory.h"
 
 /* Bytes read from which a step without a kernel is worth several threads. */
@@ -40,7 +41,9 @@ static int add_slot(cop_plan *plan, int value, cop_layout layout, int root, int 
                        .root = root < 0 ? index : root,
                        .first = first,
                        .last = first,
-                       .operand = {.t = *tensor_of(plan, value), .layout = layout}};
+                       .dynamic = !plan->shapes.known[value],
+                       .operand = plan->shapes.values[value]};
+    slot->operand.layout = layout;
     slot->operand.t.data = NULL;
     plan->slot_of[value][layout] = index;
     return index;
@@ -186,6 +189,7 @@ static coppice_status emit_conv(builder *b, size_t node, const cop_lowered *lowe
     step->sparse_ms = choices->sparse_ms;
     const cop_conv *c = &lowered->conv;
     step->macs = (int64_t)(c->nonzeros * c->batch * c->out_h * c->out_w);
+    plan->total_bytes += choices->weights * sizeof(float);
     step->sparsity = 1 - (double)choices->nonzeros / (double)choices->weights;
     return create_kernel(b, choice, c, step);
 }
@@ -269,7 +273,60 @@ static coppice_status emit_op(builder *b, size_t node) {
     return COPPICE_OK;
 }
 
+/* Values that are read inside of the node's sub-graphs lie plain and live as long as the step. */
+static coppice_status hold_outer_uses(builder *b, size_t node, int at) {
+    cop_uses uses;
+    if (!cop_node_uses(b->graph, &b->graph->nodes[node], &b->plan->arena, &uses))
+        return cop_fail_memory(b->err, sizeof *uses.values);
+    for (size_t i = 0; i < uses.count; i++) {
+        if (tensor_of(b->plan, uses.values[i])->data)
+            continue;
+        int slot = slot_for(b, uses.values[i], COP_LAYOUT_PLAIN);
+        if (slot < 0)
+            return cop_fail_memory(b->err, sizeof(cop_slot));
+        if (at >= 0)
+            touch(b->plan, slot, at);
+    }
+    return COPPICE_OK;
+}
+
+static coppice_status emit_eager(builder *b, size_t node) {
+    cop_plan *plan = b->plan;
+    const cop_node *n = &b->graph->nodes[node];
+    int *in = cop_arena_array(&plan->arena, (size_t)n->input_count + 1, sizeof *in);
+    if (!in)
+        return cop_fail_memory(b->err, sizeof *in);
+    for (int i = 0; i < n->input_count; i++) {
+        in[i] = n->inputs[i] < 0 ? -1 : slot_for(b, n->inputs[i], COP_LAYOUT_PLAIN);
+        if (n->inputs[i] >= 0 && in[i] < 0)
+            return cop_fail_memory(b->err, sizeof(cop_slot));
+    }
+    COP_TRY(hold_outer_uses(b, node, -1)); /* may add steps */
+    int at = (int)plan->step_count;
+    COP_TRY(hold_outer_uses(b, node, at));
+    cop_step *step = add_step(b, (int)node, n->input_count, n->output_count);
+    if (!step)
+        return cop_fail_memory(b->err, sizeof *step);
+    step->op = plan->shapes.ops[node];
+    step->in = in;
+    step->eager = true;
+    step->why = "its shape depends on data";
+    for (int i = 0; i < n->input_count; i++) {
+        if (in[i] >= 0)
+            touch(plan, in[i], at);
+    }
+    for (int i = 0; i < n->output_count; i++) {
+        step->out[i] =
+            n->outputs[i] < 0 ? -1 : add_slot(plan, n->outputs[i], COP_LAYOUT_PLAIN, -1, at);
+        if (n->outputs[i] >= 0 && step->out[i] < 0)
+            return cop_fail_memory(b->err, sizeof(cop_slot));
+    }
+    return COPPICE_OK;
+}
+
 static coppice_status emit_node(builder *b, size_t node) {
+    if (b->plan->shapes.eager[node])
+        return emit_eager(b, node);
     cop_lowered lowered;
     bool is_conv;
     COP_TRY(cop_lower(b->graph, &b->plan->shapes, node, &is_conv, &lowered, b->err));
@@ -329,10 +386,10 @@ static size_t largest_scratch(const cop_plan *plan) {
 static bool plan_buffers(cop_plan *plan, cop_buffer *buffers) {
     for (size_t i = 0; i < plan->slot_count; i++) {
         const cop_slot *slot = &plan->slots[i];
-        int64_t bytes = coppice_tensor_bytes(&slot->operand.t);
+        int64_t bytes = slot->dynamic ? 0 : coppice_tensor_bytes(&slot->operand.t);
         if (bytes < 0)
             return false;
-        bool owner = slot->root == (int)i && !slot->constant;
+        bool owner = slot->root == (int)i && !slot->constant && !slot->dynamic && !slot->bound;
         buffers[i] = (cop_buffer){
             .bytes = owner ? (size_t)bytes : 0, .first = slot->first, .last = slot->last};
     }
@@ -349,11 +406,12 @@ static coppice_status place_slots(builder *b) {
         return cop_fail_memory(b->err, plan->memory_bytes);
     }
     plan->memory_bytes = cop_round_up(plan->memory_bytes, COP_MEMORY_ALIGNMENT);
+    plan->total_bytes += plan->memory_bytes;
     plan->memory = cop_aligned_alloc(COP_MEMORY_ALIGNMENT, plan->memory_bytes);
     for (size_t i = 0; plan->memory && i < plan->slot_count; i++) {
         cop_slot *slot = &plan->slots[i];
         const cop_slot *root = root_of(plan, (int)i);
-        if (!slot->constant)
+        if (!slot->constant && !slot->dynamic && !root->bound)
             slot->operand.t.data =
                 root->constant ? root->operand.t.data : plan->memory + buffers[slot->root].offset;
     }
@@ -378,11 +436,33 @@ static void bind_operands(builder *b) {
             if (step->out[k] >= 0)
                 step->results[k] = plan->slots[step->out[k]].operand;
         }
-        if (!step->kernel)
+        if (step->eager)
+            step->pool = b->settings->pool;
+        else if (!step->kernel)
             step->pool = pool_of(b, step);
     }
     for (size_t i = 0; i < plan->output_count; i++)
         plan->outputs[i] = plan->slots[plan->output_slots[i]].operand.t;
+}
+
+/* Each eager step drops the dynamic values that were read last since the one before. */
+static coppice_status list_dead(builder *b) {
+    cop_plan *plan = b->plan;
+    int *next = cop_arena_array(&plan->arena, plan->slot_count + 1, sizeof *next);
+    if (!next)
+        return cop_fail_memory(b->err, plan->slot_count * sizeof *next);
+    for (size_t i = 0; i < plan->step_count; i++) {
+        cop_step *step = &plan->steps[i];
+        if (!step->eager)
+            continue;
+        step->dead = next;
+        for (size_t k = 0; k < plan->slot_count; k++) {
+            if (plan->slots[k].dynamic && plan->slots[k].last == (int)i)
+                step->dead[step->dead_count++] = (int)k;
+        }
+        next += step->dead_count;
+    }
+    return COPPICE_OK;
 }
 
 /* ---- all of it ---- */
@@ -422,6 +502,7 @@ static coppice_status build(builder *b, const coppice_tensor *inputs, size_t cou
     }
     COP_TRY(emit_outputs(b));
     COP_TRY(place_slots(b));
+    COP_TRY(list_dead(b));
     bind_operands(b);
     log_kernels(b);
     return COPPICE_OK;
@@ -437,6 +518,8 @@ coppice_status cop_plan_build(const cop_graph *graph, const coppice_tensor *inpu
 }
 
 void cop_plan_free(cop_plan *plan) {
+    cop_plan_start(plan);
+    cop_spare_free(&plan->spare);
     for (size_t i = 0; i < plan->step_count; i++) {
         if (plan->steps[i].state)
             plan->steps[i].kernel->destroy(plan->steps[i].state);
@@ -453,7 +536,12 @@ bool cop_plan_fits(const cop_plan *plan, const coppice_tensor *inputs, size_t co
     if (!plan->memory || count != plan->input_count)
         return false;
     for (size_t i = 0; i < count; i++) {
-        const coppice_tensor *t = &plan->slots[plan->input_slots[i]].operand.t;
+        const cop_slot *slot = &plan->slots[plan->input_slots[i]];
+        const coppice_tensor *t = &slot->operand.t;
+        if (slot->dynamic != (inputs[i].type == COPPICE_TYPE_UNDEFINED))
+            return false;
+        if (slot->dynamic)
+            continue;
         if (t->type != inputs[i].type || !cop_same_shape(t, &inputs[i]))
             return false;
     }

@@ -3,13 +3,17 @@
  *     cop_infer       shapes of all values, constants folded        (infer.c)
  *     cop_assign      a kernel and a layout for every node          (assign.c, candidates.c)
  *     cop_plan_build  steps, changes of layout, memory, packed weights  (plan.c)
- *     cop_plan_run    the steps, one after another                  (execute.c)
+ *     cop_plan_run    the steps, one after another                  (execute.c, eager.c)
+ *
+ * Values whose shapes follow from those of the inputs live in planned memory. The others are
+ * dynamic: made by eager steps, which infer again with all data at hand, in blocks of their own.
  */
 #ifndef COP_RUNTIME_PLAN_H
 #define COP_RUNTIME_PLAN_H
 
 #include "base/clock.h"
 #include "runtime/conv.h"
+#include "runtime/eager.h"
 #include "runtime/layout.h"
 #include "runtime/op.h"
 
@@ -80,6 +84,8 @@ typedef struct cop_slot {
     int root;        /* the slot whose memory it shares; itself if none */
     int first, last; /* steps between which the root's memory is in use */
     bool constant;
+    bool dynamic; /* not planned: the operand comes while running, and owns what it refers to */
+    bool bound;   /* read from the graph around this one: whoever runs the plan sets the data */
     cop_operand operand; /* data set once memory is planned; constants at once */
 } cop_slot;
 
@@ -92,6 +98,9 @@ typedef struct cop_step {
     void *state;                   /* of the kernel */
     int *in, *out;                 /* slots; -1: left out. A kernel's are input and output only */
     int in_count, out_count;
+    bool eager;
+    int *dead; /* dynamic slots that nothing reads after this step, when it is eager */
+    int dead_count;
     const cop_operand **operands; /* for op->run: pointers to the slots' operands */
     cop_operand *results;
     size_t scratch;                 /* bytes */
@@ -109,12 +118,15 @@ typedef struct cop_plan {
     size_t step_count, step_capacity;
     cop_slot *slots;
     size_t slot_count, slot_capacity;
-    int (*slot_of)[COP_LAYOUT_COUNT]; /* by value; -1: none. While the plan is built */
+    int (*slot_of)[COP_LAYOUT_COUNT]; /* by value; -1: none */
     int *input_slots, *output_slots;  /* of the model's inputs (without initializers) and outputs */
     size_t input_count, output_count;
-    coppice_tensor *outputs; /* what run returns */
-    unsigned char *memory;   /* all slots, then scratch */
+    coppice_tensor *outputs; /* what run returns; of UNDEFINED type where it is no tensor */
+    cop_arena *strings;      /* of strings that eager steps make; borrowed */
+    cop_spare spare;
+    unsigned char *memory; /* all slots, then scratch */
     size_t memory_bytes, scratch_offset;
+    size_t total_bytes; /* memory and packed weights, about */
 } cop_plan;
 
 /* Builds the plan for these input shapes (NULL: declared, free dimensions 1). *plan is zeroed; free
@@ -126,8 +138,17 @@ void cop_plan_free(cop_plan *plan);
 /* True when the plan was made for inputs of these shapes. */
 bool cop_plan_fits(const cop_plan *plan, const coppice_tensor *inputs, size_t count);
 
-/* Copies the inputs, runs every step; plan->outputs hold the results. `step_ms`, when not NULL,
- * gets the time of each step. */
+/* Value of the model's output `i` after a run, owned by the plan. */
+const cop_operand *cop_plan_output(const cop_plan *plan, size_t i);
+
+/* The three parts of a run: drops what the last one left, sets each input (borrowed until the next
+ * start), runs every step. `step_ms`, when not NULL, gets the time of each step. */
+void cop_plan_start(cop_plan *plan);
+coppice_status cop_plan_set_input(cop_plan *plan, size_t i, const cop_operand *input,
+                                  coppice_error *err);
+coppice_status cop_plan_execute(cop_plan *plan, double *step_ms, coppice_error *err);
+
+/* All of them for inputs that are tensors; plan->outputs hold the results. */
 coppice_status cop_plan_run(cop_plan *plan, const coppice_tensor *inputs, double *step_ms,
                             coppice_error *err);
 

@@ -19,7 +19,8 @@ static coppice_tensor *make_inputs(const cop_plan *plan) {
     uint64_t seed = 0;
     for (size_t i = 0; inputs && i < plan->input_count; i++) {
         inputs[i] = plan->slots[plan->input_slots[i]].operand.t;
-        inputs[i].data = cop_calloc(1, (size_t)coppice_tensor_bytes(&inputs[i]) + 1);
+        int64_t bytes = coppice_tensor_bytes(&inputs[i]);
+        inputs[i].data = cop_calloc(1, bytes > 0 ? (size_t)bytes : 1);
         if (!inputs[i].data) {
             free_inputs(inputs, i);
             return NULL;
@@ -37,7 +38,8 @@ static const char *layout_text(const cop_operand *operand) {
 }
 
 static coppice_profile_row describe(const cop_plan *plan, const cop_step *step) {
-    const cop_operand *out = &step->results[0];
+    const cop_operand *out =
+        step->out[0] < 0 ? &step->results[0] : &plan->slots[step->out[0]].operand;
     bool layout = step->node == COP_STEP_LAYOUT;
     const cop_node *node = layout ? NULL : &plan->graph->nodes[step->node];
     coppice_profile_row row = {

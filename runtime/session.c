@@ -11,7 +11,10 @@
 #include "runtime/plan.h"
 #include "runtime/profile.h"
 
-enum { KEPT_PLANS = 4 };
+enum { KEPT_PLANS = 16 };
+
+/* Plans beyond the second go, the one not used for longest first, while all take more than this. */
+static const size_t KEPT_BYTES = (size_t)512 << 20;
 
 struct coppice_session {
     const coppice_model *model;
@@ -21,7 +24,8 @@ struct coppice_session {
     coppice_threadpool *own_pool;
     cop_plan plans[KEPT_PLANS]; /* plans[0] was used last */
     cop_profile profile;
-    coppice_value *values; /* what coppice_session_run_values returned last */
+    cop_arena values;  /* what coppice_session_run_values returned last */
+    cop_arena strings; /* made by the last run */
     atomic_flag busy;
 };
 
@@ -66,6 +70,16 @@ static void move_to_front(coppice_session *session, int index) {
     session->plans[0] = plan;
 }
 
+/* Makes room for one more plan, which is to take `bytes`. */
+static void drop_old_plans(coppice_session *session, size_t bytes) {
+    size_t sum = bytes;
+    for (int i = 0; i < KEPT_PLANS; i++) {
+        sum += session->plans[i].total_bytes;
+        if (i == KEPT_PLANS - 1 || (i > 0 && sum > KEPT_BYTES))
+            cop_plan_free(&session->plans[i]);
+    }
+}
+
 /* Makes plans[0] the plan for these inputs, compiling it when there is none. */
 static coppice_status use_plan(coppice_session *session, const coppice_tensor *inputs, size_t count,
                                coppice_error *err) {
@@ -84,9 +98,10 @@ static coppice_status use_plan(coppice_session *session, const coppice_tensor *i
         cop_plan_free(&plan);
         return status;
     }
-    cop_plan_free(&session->plans[KEPT_PLANS - 1]);
+    drop_old_plans(session, plan.total_bytes);
     move_to_front(session, KEPT_PLANS - 1);
     session->plans[0] = plan;
+    session->plans[0].strings = &session->strings;
     return COPPICE_OK;
 }
 
@@ -173,7 +188,8 @@ void coppice_session_free(coppice_session *session) {
     for (int i = 0; i < KEPT_PLANS; i++)
         cop_plan_free(&session->plans[i]);
     cop_profile_free(&session->profile);
-    cop_free(session->values);
+    cop_arena_free(&session->values);
+    cop_arena_free(&session->strings);
     if (session->graph)
         cop_graph_free(session->graph);
     cop_arena_free(&session->arena);
@@ -221,10 +237,23 @@ coppice_status coppice_session_prepare(coppice_session *session, const coppice_t
     return leave(session, before, use_plan(session, inputs, count, err), err);
 }
 
+static coppice_status only_tensors(const coppice_session *session, coppice_error *err) {
+    const cop_plan *plan = &session->plans[0];
+    for (size_t i = 0; i < plan->output_count; i++) {
+        if (plan->outputs[i].type == COPPICE_TYPE_UNDEFINED)
+            return cop_fail(err, COPPICE_UNSUPPORTED,
+                            "output '%s' is a %s: use coppice_session_run_values",
+                            coppice_model_output(session->model, i).name,
+                            coppice_kind_name(cop_plan_output(plan, i)->kind));
+    }
+    return COPPICE_OK;
+}
+
 static coppice_status run(coppice_session *session, const coppice_tensor *inputs, size_t count,
                           coppice_error *err) {
     COP_TRY(check_inputs(session, inputs, count, err));
     COP_TRY(use_plan(session, inputs, count, err));
+    cop_arena_free(&session->strings);
     return cop_plan_run(&session->plans[0], inputs, NULL, err);
 }
 
@@ -236,43 +265,63 @@ coppice_status coppice_session_run(coppice_session *session, const coppice_tenso
     COP_TRY(enter(session, &before, err));
     coppice_status status = run(session, inputs, count, err);
     if (!status)
+        status = only_tensors(session, err);
+    if (!status)
         *outputs = session->plans[0].outputs;
     return leave(session, before, status, err);
 }
 
-/* Inputs as plain tensors. */
-static coppice_status tensors_of(coppice_session *session, const coppice_value *values,
-                                 size_t count, coppice_tensor **out, coppice_error *err) {
+/* Runs plans[0] on values. */
+static coppice_status run_plan(coppice_session *session, const coppice_value *inputs,
+                               coppice_error *err) {
+    cop_plan *plan = &session->plans[0];
+    cop_plan_start(plan);
+    for (size_t i = 0; i < plan->input_count; i++) {
+        cop_operand operand;
+        COP_TRY(cop_operand_from_value(&inputs[i], &session->strings, &operand, err));
+        coppice_status status = cop_plan_set_input(plan, i, &operand, err);
+        cop_operand_release(&operand);
+        COP_TRY(status);
+    }
+    return cop_plan_execute(plan, NULL, err);
+}
+
+/* Shapes of inputs; those that are no tensors have an UNDEFINED type. */
+static coppice_status shapes_of(const coppice_session *session, const coppice_value *values,
+                                size_t count, coppice_tensor **out, coppice_error *err) {
+    size_t wanted = coppice_model_input_count(session->model);
+    if (count != wanted)
+        return cop_fail(err, COPPICE_INVALID_ARGUMENT, "%zu inputs given, the model wants %zu",
+                        count, wanted);
     *out = cop_calloc(count + 1, sizeof **out);
     if (!*out)
         return cop_fail_memory(err, count * sizeof **out);
     for (size_t i = 0; i < count; i++) {
-        if (values[i].kind != COPPICE_KIND_TENSOR)
-            return cop_fail(err, COPPICE_UNSUPPORTED, "input '%s' is a %s",
-                            coppice_model_input(session->model, i).name,
-                            coppice_kind_name(values[i].kind));
-        (*out)[i] = values[i].tensor;
+        COP_TRY(cop_check_value(&values[i], coppice_model_input(session->model, i).name, err));
+        if (values[i].kind == COPPICE_KIND_TENSOR)
+            (*out)[i] = values[i].tensor;
     }
     return COPPICE_OK;
 }
 
 static coppice_status run_values(coppice_session *session, const coppice_value *inputs,
-                                 size_t count, coppice_error *err) {
-    coppice_tensor *tensors;
-    coppice_status status = tensors_of(session, inputs, count, &tensors, err);
+                                 size_t count, const coppice_value **outputs, coppice_error *err) {
+    coppice_tensor *shapes = NULL;
+    coppice_status status = shapes_of(session, inputs, count, &shapes, err);
     if (!status)
-        status = run(session, tensors, count, err);
-    cop_free(tensors);
+        status = use_plan(session, shapes, count, err);
+    cop_free(shapes);
+    COP_TRY(status);
+    cop_arena_free(&session->strings);
+    cop_arena_free(&session->values);
+    COP_TRY(run_plan(session, inputs, err));
     const cop_plan *plan = &session->plans[0];
-    cop_free(session->values);
-    session->values = NULL;
-    if (status)
-        return status;
-    session->values = cop_calloc(plan->output_count + 1, sizeof *session->values);
-    if (!session->values)
-        return cop_fail_memory(err, plan->output_count * sizeof *session->values);
+    coppice_value *made = cop_arena_array(&session->values, plan->output_count + 1, sizeof *made);
+    if (!made)
+        return cop_fail_memory(err, plan->output_count * sizeof *made);
     for (size_t i = 0; i < plan->output_count; i++)
-        session->values[i] = (coppice_value){.tensor = plan->outputs[i]};
+        COP_TRY(cop_value_from_operand(cop_plan_output(plan, i), &session->values, &made[i], err));
+    *outputs = made;
     return COPPICE_OK;
 }
 
@@ -282,9 +331,7 @@ coppice_status coppice_session_run_values(coppice_session *session, const coppic
     *outputs = NULL;
     const coppice_host *before;
     COP_TRY(enter(session, &before, err));
-    coppice_status status = run_values(session, inputs, count, err);
-    if (!status)
-        *outputs = session->values;
+    coppice_status status = run_values(session, inputs, count, outputs, err);
     return leave(session, before, status, err);
 }
 

@@ -7,7 +7,7 @@
 #include "base/memory.h"
 #include "base/size.h"
 
-enum { BLOCK_ALIGNMENT = 64 };
+enum { BLOCK_ALIGNMENT = 64, SLACK = 64 /* kernels may read behind the end */ };
 
 coppice_type cop_held_type(coppice_type type) {
     switch (type) {
@@ -42,7 +42,9 @@ cop_block *cop_block_new(size_t bytes) {
     if (!block)
         return NULL;
     *block = (cop_block){.refs = 1, .bytes = cop_round_up(bytes ? bytes : 1, BLOCK_ALIGNMENT)};
-    block->data = block->bytes >= bytes ? cop_aligned_alloc(BLOCK_ALIGNMENT, block->bytes) : NULL;
+    size_t all;
+    if (block->bytes >= bytes && cop_size_add(block->bytes, SLACK, &all))
+        block->data = cop_aligned_alloc(BLOCK_ALIGNMENT, all);
     if (block->data)
         return block;
     cop_free(block);

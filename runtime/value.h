@@ -17,6 +17,8 @@
 #include <coppice/tensor.h>
 #include <coppice/value.h>
 
+#include "base/arena.h"
+
 /* How the elements of a value lie in memory. Dimensions are always given as ONNX has them; only the
  * order of the bytes differs. */
 typedef enum cop_layout {
@@ -64,5 +66,19 @@ void cop_operand_release(cop_operand *operand);
 /* *dst, which must be empty, becomes another reference to the elements of *src; borrowed data are
  * copied. Needs plain layout. */
 coppice_status cop_operand_share(cop_operand *dst, const cop_operand *src, coppice_error *err);
+
+/* ---- values as users see them ---- */
+
+/* INVALID_ARGUMENT with the input's name when a value, or what is in it, is not valid. */
+coppice_status cop_check_value(const coppice_value *value, const char *name, coppice_error *err);
+
+/* *out borrows the data of a tensor, but not of its strings, which are copied to `strings`. What is
+ * in a sequence or an optional is copied. Release *out. */
+coppice_status cop_operand_from_value(const coppice_value *value, cop_arena *strings,
+                                      cop_operand *out, coppice_error *err);
+
+/* *out borrows all data from the operand; lists are in `arena`. */
+coppice_status cop_value_from_operand(const cop_operand *operand, cop_arena *arena,
+                                      coppice_value *out, coppice_error *err);
 
 #endif

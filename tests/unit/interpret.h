@@ -9,18 +9,26 @@
 #include "base/error.h"
 #include "graph/edit.h"
 #include "graph/graph.h"
-#include "runtime/op.h"
+#include "runtime/eager.h"
 
 typedef struct interpreter {
     cop_shapes shapes;
-    void **buffers; /* one per value, NULL where it is constant or an input */
+    void **buffers; /* one per value, NULL where it is constant, an input, or made by eager nodes */
+    bool *counted;  /* values that own what they refer to: those of eager nodes */
+    cop_arena strings;
     size_t count;
 } interpreter;
 
 static inline void interpreter_free(interpreter *it) {
     for (size_t i = 0; it->buffers && i < it->count; i++)
         free(it->buffers[i]);
+    for (size_t i = 0; it->counted && i < it->count; i++) {
+        if (it->counted[i])
+            cop_operand_release(&it->shapes.values[i]);
+    }
     free(it->buffers);
+    free(it->counted);
+    cop_arena_free(&it->strings);
     cop_shapes_free(&it->shapes);
     *it = (interpreter){0};
 }
@@ -44,7 +52,7 @@ static inline coppice_status interpreter_node(interpreter *it, const cop_graph *
     cop_operand *aligned = calloc((size_t)node->input_count + 1, sizeof *aligned);
     void **copies = calloc((size_t)node->input_count + 1, sizeof *copies);
     cop_operand *out = calloc((size_t)node->output_count + 1, sizeof *out);
-    bool done = true;
+    bool done = true, eager = it->shapes.eager[index];
     for (int i = 0; i < node->input_count; i++) {
         if (node->inputs[i] < 0)
             continue;
@@ -54,7 +62,7 @@ static inline coppice_status interpreter_node(interpreter *it, const cop_graph *
     }
     for (int i = 0; i < node->output_count; i++) {
         int v = node->outputs[i];
-        if (v < 0)
+        if (v < 0 || eager)
             continue;
         out[i] = values[v];
         if (out[i].t.data)
@@ -69,13 +77,23 @@ static inline coppice_status interpreter_node(interpreter *it, const cop_graph *
                      .params = it->shapes.params[index],
                      .in = in,
                      .out = out,
+                     .strings = &it->strings,
                      .err = err};
-    size_t scratch = op->scratch ? op->scratch(&call) : 0;
+    size_t scratch = op->scratch && !eager ? op->scratch(&call) : 0;
     call.scratch = scratch ? aligned_alloc(64, (scratch + 63) / 64 * 64) : NULL;
-    coppice_status status = done ? COPPICE_OK : op->run(&call);
+    coppice_status status = eager  ? cop_eager_call(op, &call, NULL)
+                            : done ? COPPICE_OK
+                                   : op->run(&call);
     for (int i = 0; i < node->output_count; i++) {
-        if (node->outputs[i] >= 0)
-            values[node->outputs[i]].t.data = out[i].t.data;
+        int v = node->outputs[i];
+        if (eager && v >= 0) {
+            values[v] = out[i];
+            it->counted[v] = true;
+        } else if (eager) {
+            cop_operand_release(&out[i]);
+        } else if (v >= 0) {
+            values[v].t.data = out[i].t.data;
+        }
     }
     for (int i = 0; i < node->input_count; i++)
         free(copies[i]);
@@ -88,7 +106,7 @@ static inline coppice_status interpreter_node(interpreter *it, const cop_graph *
 }
 
 /* Computes every value; graph outputs are then it->shapes.values[graph->outputs[i]].t. `inputs`
- * must be aligned. */
+ * must be aligned. Eager nodes without sub-graphs run too. */
 static inline coppice_status interpreter_run(interpreter *it, const cop_graph *graph,
                                              const coppice_tensor *inputs, size_t count,
                                              coppice_error *err) {
@@ -96,6 +114,7 @@ static inline coppice_status interpreter_run(interpreter *it, const cop_graph *g
     COP_TRY(cop_infer(graph, &options, &it->shapes, err));
     it->count = graph->value_count;
     it->buffers = calloc(it->count + 1, sizeof *it->buffers);
+    it->counted = calloc(it->count + 1, sizeof *it->counted);
     for (size_t i = 0, next = 0; i < graph->input_count; i++) {
         if (!graph->values[graph->inputs[i]].constant)
             it->shapes.values[graph->inputs[i]].t.data = inputs[next++].data;

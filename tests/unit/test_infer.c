@@ -80,12 +80,17 @@ START_TEST(unknown_operator_is_named) {
 }
 END_TEST
 
-START_TEST(shape_that_depends_on_data_is_refused) {
+START_TEST(node_whose_shape_depends_on_data_is_eager) {
     small_begin(13);
     int x = small_input("x", COPPICE_TYPE_FLOAT, DIMS(2, 3));
     int s = small_input("s", COPPICE_TYPE_INT64, DIMS(2));
-    small_node("Reshape", 2, x, s);
-    small_refused(COPPICE_UNSUPPORTED, "the shape depends on data");
+    int y = small_node("Reshape", 2, x, s);
+    int z = small_node("Relu", 1, y), w = small_node("Relu", 1, x);
+    ck_assert_int_eq(small_infer(), COPPICE_OK);
+    ck_assert(!small_it.shapes.known[y] && small_it.shapes.eager[0]);
+    ck_assert(!small_it.shapes.known[z] && small_it.shapes.eager[1]);
+    ck_assert(small_it.shapes.known[w] && !small_it.shapes.eager[2]);
+    small_end();
 }
 END_TEST
 
@@ -182,7 +187,7 @@ int main(void) {
     tcase_add_test(tests, huge_constants_are_refused_before_they_are_made);
     tcase_add_test(tests, many_constants_together_have_one_limit);
     tcase_add_test(tests, unknown_operator_is_named);
-    tcase_add_test(tests, shape_that_depends_on_data_is_refused);
+    tcase_add_test(tests, node_whose_shape_depends_on_data_is_eager);
     tcase_add_test(tests, best_effort_goes_on_behind_an_unknown_operator);
     tcase_add_test(tests, best_effort_knows_the_shapes_of_float16);
     tcase_add_test(tests, constants_that_are_not_aligned_are_folded);
