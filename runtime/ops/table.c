@@ -23,6 +23,7 @@
     X(normaxes)                                                                                    \
     X(pool)                                                                                        \
     X(reduce)                                                                                      \
+    X(resize)                                                                                      \
     X(scatter)                                                                                     \
     X(select)                                                                                      \
     X(sequence)                                                                                    \
