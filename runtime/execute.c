@@ -14,6 +14,7 @@ static cop_call call_of(const cop_plan *plan, const cop_step *step, coppice_erro
                       .in = step->operands,
                       .out = step->results,
                       .pool = step->pool,
+                      .kernels = plan->kernels,
                       .strings = plan->strings,
                       .err = err};
 }

@@ -11,6 +11,7 @@
 #include "runtime/value.h"
 
 typedef struct cop_body cop_body;
+struct cop_kernels;
 
 /* What the functions of a row get: one node, its operands, what was read from its attributes. */
 typedef struct cop_call {
@@ -22,6 +23,7 @@ typedef struct cop_call {
                                        inferred t.data is NULL unless the value is known by then */
     cop_operand *out;               /* node->output_count entries */
     const coppice_threadpool *pool; /* for `run` */
+    const struct cop_kernels *kernels; /* for `run`: inner loops it may use; NULL: plain C */
     void *scratch;      /* for `run`: as many bytes as `scratch` asked for, 64-byte aligned */
     cop_arena *strings; /* for `run`: bytes of strings it makes; good until the next inference */
     cop_body **bodies;  /* for `run`: of the node's graphs, by attribute (body.h); else NULL */

@@ -10,6 +10,7 @@
 #include "base/shape.h"
 #include "base/size.h"
 #include "graph/subgraph.h"
+#include "runtime/kernels/kernels.h"
 #include "runtime/memory.h"
 
 /* Bytes read from which a step without a kernel is worth several threads. */
@@ -511,6 +512,8 @@ static coppice_status build(builder *b, const coppice_tensor *inputs, size_t cou
 coppice_status cop_plan_build(const cop_graph *graph, const coppice_tensor *inputs, size_t count,
                               const cop_settings *settings, cop_plan *plan, coppice_error *err) {
     plan->graph = graph;
+    plan->kernels = cop_kernels_of(
+        settings->backend == COPPICE_BACKEND_REFERENCE ? COPPICE_ISA_SCALAR : settings->isa);
     builder b = {.graph = graph, .settings = settings, .plan = plan, .err = err};
     coppice_status status = build(&b, inputs, count);
     cop_free(b.choices);

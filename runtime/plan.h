@@ -111,7 +111,8 @@ typedef struct cop_step {
 } cop_step;
 
 typedef struct cop_plan {
-    const cop_graph *graph; /* borrowed */
+    const cop_graph *graph;            /* borrowed */
+    const struct cop_kernels *kernels; /* inner loops of the session's instruction set */
     cop_shapes shapes;
     cop_arena arena;
     cop_step *steps;

@@ -63,6 +63,21 @@ typedef struct cop_gemm_args {
 
 typedef void cop_gemm_f32_fn(const cop_gemm_args *args);
 
+/* Rows against rows, both with their elements beside each other: for m < rows, n < columns
+ *     out[m * out_stride + n] = (add ? itself : 0) + sum over k of a[m * a_stride + k] * b[n *
+ *     b_stride + k]
+ * Strides count floats; nothing needs an alignment. */
+typedef struct cop_dot_args {
+    const float *a, *b;
+    size_t a_stride, b_stride;
+    size_t rows, columns, reduction;
+    float *out;
+    size_t out_stride;
+    bool add;
+} cop_dot_args;
+
+typedef void cop_dot_f32_fn(const cop_dot_args *args);
+
 typedef struct cop_kernels {
     /* Sparse rows times a tile; spmm_f32[V] has tiles of V vectors of `lanes` floats, for V from 1
      * to `max_vectors`. */
@@ -74,21 +89,28 @@ typedef struct cop_kernels {
     cop_gemm_f32_fn *gemm_f32[COP_SPMM_MAX_VECTORS + 1];
     size_t gemm_lanes, gemm_max_vectors;
     cop_gemm_f32_fn *gemv_f32;
+    cop_dot_f32_fn *dot_f32;
 } cop_kernels;
 
 /* The kernels for `isa`, which the CPU has. */
 void cop_kernels_init(cop_kernels *kernels, coppice_isa isa);
+
+/* The same, filled once and kept; `isa` must not be BEST. Thread-safe. */
+const cop_kernels *cop_kernels_of(coppice_isa isa);
 
 /* Fill the slots that a file of kernels has. */
 void cop_spmm_f32_c_fill(cop_kernels *kernels);
 void cop_spmv_f32_c_fill(cop_kernels *kernels);
 void cop_gemm_f32_c_fill(cop_kernels *kernels);
 void cop_gemv_f32_c_fill(cop_kernels *kernels);
+void cop_dot_f32_c_fill(cop_kernels *kernels);
 #if defined(__x86_64__)
 void cop_spmm_f32_avx2_fill(cop_kernels *kernels);
 void cop_spmm_f32_avx512_fill(cop_kernels *kernels);
 void cop_gemm_f32_avx2_fill(cop_kernels *kernels);
 void cop_gemm_f32_avx512_fill(cop_kernels *kernels);
+void cop_dot_f32_avx2_fill(cop_kernels *kernels);
+void cop_dot_f32_avx512_fill(cop_kernels *kernels);
 #endif
 
 #endif

@@ -24,6 +24,7 @@
     X(pool)                                                                                        \
     X(reduce)                                                                                      \
     X(resize)                                                                                      \
+    X(rnn)                                                                                         \
     X(scatter)                                                                                     \
     X(select)                                                                                      \
     X(sequence)                                                                                    \
