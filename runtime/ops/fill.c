@@ -71,6 +71,14 @@ typedef struct range_plan {
     double start, delta;
 } range_plan;
 
+/* Exact also where a double is not. Magnitudes as unsigned: no difference overflows there. */
+static uint64_t count_integers(int64_t start, int64_t limit, int64_t delta) {
+    if (delta > 0 ? limit <= start : limit >= start)
+        return 0;
+    uint64_t from = (uint64_t)start, to = (uint64_t)limit, step = (uint64_t)delta;
+    return delta > 0 ? (to - from - 1) / step + 1 : (from - to - 1) / (0 - step) + 1;
+}
+
 static coppice_status plan_range(const cop_call *call, range_plan *plan) {
     double limit;
     bool present;
@@ -89,6 +97,9 @@ static coppice_status plan_range(const cop_call *call, range_plan *plan) {
         return cop_fail(call->err, COPPICE_BAD_MODEL, "a range from %g to %g by %g", plan->start,
                         limit, plan->delta);
     double count = ceil((limit - plan->start) / plan->delta);
+    if (plan->integers)
+        count = (double)count_integers(plan->start_int, cop_tensor_get_int(cop_in(call, 1), 0),
+                                       plan->delta_int);
     if (count > 1e15)
         return cop_fail(call->err, COPPICE_LIMIT, "a range of %g elements", count);
     plan->count = count > 0 ? (int64_t)count : 0;

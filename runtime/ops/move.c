@@ -144,9 +144,7 @@ static coppice_status split_size(const cop_call *call, int part, int64_t *size, 
     size_t count;
     COP_TRY(cop_node_ints(call->node, "split", &ints, &count, call->err));
     *given = sizes || ints;
-    if (sizes && !sizes->data && coppice_tensor_count(sizes) != 0)
-        return cop_fail(call->err, COPPICE_UNSUPPORTED, "the sizes '%s' depend on data",
-                        cop_in_name(call, 1));
+    COP_TRY(cop_need_data(call, 1));
     if (sizes && (sizes->rank != 1 || !cop_is_integer_type(sizes->type)))
         return cop_fail(call->err, COPPICE_BAD_MODEL, "the sizes '%s' are no list of integers",
                         cop_in_name(call, 1));

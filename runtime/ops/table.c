@@ -21,6 +21,7 @@
     X(move)                                                                                        \
     X(norm)                                                                                        \
     X(normaxes)                                                                                    \
+    X(pattern)                                                                                     \
     X(pool)                                                                                        \
     X(reduce)                                                                                      \
     X(resize)                                                                                      \
