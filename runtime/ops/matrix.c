@@ -3,99 +3,30 @@
 #include <string.h>
 
 #include "runtime/ops/ops.h"
+#include "runtime/ops/product.h"
 #include "runtime/ops/util.h"
-
-enum { COLUMNS_PER_TASK = 256 };
 
 coppice_status cop_activation_parse(const cop_call *call, float *min, float *max) {
     COP_TRY(cop_node_float(call->node, "activation_min", -INFINITY, min, call->err));
     return cop_node_float(call->node, "activation_max", INFINITY, max, call->err);
 }
 
-/* A batch of products [rows][reduction] x [reduction][columns]; strides in elements. */
-typedef struct product {
-    size_t rows, columns, reduction;
-    int64_t a_row, a_k, b_k, b_column;
-    int rank; /* batch dims */
-    int64_t batch[COPPICE_MAX_RANK], a_batch[COPPICE_MAX_RANK], b_batch[COPPICE_MAX_RANK];
-    const float *a, *b, *c; /* c: NULL or added, times beta */
-    int64_t c_row, c_column;
-    float alpha, beta, min, max;
-    float *out;
-} product;
-
-/* out[first .. last) of one row, b being that of the first column. */
-static void row_sums(const product *p, const float *a, const float *b, size_t count,
-                     float *restrict out) {
-    if (p->b_column != 1) {
-        for (size_t n = 0; n < count; n++) {
-            float sum = 0;
-            for (size_t k = 0; k < p->reduction; k++)
-                sum += a[(int64_t)k * p->a_k] * b[(int64_t)n * p->b_column + (int64_t)k * p->b_k];
-            out[n] = sum;
-        }
-        return;
-    }
-    memset(out, 0, count * sizeof *out);
-    for (size_t k = 0; k < p->reduction; k++) {
-        float x = a[(int64_t)k * p->a_k];
-        const float *restrict row = b + (int64_t)k * p->b_k;
-        for (size_t n = 0; n < count; n++)
-            out[n] += x * row[n];
-    }
-}
-
-static void finish(const product *p, size_t row, size_t first, size_t count, float *restrict out) {
-    for (size_t n = 0; n < count; n++) {
-        float v = p->alpha * out[n];
-        if (p->c)
-            v += p->beta * p->c[(int64_t)row * p->c_row + (int64_t)(first + n) * p->c_column];
-        v = v < p->min ? p->min : v;
-        out[n] = v > p->max ? p->max : v;
-    }
-}
-
-/* Items: [batch][row][block of columns]. */
-static void product_range(void *context, size_t begin, size_t end) {
-    const product *p = context;
-    size_t blocks = (p->columns + COLUMNS_PER_TASK - 1) / COLUMNS_PER_TASK;
-    for (size_t item = begin; item < end; item++) {
-        size_t block = item % blocks, row = item / blocks % p->rows;
-        size_t rest = item / blocks / p->rows;
-        size_t first = block * COLUMNS_PER_TASK;
-        size_t count =
-            p->columns - first < COLUMNS_PER_TASK ? p->columns - first : COLUMNS_PER_TASK;
-        const float *a = p->a + (int64_t)row * p->a_row;
-        const float *b = p->b + (int64_t)first * p->b_column;
-        float *out = p->out + (item / blocks) * p->columns + first;
-        for (int d = p->rank; d-- > 0;) {
-            int64_t index = (int64_t)(rest % (size_t)p->batch[d]);
-            rest /= (size_t)p->batch[d];
-            a += index * p->a_batch[d];
-            b += index * p->b_batch[d];
-        }
-        row_sums(p, a, b, count, out);
-        finish(p, row, first, count, out);
-    }
-}
-
-static void run_product(const product *p, const coppice_threadpool *pool) {
-    size_t items = p->rows * ((p->columns + COLUMNS_PER_TASK - 1) / COLUMNS_PER_TASK);
-    for (int d = 0; d < p->rank; d++)
-        items *= (size_t)p->batch[d];
-    size_t width = p->columns < COLUMNS_PER_TASK ? p->columns : COLUMNS_PER_TASK;
-    cop_parallel_for(pool, items, cop_grain(width * (p->reduction / 4 + 1)), product_range,
-                     (void *)p);
-}
-
 /* ---- Gemm ---- */
+
+/* Any number but 0 is true: exporters have written others. */
+static coppice_status read_flag(const cop_call *call, const char *name, bool *out) {
+    int64_t value;
+    COP_TRY(cop_node_int(call->node, name, 0, &value, call->err));
+    *out = value != 0;
+    return COPPICE_OK;
+}
 
 static coppice_status gemm_parse(const cop_call *call, void *params) {
     cop_gemm_params *p = params;
     COP_TRY(cop_node_float(call->node, "alpha", 1, &p->alpha, call->err));
     COP_TRY(cop_node_float(call->node, "beta", 1, &p->beta, call->err));
-    COP_TRY(cop_attr_bool(call, "transA", false, &p->transpose_a));
-    COP_TRY(cop_attr_bool(call, "transB", false, &p->transpose_b));
+    COP_TRY(read_flag(call, "transA", &p->transpose_a));
+    COP_TRY(read_flag(call, "transB", &p->transpose_b));
     return cop_activation_parse(call, &p->activation_min, &p->activation_max);
 }
 
@@ -105,12 +36,13 @@ static coppice_status refuse_shapes(const cop_call *call) {
                     cop_shape_text(cop_in(call, 1)).s);
 }
 
-/* The bias must broadcast to `shape` and not the other way. */
+/* The bias must broadcast to `shape` and not the other way. What opsets before 7 allow with their
+ * attribute `broadcast` is part of that. */
 static coppice_status check_bias(const cop_call *call, const coppice_tensor *shape) {
     const coppice_tensor *c = cop_in(call, 2);
     if (!c)
         return COPPICE_OK;
-    COP_TRY(cop_need_type(call, 2, COP_TYPE_BIT(FLOAT)));
+    COP_TRY(cop_need_type(call, 2, 1u << cop_in(call, 0)->type));
     coppice_tensor both = *shape;
     COP_TRY(cop_broadcast(call, &both, c));
     if (cop_same_shape(&both, shape))
@@ -122,19 +54,19 @@ static coppice_status check_bias(const cop_call *call, const coppice_tensor *sha
 static coppice_status gemm_infer(cop_call *call) {
     const cop_gemm_params *p = call->params;
     const coppice_tensor *a = cop_in(call, 0), *b = cop_in(call, 1);
-    COP_TRY(cop_need_type(call, 1, COP_TYPE_BIT(FLOAT)));
+    COP_TRY(cop_need_type(call, 1, 1u << cop_in(call, 0)->type));
     COP_TRY(cop_need_rank(call, 0, 2));
     COP_TRY(cop_need_rank(call, 1, 2));
     if (a->dims[!p->transpose_a] != b->dims[p->transpose_b])
         return refuse_shapes(call);
     coppice_tensor shape = {.rank = 2, .dims = {a->dims[p->transpose_a], b->dims[!p->transpose_b]}};
     COP_TRY(check_bias(call, &shape));
-    cop_set_out(call, 0, COPPICE_TYPE_FLOAT, 2, shape.dims);
+    cop_set_out(call, 0, a->type, 2, shape.dims);
     return COPPICE_OK;
 }
 
 /* Steps of the bias along rows and columns of the result. */
-static void bias_steps(product *p, const coppice_tensor *c) {
+static void bias_steps(cop_product *p, const coppice_tensor *c) {
     if (!c || p->beta == 0)
         return;
     int64_t columns = c->rank > 0 ? c->dims[c->rank - 1] : 1;
@@ -144,26 +76,36 @@ static void bias_steps(product *p, const coppice_tensor *c) {
     p->c_row = rows == 1 ? 0 : columns;
 }
 
+static cop_product begin_product(const cop_call *call) {
+    const cop_gemm_params *g = call->params;
+    return (cop_product){.type = cop_out(call, 0)->type,
+                         .a = cop_in(call, 0)->data,
+                         .b = cop_in(call, 1)->data,
+                         .out = cop_out(call, 0)->data,
+                         .alpha = (double)g->alpha,
+                         .beta = (double)g->beta,
+                         .min = g->activation_min,
+                         .max = g->activation_max};
+}
+
+static coppice_status run_product(const cop_call *call, cop_product *p) {
+    const cop_gemm_params *g = call->params;
+    bias_steps(p, cop_in(call, 2));
+    p->finish =
+        p->c || p->alpha != 1 || g->activation_min > -INFINITY || g->activation_max < INFINITY;
+    cop_product_run(p, call->kernels, call->pool);
+    return COPPICE_OK;
+}
+
 static coppice_status gemm_run(const cop_call *call) {
     const cop_gemm_params *g = call->params;
-    const coppice_tensor *a = cop_in(call, 0), *b = cop_in(call, 1), *out = cop_out(call, 0);
-    product p = {.rows = (size_t)out->dims[0],
-                 .columns = (size_t)out->dims[1],
-                 .reduction = (size_t)a->dims[!g->transpose_a],
-                 .a_row = g->transpose_a ? 1 : a->dims[1],
-                 .a_k = g->transpose_a ? a->dims[1] : 1,
-                 .b_k = g->transpose_b ? 1 : b->dims[1],
-                 .b_column = g->transpose_b ? b->dims[1] : 1,
-                 .a = a->data,
-                 .b = b->data,
-                 .alpha = g->alpha,
-                 .beta = g->beta,
-                 .min = g->activation_min,
-                 .max = g->activation_max,
-                 .out = out->data};
-    bias_steps(&p, cop_in(call, 2));
-    run_product(&p, call->pool);
-    return COPPICE_OK;
+    const coppice_tensor *a = cop_in(call, 0), *out = cop_out(call, 0);
+    cop_product p = begin_product(call);
+    p.rows = (size_t)out->dims[0];
+    p.columns = (size_t)out->dims[1];
+    p.reduction = (size_t)a->dims[!g->transpose_a];
+    cop_product_plain(&p, g->transpose_a, g->transpose_b);
+    return run_product(call, &p);
 }
 
 /* ---- MatMul: numpy's rules; a third input, put there by fusion, is a bias over the columns ----
@@ -203,7 +145,7 @@ static coppice_status batch_shape(const cop_call *call, const coppice_tensor *a,
 
 static coppice_status matmul_infer(cop_call *call) {
     coppice_tensor a, b, shape;
-    COP_TRY(cop_need_type(call, 1, COP_TYPE_BIT(FLOAT)));
+    COP_TRY(cop_need_type(call, 1, 1u << cop_in(call, 0)->type));
     if (cop_in(call, 0)->rank == 0 || cop_in(call, 1)->rank == 0)
         return refuse_shapes(call);
     as_matrices(call, &a, &b);
@@ -219,7 +161,7 @@ static coppice_status matmul_infer(cop_call *call) {
     if (bias && (bias->rank != 1 || cop_in(call, 1)->rank == 1))
         return cop_fail(call->err, COPPICE_BAD_MODEL, "the bias '%s' is %s, expected one dimension",
                         cop_in_name(call, 2), cop_shape_text(bias).s);
-    cop_set_out(call, 0, COPPICE_TYPE_FLOAT, shape.rank, shape.dims);
+    cop_set_out(call, 0, cop_in(call, 0)->type, shape.rank, shape.dims);
     return COPPICE_OK;
 }
 
@@ -233,43 +175,35 @@ static void batch_strides(const coppice_tensor *t, int rank, int64_t *out) {
 }
 
 static coppice_status matmul_run(const cop_call *call) {
-    const cop_gemm_params *g = call->params;
     coppice_tensor a, b, shape;
     as_matrices(call, &a, &b);
     COP_TRY(batch_shape(call, &a, &b, &shape));
-    product p = {.rows = (size_t)a.dims[a.rank - 2],
-                 .columns = (size_t)b.dims[b.rank - 1],
-                 .reduction = (size_t)a.dims[a.rank - 1],
-                 .a_row = a.dims[a.rank - 1],
-                 .a_k = 1,
-                 .b_k = b.dims[b.rank - 1],
-                 .b_column = 1,
-                 .rank = (int)shape.rank,
-                 .a = a.data,
-                 .b = b.data,
-                 .alpha = g->alpha,
-                 .beta = g->beta,
-                 .min = g->activation_min,
-                 .max = g->activation_max,
-                 .out = cop_out(call, 0)->data};
+    cop_product p = begin_product(call);
+    p.rows = (size_t)a.dims[a.rank - 2];
+    p.columns = (size_t)b.dims[b.rank - 1];
+    p.reduction = (size_t)a.dims[a.rank - 1];
+    p.rank = (int)shape.rank;
+    cop_product_plain(&p, false, false);
     memcpy(p.batch, shape.dims, shape.rank * sizeof *shape.dims);
     batch_strides(&a, p.rank, p.a_batch);
     batch_strides(&b, p.rank, p.b_batch);
-    bias_steps(&p, cop_in(call, 2));
-    run_product(&p, call->pool);
-    return COPPICE_OK;
+    return run_product(call, &p);
 }
 
 /* ---- rows of the operator table ---- */
 
+#define MATRIX_TYPES                                                                               \
+    (FLOATS | COP_TYPE_BIT(INT32) | COP_TYPE_BIT(INT64) | COP_TYPE_BIT(UINT32) |                   \
+     COP_TYPE_BIT(UINT64))
+
 /* clang-format off */
 const cop_op cop_ops_matrix[] = {
     {.name = "Gemm", .since = 1, .until = 10, .min_inputs = 3, .max_inputs = 3, .max_outputs = 1,
-     .types = F32, PARSE(gemm, cop_gemm_params), INFER(gemm), RUN(gemm)},
-    {.name = "Gemm", .since = 11, .min_inputs = 2, .max_inputs = 3, .max_outputs = 1, .types = F32,
-     PARSE(gemm, cop_gemm_params), INFER(gemm), RUN(gemm)},
-    {.name = "MatMul", .since = 1, .min_inputs = 2, .max_inputs = 3, .max_outputs = 1, .types = F32,
-     PARSE(matmul, cop_gemm_params), INFER(matmul), RUN(matmul)},
+     .types = MATRIX_TYPES, PARSE(gemm, cop_gemm_params), INFER(gemm), RUN(gemm)},
+    {.name = "Gemm", .since = 11, .min_inputs = 2, .max_inputs = 3, .max_outputs = 1,
+     .types = MATRIX_TYPES, PARSE(gemm, cop_gemm_params), INFER(gemm), RUN(gemm)},
+    {.name = "MatMul", .since = 1, .min_inputs = 2, .max_inputs = 3, .max_outputs = 1,
+     .types = MATRIX_TYPES, PARSE(matmul, cop_gemm_params), INFER(matmul), RUN(matmul)},
     {.name = NULL},
 };
 /* clang-format on */

@@ -172,42 +172,35 @@ LOOPS(u64, uint64_t)
 
 /* ---- alpha, beta, c, clamp ---- */
 
-/* Products of integers with alpha and beta are rounded towards zero, as a cast does. */
-#define FINISH(name, T)                                                                            \
+/* Products of integers with alpha and beta are rounded towards zero, as a cast does. S: what scales
+ * are multiplied in, W: what is added in, as integers wrap around. */
+#define FINISH(name, T, S, W)                                                                      \
     static void finish_##name(const block *u, const T *c) {                                        \
         const cop_product *p = u->p;                                                               \
-        bool plain = p->alpha == 1 && p->beta == 1;                                                \
+        const S alpha = (S)p->alpha, beta = (S)p->beta, min = (S)p->min, max = (S)p->max;          \
+        const bool clamped = p->min > -__builtin_inff() || p->max < __builtin_inff();              \
         for (size_t m = 0; m < u->rows; m++) {                                                     \
             T *restrict out = (T *)u->out + m * u->out_row;                                        \
-            for (size_t n = 0; !plain && n < u->columns; n++)                                      \
-                out[n] = (T)((SCALE(T))p->alpha * (SCALE(T))out[n]);                               \
-            for (size_t n = 0; c && n < u->columns; n++) {                                         \
-                const T x = c[(int64_t)m * p->c_row + (int64_t)n * p->c_column];                   \
-                out[n] += plain ? x : (T)((SCALE(T))p->beta * (SCALE(T))x);                        \
+            const T *row = c ? c + (int64_t)m * p->c_row : NULL;                                   \
+            for (size_t n = 0; p->alpha != 1 && n < u->columns; n++)                               \
+                out[n] = (T)(alpha * (S)out[n]);                                                   \
+            for (size_t n = 0; c && p->beta == 1 && n < u->columns; n++)                           \
+                out[n] = (T)((W)out[n] + (W)row[(int64_t)n * p->c_column]);                        \
+            for (size_t n = 0; c && p->beta != 1 && n < u->columns; n++)                           \
+                out[n] = (T)((W)out[n] + (W)(T)(beta * (S)row[(int64_t)n * p->c_column]));         \
+            for (size_t n = 0; clamped && n < u->columns; n++) {                                   \
+                T v = (S)out[n] < min ? (T)min : out[n];                                           \
+                out[n] = (S)v > max ? (T)max : v;                                                  \
             }                                                                                      \
         }                                                                                          \
     }
-#define SCALE(T) __typeof__(_Generic((T)0, float : 0.0f, default : 0.0))
 
-FINISH(f32, float)
-FINISH(f64, double)
-FINISH(i32, int32_t)
-FINISH(i64, int64_t)
-FINISH(u32, uint32_t)
-FINISH(u64, uint64_t)
-
-static void clamp(const block *u) {
-    const float min = u->p->min, max = u->p->max;
-    if (min == -__builtin_inff() && max == __builtin_inff())
-        return;
-    for (size_t m = 0; m < u->rows; m++) {
-        float *out = (float *)u->out + m * u->out_row;
-        for (size_t n = 0; n < u->columns; n++) {
-            float v = out[n] < min ? min : out[n];
-            out[n] = v > max ? max : v;
-        }
-    }
-}
+FINISH(f32, float, float, float)
+FINISH(f64, double, double, double)
+FINISH(i32, int32_t, double, uint32_t)
+FINISH(i64, int64_t, double, uint64_t)
+FINISH(u32, uint32_t, double, uint32_t)
+FINISH(u64, uint64_t, double, uint64_t)
 
 static void finish_block(const block *u, size_t first_row, size_t first_column) {
     const cop_product *p = u->p;
@@ -225,8 +218,6 @@ static void finish_block(const block *u, size_t first_row, size_t first_column) 
         CASE(UINT64, u64, uint64_t)
     }
 #undef CASE
-    if (p->type == COPPICE_TYPE_FLOAT)
-        clamp(u);
 }
 
 /* ---- blocks ---- */

@@ -28,7 +28,7 @@ typedef struct cop_product {
     double alpha, beta;
     const void *c; /* NULL: none */
     int64_t c_row, c_column;
-    float min, max; /* for FLOAT */
+    float min, max; /* -INFINITY and INFINITY: no clamp. A NaN stays NaN */
 } cop_product;
 
 /* Fills row strides for a plain [rows][reduction] and a [reduction][columns] matrix, each possibly
