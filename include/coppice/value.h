@@ -50,6 +50,11 @@ COPPICE_API coppice_status coppice_value_write(const char *path, const char *nam
                                                const coppice_value *value, bool overwrite,
                                                coppice_error *error);
 
+/* Gives a value of another kind than a tensor `count` items, zeroed, in memory that
+ * coppice_value_release frees; their data must be blocks that a function of coppice made. Returns
+ * them, NULL when memory is short. */
+COPPICE_API coppice_value *coppice_value_items(coppice_value *value, size_t count);
+
 /* Frees what coppice_value_read made, and zeroes the value. NULL is fine. */
 COPPICE_API void coppice_value_release(coppice_value *value);
 

@@ -34,6 +34,15 @@ void coppice_value_release(coppice_value *value) {
     *value = (coppice_value){0};
 }
 
+coppice_value *coppice_value_items(coppice_value *value, size_t count) {
+    coppice_value *items = cop_calloc(count ? count : 1, sizeof *items);
+    if (items) {
+        value->items = items;
+        value->count = count;
+    }
+    return items;
+}
+
 static coppice_status damaged(const reader *r, const unsigned char *at, const char *what) {
     cop_fail(r->err, COPPICE_BAD_DATA, "damaged at byte %zu: %s", (size_t)(at - r->file), what);
     cop_error_locate(r->err, NULL, NULL, at - r->file);
