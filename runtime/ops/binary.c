@@ -1,107 +1,70 @@
 /* Operators on two and more tensors element by element, broadcast by numpy's rules or by the axis
- * attribute of opsets before 7: Add, Sub, Mul, Div, Pow, Equal, Max, Min, PRelu, Where. */
+ * attribute of opsets before 7: arithmetic, Mod, Max, Min, Sum, Mean, PRelu, SwiGLU, Where.
+ * Comparisons and bits: logic.c; Pow: pow.c. */
 #include <math.h>
 
-#include "runtime/ops/ops.h"
-#include "runtime/ops/util.h"
+#include "runtime/ops/binary.h"
+#include "runtime/ops/vmath.h"
 
-enum { BINARY_TYPES = COPPICE_TYPE_BFLOAT16 + 1 };
+/* ---- loops ---- */
 
-/* A row loop over operands a (type A) and b (type B), `expr` is a function of x and y. The plain
- * cases come first so that they vectorise. */
-#define BINARY(name, A, B, OUT, expr)                                                              \
-    static void name(const void *context, size_t n, void *to, const void *const *from,             \
-                     const ptrdiff_t *strides) {                                                   \
-        (void)context;                                                                             \
-        const A *a = from[0];                                                                      \
-        const B *b = from[1];                                                                      \
-        OUT *out = to;                                                                             \
-        ptrdiff_t sa = strides[1], sb = strides[2], count = (ptrdiff_t)n;                          \
-        if (sa == 1 && sb == 1) {                                                                  \
-            for (ptrdiff_t i = 0; i < count; i++) {                                                \
-                A x = a[i];                                                                        \
-                B y = b[i];                                                                        \
-                out[i] = (OUT)(expr);                                                              \
-            }                                                                                      \
-        } else if (sa == 1 && sb == 0) {                                                           \
-            B y = b[0];                                                                            \
-            for (ptrdiff_t i = 0; i < count; i++) {                                                \
-                A x = a[i];                                                                        \
-                out[i] = (OUT)(expr);                                                              \
-            }                                                                                      \
-        } else if (sa == 0 && sb == 1) {                                                           \
-            A x = a[0];                                                                            \
-            for (ptrdiff_t i = 0; i < count; i++) {                                                \
-                B y = b[i];                                                                        \
-                out[i] = (OUT)(expr);                                                              \
-            }                                                                                      \
-        } else {                                                                                   \
-            for (ptrdiff_t i = 0; i < count; i++) {                                                \
-                A x = a[i * sa];                                                                   \
-                B y = b[i * sb];                                                                   \
-                out[i] = (OUT)(expr);                                                              \
-            }                                                                                      \
-        }                                                                                          \
-    }
-
-/* X(T, suffix, TYPE): every integer type. */
-#define EACH_INTEGER(X)                                                                            \
-    X(int8_t, i8, INT8)                                                                            \
-    X(int16_t, i16, INT16)                                                                         \
-    X(int32_t, i32, INT32)                                                                         \
-    X(int64_t, i64, INT64)                                                                         \
-    X(uint8_t, u8, UINT8)                                                                          \
-    X(uint16_t, u16, UINT16)                                                                       \
-    X(uint32_t, u32, UINT32)                                                                       \
-    X(uint64_t, u64, UINT64)
-
-/* Integers wrap around: computed as uint64_t, where that is defined. A zero divisor is refused
- * before the loop; -1 is apart because the smallest integer by -1 overflows. */
+/* Integers wrap around: computed as uint64_t, where that is defined. */
 #define ARITHMETIC_INTEGER(T, suffix, TYPE)                                                        \
     BINARY(add_##suffix, T, T, T, (uint64_t)x + (uint64_t)y)                                       \
     BINARY(sub_##suffix, T, T, T, (uint64_t)x - (uint64_t)y)                                       \
     BINARY(mul_##suffix, T, T, T, (uint64_t)x *(uint64_t)y)                                        \
     BINARY(max_##suffix, T, T, T, x > y ? x : y)                                                   \
-    BINARY(min_##suffix, T, T, T, x < y ? x : y)                                                   \
-    BINARY(equal_##suffix, T, T, uint8_t, x == y)
+    BINARY(min_##suffix, T, T, T, x < y ? x : y)
 EACH_INTEGER(ARITHMETIC_INTEGER)
 
-#define DIVIDE_SIGNED(T, suffix)                                                                   \
-    BINARY(div_##suffix, T, T, T, y == -1 ? (T)(0 - (uint64_t)x) : x / y)
-#define DIVIDE_UNSIGNED(T, suffix) BINARY(div_##suffix, T, T, T, x / y)
-DIVIDE_SIGNED(int8_t, i8)
-DIVIDE_SIGNED(int16_t, i16)
-DIVIDE_SIGNED(int32_t, i32)
-DIVIDE_SIGNED(int64_t, i64)
-DIVIDE_UNSIGNED(uint8_t, u8)
-DIVIDE_UNSIGNED(uint16_t, u16)
-DIVIDE_UNSIGNED(uint32_t, u32)
-DIVIDE_UNSIGNED(uint64_t, u64)
+/* A zero divisor is refused before the loop; -1 is apart because the smallest integer by -1
+ * overflows. rem has the sign of x, mod that of y. */
+#define DIVIDE_SIGNED(T, suffix, TYPE)                                                             \
+    BINARY(div_##suffix, T, T, T, y == -1 ? (T)(0 - (uint64_t)x) : x / y)                          \
+    BINARY(rem_##suffix, T, T, T, y == -1 ? 0 : x % y)                                             \
+    BINARY(mod_##suffix, T, T, T,                                                                  \
+           y == -1                                ? 0                                              \
+           : x % y != 0 && (x % y < 0) != (y < 0) ? x % y + y                                      \
+                                                  : x % y)
+#define DIVIDE_UNSIGNED(T, suffix, TYPE)                                                           \
+    BINARY(div_##suffix, T, T, T, x / y)                                                           \
+    BINARY(rem_##suffix, T, T, T, x % y)                                                           \
+    BINARY(mod_##suffix, T, T, T, x % y)
+EACH_SIGNED(DIVIDE_SIGNED)
+EACH_UNSIGNED(DIVIDE_UNSIGNED)
+
+/* With the sign of y, where y is infinite too. */
+static inline float mod_f32_of(float x, float y) {
+    float r = fmodf(x, y);
+    return r == 0 ? copysignf(0, y) : (r < 0) != (y < 0) ? r + y : r;
+}
+
+static inline double mod_f64_of(double x, double y) {
+    double r = fmod(x, y);
+    return r == 0 ? copysign(0, y) : (r < 0) != (y < 0) ? r + y : r;
+}
 
 #define ARITHMETIC_FLOAT(T, suffix)                                                                \
     BINARY(add_##suffix, T, T, T, x + y)                                                           \
     BINARY(sub_##suffix, T, T, T, x - y)                                                           \
     BINARY(mul_##suffix, T, T, T, x *y)                                                            \
     BINARY(div_##suffix, T, T, T, x / y)                                                           \
+    BINARY(mod_##suffix, T, T, T, mod_##suffix##_of(x, y))                                         \
     BINARY(max_##suffix, T, T, T, x > y || x != x ? x : y)                                         \
     BINARY(min_##suffix, T, T, T, x < y || x != x ? x : y)                                         \
-    BINARY(equal_##suffix, T, T, uint8_t, x == y)                                                  \
     BINARY(prelu_##suffix, T, T, T, x < 0 ? x * y : x)
 ARITHMETIC_FLOAT(float, f32)
 ARITHMETIC_FLOAT(double, f64)
-BINARY(equal_bool, uint8_t, uint8_t, uint8_t, !x == !y)
-
-/* The loops of one operator by type of input 0. */
-#define NUMERIC_ROWS(op)                                                                           \
-    [COPPICE_TYPE_FLOAT] = op##_f32, [COPPICE_TYPE_DOUBLE] = op##_f64,                             \
-    [COPPICE_TYPE_INT8] = op##_i8, [COPPICE_TYPE_INT16] = op##_i16,                                \
-    [COPPICE_TYPE_INT32] = op##_i32, [COPPICE_TYPE_INT64] = op##_i64,                              \
-    [COPPICE_TYPE_UINT8] = op##_u8, [COPPICE_TYPE_UINT16] = op##_u16,                              \
-    [COPPICE_TYPE_UINT32] = op##_u32, [COPPICE_TYPE_UINT64] = op##_u64
+BINARY(rem_f32, float, float, float, fmodf(x, y))
+BINARY(rem_f64, double, double, double, fmod(x, y))
+BINARY(prelu_i32, int32_t, int32_t, int32_t, x < 0 ? (uint32_t)x * (uint32_t)y : (uint32_t)x)
+BINARY(prelu_i64, int64_t, int64_t, int64_t, x < 0 ? (uint64_t)x * (uint64_t)y : (uint64_t)x)
+BINARY(first_u32, uint32_t, uint32_t, uint32_t, ((void)y, x))
+BINARY(first_u64, uint64_t, uint64_t, uint64_t, ((void)y, x))
 
 /* ---- infer ---- */
 
-static coppice_status binary_parse(const cop_call *call, void *params) {
+coppice_status cop_binary_parse(const cop_call *call, void *params) {
     cop_binary_params *p = params;
     p->legacy = call->opset < 7;
     if (!p->legacy)
@@ -150,56 +113,50 @@ static coppice_status infer_binary(cop_call *call, bool same_types, coppice_type
     return COPPICE_OK;
 }
 
-static coppice_status binary_infer(cop_call *call) {
+coppice_status cop_binary_infer(cop_call *call) {
     return infer_binary(call, true, cop_in(call, 0)->type);
 }
 
-static coppice_status compare_infer(cop_call *call) {
+coppice_status cop_compare_infer(cop_call *call) {
     return infer_binary(call, true, COPPICE_TYPE_BOOL);
+}
+
+coppice_status cop_infer_mixed(cop_call *call) {
+    return infer_binary(call, false, cop_in(call, 0)->type);
 }
 
 /* ---- run ---- */
 
-static coppice_status no_kernel(const cop_call *call, coppice_type type) {
-    return cop_fail(call->err, COPPICE_UNSUPPORTED, "input type %s is not supported",
-                    coppice_type_name(type));
+/* The loop for the type of input 0, or NULL and an error. */
+static cop_walk_fn loop_of(const cop_call *call, const cop_walk_fn *by_type) {
+    coppice_type type = cop_in(call, 0)->type;
+    cop_walk_fn fn = (unsigned)type < COP_HELD_TYPES ? by_type[type] : NULL;
+    if (!fn)
+        cop_fail(call->err, COPPICE_UNSUPPORTED, "input type %s is not supported",
+                 coppice_type_name(type));
+    return fn;
 }
 
-static coppice_status run_binary(const cop_call *call, const cop_walk_fn *by_type) {
-    coppice_type type = cop_in(call, 0)->type;
-    cop_walk_fn fn = (unsigned)type < BINARY_TYPES ? by_type[type] : NULL;
-    if (!fn)
-        return no_kernel(call, type);
+coppice_status cop_run_pairs(const cop_call *call, cop_walk_fn fn, const void *context) {
     cop_operand b;
+    if (!fn)
+        return COPPICE_UNSUPPORTED;
     COP_TRY(second_operand(call, &b));
     /* Strides belong to the operand as it lies in memory; 1s appended to its shape change none. */
     const cop_operand *in[] = {call->in[0], &b};
-    cop_walk_broadcast(&call->out[0], in, 2, fn, NULL, call->pool);
+    cop_walk_broadcast(&call->out[0], in, 2, fn, context, call->pool);
     return COPPICE_OK;
 }
 
-static coppice_status add_run(const cop_call *call) {
-    static const cop_walk_fn by_type[BINARY_TYPES] = {NUMERIC_ROWS(add)};
-    return run_binary(call, by_type);
+coppice_status cop_run_binary(const cop_call *call, const cop_walk_fn *by_type) {
+    return cop_run_pairs(call, loop_of(call, by_type), NULL);
 }
 
-static coppice_status sub_run(const cop_call *call) {
-    static const cop_walk_fn by_type[BINARY_TYPES] = {NUMERIC_ROWS(sub)};
-    return run_binary(call, by_type);
-}
+RUN_BINARY(add, NUMERIC_ROWS(add))
+RUN_BINARY(sub, NUMERIC_ROWS(sub))
+RUN_BINARY(mul, NUMERIC_ROWS(mul))
 
-static coppice_status mul_run(const cop_call *call) {
-    static const cop_walk_fn by_type[BINARY_TYPES] = {NUMERIC_ROWS(mul)};
-    return run_binary(call, by_type);
-}
-
-static coppice_status equal_run(const cop_call *call) {
-    static const cop_walk_fn by_type[BINARY_TYPES] = {NUMERIC_ROWS(equal), [COPPICE_TYPE_BOOL] =
-                                                                               equal_bool};
-    return run_binary(call, by_type);
-}
-
-static coppice_status refuse_zero_divisor(const cop_call *call) {
+coppice_status cop_refuse_zero_divisor(const cop_call *call) {
     const coppice_tensor *b = cop_in(call, 1);
     if (!cop_is_integer_type(b->type))
         return COPPICE_OK;
@@ -213,75 +170,33 @@ static coppice_status refuse_zero_divisor(const cop_call *call) {
 }
 
 static coppice_status div_run(const cop_call *call) {
-    static const cop_walk_fn by_type[BINARY_TYPES] = {NUMERIC_ROWS(div)};
-    COP_TRY(refuse_zero_divisor(call));
-    return run_binary(call, by_type);
+    static const cop_walk_fn by_type[COP_HELD_TYPES] = {NUMERIC_ROWS(div)};
+    COP_TRY(cop_refuse_zero_divisor(call));
+    return cop_run_binary(call, by_type);
 }
 
-/* ---- Pow ---- */
+/* ---- Mod ---- */
 
-BINARY(pow_f32, float, float, float, powf(x, y))
-BINARY(pow_f64, double, double, double, pow(x, y))
+typedef struct mod_params {
+    cop_binary_params binary;
+    bool truncated; /* fmod 1 */
+} mod_params;
 
-/* Types of base and exponent, for the loop over any mix of them. */
-typedef struct pow_types {
-    coppice_type base, exponent;
-} pow_types;
-
-static double number_at(coppice_type type, const void *data, ptrdiff_t index) {
-    coppice_tensor t = {.type = type, .data = (void *)data};
-    return cop_tensor_get(&t, index);
+static coppice_status mod_parse(const cop_call *call, void *params) {
+    mod_params *p = params;
+    COP_TRY(cop_attr_bool(call, "fmod", false, &p->truncated));
+    return cop_binary_parse(call, &p->binary);
 }
 
-/* A double out of the range of an integer type has no defined conversion: the nearest value. */
-static int64_t integer_from(double v, double low, double high) {
-    if (!(v > low))
-        return (int64_t)low;
-    return v >= high ? (high >= 9223372036854775807.0 ? INT64_MAX : (int64_t)high) : (int64_t)v;
+static coppice_status mod_run(const cop_call *call) {
+    static const cop_walk_fn floored[COP_HELD_TYPES] = {NUMERIC_ROWS(mod)};
+    static const cop_walk_fn truncated[COP_HELD_TYPES] = {NUMERIC_ROWS(rem)};
+    const mod_params *p = call->params;
+    COP_TRY(cop_refuse_zero_divisor(call));
+    return cop_run_binary(call, p->truncated ? truncated : floored);
 }
 
-static void pow_mixed(const void *context, size_t n, void *to, const void *const *from,
-                      const ptrdiff_t *strides) {
-    const pow_types *types = context;
-    size_t base_bytes = cop_type_bytes(types->base), power_bytes = cop_type_bytes(types->exponent);
-    for (ptrdiff_t i = 0; i < (ptrdiff_t)n; i++) {
-        const char *a = (const char *)from[0] + i * strides[1] * (ptrdiff_t)base_bytes;
-        const char *b = (const char *)from[1] + i * strides[2] * (ptrdiff_t)power_bytes;
-        double v = pow(number_at(types->base, a, 0), number_at(types->exponent, b, 0));
-        if (types->base == COPPICE_TYPE_FLOAT)
-            ((float *)to)[i] = (float)v;
-        else if (types->base == COPPICE_TYPE_DOUBLE)
-            ((double *)to)[i] = v;
-        else if (types->base == COPPICE_TYPE_INT32)
-            ((int32_t *)to)[i] = (int32_t)integer_from(v, INT32_MIN, INT32_MAX);
-        else
-            ((int64_t *)to)[i] = integer_from(v, (double)INT64_MIN, (double)INT64_MAX);
-    }
-}
-
-static coppice_status pow_infer(cop_call *call) {
-    const uint32_t numbers = COP_TYPE_BIT(FLOAT) | COP_TYPE_BIT(DOUBLE) | COP_TYPE_BIT(INT8) |
-                             COP_TYPE_BIT(INT16) | COP_TYPE_BIT(INT32) | COP_TYPE_BIT(INT64) |
-                             COP_TYPE_BIT(UINT8) | COP_TYPE_BIT(UINT16) | COP_TYPE_BIT(UINT32) |
-                             COP_TYPE_BIT(UINT64);
-    COP_TRY(cop_need_type(call, 1, numbers));
-    return infer_binary(call, false, cop_in(call, 0)->type);
-}
-
-static coppice_status pow_run(const cop_call *call) {
-    static const cop_walk_fn by_type[BINARY_TYPES] = {
-        [COPPICE_TYPE_FLOAT] = pow_f32, [COPPICE_TYPE_DOUBLE] = pow_f64};
-    pow_types types = {cop_in(call, 0)->type, cop_in(call, 1)->type};
-    if (types.base == types.exponent && cop_is_float_type(types.base))
-        return run_binary(call, by_type);
-    cop_operand b;
-    COP_TRY(second_operand(call, &b));
-    const cop_operand *in[] = {call->in[0], &b};
-    cop_walk_broadcast(&call->out[0], in, 2, pow_mixed, &types, call->pool);
-    return COPPICE_OK;
-}
-
-/* ---- Max, Min: any number of inputs ---- */
+/* ---- Max, Min, Sum, Mean: any number of inputs ---- */
 
 static coppice_status variadic_infer(cop_call *call) {
     coppice_tensor shape = *cop_in(call, 0);
@@ -296,12 +211,23 @@ static coppice_status variadic_infer(cop_call *call) {
     return COPPICE_OK;
 }
 
-static coppice_status run_variadic(const cop_call *call, const cop_walk_fn *by_type) {
-    coppice_type type = cop_in(call, 0)->type;
-    cop_walk_fn fn = (unsigned)type < BINARY_TYPES ? by_type[type] : NULL;
+/* Input 0 as it is, spread over the output. */
+static void copy_first(const cop_call *call) {
+    static const cop_walk_fn by_size[] = {[4] = first_u32, [8] = first_u64};
+    const cop_operand *in[] = {call->in[0], call->in[0]};
+    cop_walk_fn fn = by_size[cop_type_bytes(cop_in(call, 0)->type)];
+    cop_walk_broadcast(&call->out[0], in, 2, fn, NULL, call->pool);
+}
+
+/* `alone`: what the function gives for one input is not the function of it and itself. */
+static coppice_status run_variadic(const cop_call *call, const cop_walk_fn *by_type, bool alone) {
+    cop_walk_fn fn = loop_of(call, by_type);
     if (!fn)
-        return no_kernel(call, type);
-    /* With one input: the function of it and itself, which is it. */
+        return COPPICE_UNSUPPORTED;
+    if (alone && call->node->input_count == 1) {
+        copy_first(call);
+        return COPPICE_OK;
+    }
     const cop_operand *in[] = {call->in[0], call->in[call->node->input_count > 1]};
     cop_walk_broadcast(&call->out[0], in, 2, fn, NULL, call->pool);
     for (int i = 2; i < call->node->input_count; i++) {
@@ -312,13 +238,30 @@ static coppice_status run_variadic(const cop_call *call, const cop_walk_fn *by_t
 }
 
 static coppice_status max_run(const cop_call *call) {
-    static const cop_walk_fn by_type[BINARY_TYPES] = {NUMERIC_ROWS(max)};
-    return run_variadic(call, by_type);
+    static const cop_walk_fn by_type[COP_HELD_TYPES] = {NUMERIC_ROWS(max)};
+    return run_variadic(call, by_type, false);
 }
 
 static coppice_status min_run(const cop_call *call) {
-    static const cop_walk_fn by_type[BINARY_TYPES] = {NUMERIC_ROWS(min)};
-    return run_variadic(call, by_type);
+    static const cop_walk_fn by_type[COP_HELD_TYPES] = {NUMERIC_ROWS(min)};
+    return run_variadic(call, by_type, false);
+}
+
+static coppice_status sum_run(const cop_call *call) {
+    static const cop_walk_fn by_type[COP_HELD_TYPES] = {FLOAT_ROWS(add)};
+    return run_variadic(call, by_type, true);
+}
+
+static coppice_status mean_run(const cop_call *call) {
+    static const cop_walk_fn by_type[COP_HELD_TYPES] = {FLOAT_ROWS(div)};
+    COP_TRY(sum_run(call));
+    float count32 = (float)call->node->input_count;
+    double count64 = (double)call->node->input_count;
+    cop_operand count = {.t = {.type = cop_in(call, 0)->type}};
+    count.t.data = count.t.type == COPPICE_TYPE_DOUBLE ? (void *)&count64 : &count32;
+    const cop_operand *in[] = {&call->out[0], &count};
+    cop_walk_broadcast(&call->out[0], in, 2, by_type[count.t.type], NULL, call->pool);
+    return COPPICE_OK;
 }
 
 /* ---- PRelu: the slope is broadcast to the input, before opset 7 along the channels ---- */
@@ -347,33 +290,97 @@ static coppice_status prelu_infer(cop_call *call) {
 }
 
 static coppice_status prelu_run(const cop_call *call) {
+    static const cop_walk_fn by_type[COP_HELD_TYPES] = {
+        FLOAT_ROWS(prelu), [COPPICE_TYPE_INT32] = prelu_i32, [COPPICE_TYPE_INT64] = prelu_i64,
+        [COPPICE_TYPE_UINT32] = first_u32, [COPPICE_TYPE_UINT64] = first_u64};
     cop_operand slope = prelu_slope(call);
     const cop_operand *in[] = {call->in[0], &slope};
-    cop_walk_fn fn = cop_in(call, 0)->type == COPPICE_TYPE_DOUBLE ? prelu_f64 : prelu_f32;
+    cop_walk_fn fn = loop_of(call, by_type);
+    if (!fn)
+        return COPPICE_UNSUPPORTED;
     cop_walk_broadcast(&call->out[0], in, 2, fn, NULL, call->pool);
+    return COPPICE_OK;
+}
+
+/* ---- SwiGLU: a * sigmoid(alpha * a) * b, without broadcasting ---- */
+
+#define SWIGLU(name, T, sigmoid)                                                                   \
+    static void name(const void *context, size_t n, void *to, const void *const *from,             \
+                     const ptrdiff_t *strides) {                                                   \
+        const T *restrict a = from[0], *restrict b = from[1];                                      \
+        T *restrict out = to;                                                                      \
+        T alpha = (T) * (const float *)context;                                                    \
+        for (ptrdiff_t i = 0; i < (ptrdiff_t)n; i++) {                                             \
+            T x = a[i * strides[1]];                                                               \
+            out[i] = x * sigmoid(alpha * x) * b[i * strides[2]];                                   \
+        }                                                                                          \
+    }
+
+static inline double sigmoid_f64(double x) {
+    return 1.0 / (1.0 + exp(-x));
+}
+
+SWIGLU(swiglu_f32, float, cop_sigmoidf)
+SWIGLU(swiglu_f64, double, sigmoid_f64)
+
+static coppice_status swiglu_parse(const cop_call *call, void *params) {
+    cop_unary_params *p = params;
+    return cop_node_float(call->node, "alpha", 1.0f, &p->alpha, call->err);
+}
+
+static coppice_status swiglu_infer(cop_call *call) {
+    const coppice_tensor *a = cop_in(call, 0), *b = cop_in(call, 1);
+    if (a->type != b->type || !cop_same_shape(a, b))
+        return cop_fail(call->err, COPPICE_BAD_MODEL, "the gate is %s %s, the value %s %s",
+                        coppice_type_name(a->type), cop_shape_text(a).s, coppice_type_name(b->type),
+                        cop_shape_text(b).s);
+    return cop_infer_same(call);
+}
+
+static coppice_status swiglu_run(const cop_call *call) {
+    const cop_unary_params *p = call->params;
+    cop_walk_fn fn = cop_in(call, 0)->type == COPPICE_TYPE_DOUBLE ? swiglu_f64 : swiglu_f32;
+    cop_walk_broadcast(&call->out[0], call->in, 2, fn, &p->alpha, call->pool);
     return COPPICE_OK;
 }
 
 /* ---- Where ---- */
 
+typedef struct sixteen_bytes {
+    uint64_t a, b;
+} sixteen_bytes;
+
+/* With constant strides, the first loops vectorise. */
+#define CHOOSE(sc, sa, sb)                                                                         \
+    for (ptrdiff_t i = 0; i < count; i++)                                                          \
+    out[i] = condition[i * (sc)] ? a[i * (sa)] : b[i * (sb)]
 #define WHERE(name, T)                                                                             \
     static void name(const void *context, size_t n, void *to, const void *const *from,             \
-                     const ptrdiff_t *strides) {                                                   \
+                     const ptrdiff_t *s) {                                                         \
         (void)context;                                                                             \
         const uint8_t *restrict condition = from[0];                                               \
         const T *restrict a = from[1], *restrict b = from[2];                                      \
         T *restrict out = to;                                                                      \
-        for (ptrdiff_t i = 0; i < (ptrdiff_t)n; i++)                                               \
-            out[i] = condition[i * strides[1]] ? a[i * strides[2]] : b[i * strides[3]];            \
+        ptrdiff_t count = (ptrdiff_t)n;                                                            \
+        if (s[1] == 1 && s[2] == 1 && s[3] == 1)                                                   \
+            CHOOSE(1, 1, 1);                                                                       \
+        else if (s[1] == 1 && s[2] == 1 && s[3] == 0)                                              \
+            CHOOSE(1, 1, 0);                                                                       \
+        else if (s[1] == 1 && s[2] == 0 && s[3] == 1)                                              \
+            CHOOSE(1, 0, 1);                                                                       \
+        else                                                                                       \
+            CHOOSE(s[1], s[2], s[3]);                                                              \
     }
 WHERE(where_1, uint8_t)
 WHERE(where_2, uint16_t)
 WHERE(where_4, uint32_t)
 WHERE(where_8, uint64_t)
+WHERE(where_16, sixteen_bytes)
 
 static coppice_status where_infer(cop_call *call) {
     const coppice_tensor *a = cop_in(call, 1), *b = cop_in(call, 2);
-    if (a->type != b->type || cop_type_bytes(a->type) == 0 || cop_type_bytes(a->type) > 8)
+    size_t bytes = cop_type_bytes(a->type);
+    if (a->type != b->type || bytes == 0 || bytes > 16)
         return cop_fail(call->err, COPPICE_UNSUPPORTED, "choosing between types %s and %s",
                         coppice_type_name(a->type), coppice_type_name(b->type));
     coppice_tensor shape = *cop_in(call, 0);
@@ -385,7 +392,7 @@ static coppice_status where_infer(cop_call *call) {
 
 static coppice_status where_run(const cop_call *call) {
     static const cop_walk_fn by_size[] = {
-        [1] = where_1, [2] = where_2, [4] = where_4, [8] = where_8};
+        [1] = where_1, [2] = where_2, [4] = where_4, [8] = where_8, [16] = where_16};
     cop_walk_fn fn = by_size[cop_type_bytes(cop_out(call, 0)->type)];
     cop_walk_broadcast(&call->out[0], call->in, 3, fn, NULL, call->pool);
     return COPPICE_OK;
@@ -393,28 +400,30 @@ static coppice_status where_run(const cop_call *call) {
 
 /* ---- rows of the operator table ---- */
 
-#define ROW(op, fn, rule, type_set)                                                                \
+#define VARIADIC_ROW(op, fn, type_set)                                                             \
     {                                                                                              \
-        .name = op, .since = 1, .min_inputs = 2, .max_inputs = 2, .max_outputs = 1,                \
-        .types = type_set, PARSE(binary, cop_binary_params), INFER(rule), RUN(fn), ANY_LAYOUT      \
+        .name = op, .since = 1, .min_inputs = 1, .max_inputs = -1, .max_outputs = 1,               \
+        .types = type_set, INFER(variadic), RUN(fn), ANY_LAYOUT                                    \
     }
+#define WIDE_INTEGERS                                                                              \
+    (COP_TYPE_BIT(INT32) | COP_TYPE_BIT(INT64) | COP_TYPE_BIT(UINT32) | COP_TYPE_BIT(UINT64))
 
 /* clang-format off */
 const cop_op cop_ops_binary[] = {
-    ROW("Add", add, binary, NUMBERS),
-    ROW("Div", div, binary, NUMBERS),
-    {.name = "Equal", .since = 1, .min_inputs = 2, .max_inputs = 2, .max_outputs = 1,
-     .types = NUMBERS | COP_TYPE_BIT(BOOL), PARSE(binary, cop_binary_params), INFER(compare),
-     RUN(equal), ANY_LAYOUT},
-    {.name = "Max", .since = 1, .min_inputs = 1, .max_inputs = -1, .max_outputs = 1,
-     .types = NUMBERS, INFER(variadic), RUN(max), ANY_LAYOUT},
-    {.name = "Min", .since = 1, .min_inputs = 1, .max_inputs = -1, .max_outputs = 1,
-     .types = NUMBERS, INFER(variadic), RUN(min), ANY_LAYOUT},
-    ROW("Mul", mul, binary, NUMBERS),
+    BINARY_ROW("Add", add, 1, cop_binary_infer, NUMBERS),
+    BINARY_ROW("Div", div, 1, cop_binary_infer, NUMBERS),
+    VARIADIC_ROW("Max", max, NUMBERS),
+    VARIADIC_ROW("Mean", mean, FLOATS),
+    VARIADIC_ROW("Min", min, NUMBERS),
+    {.name = "Mod", .since = 10, .min_inputs = 2, .max_inputs = 2, .max_outputs = 1,
+     .types = NUMBERS, PARSE(mod, mod_params), .infer = cop_binary_infer, RUN(mod), ANY_LAYOUT},
+    BINARY_ROW("Mul", mul, 1, cop_binary_infer, NUMBERS),
     {.name = "PRelu", .since = 1, .min_inputs = 2, .max_inputs = 2, .max_outputs = 1,
-     .types = FLOATS, INFER(prelu), RUN(prelu), ANY_LAYOUT},
-    ROW("Pow", pow, pow, FLOATS | COP_TYPE_BIT(INT32) | COP_TYPE_BIT(INT64)),
-    ROW("Sub", sub, binary, NUMBERS),
+     .types = FLOATS | WIDE_INTEGERS, INFER(prelu), RUN(prelu), ANY_LAYOUT},
+    BINARY_ROW("Sub", sub, 1, cop_binary_infer, NUMBERS),
+    VARIADIC_ROW("Sum", sum, FLOATS),
+    {.name = "SwiGLU", .since = 28, .min_inputs = 2, .max_inputs = 2, .max_outputs = 1,
+     .types = FLOATS, PARSE(swiglu, cop_unary_params), INFER(swiglu), RUN(swiglu), ANY_LAYOUT},
     {.name = "Where", .since = 9, .min_inputs = 3, .max_inputs = 3, .max_outputs = 1,
      .types = COP_TYPE_BIT(BOOL), INFER(where), RUN(where), ANY_LAYOUT},
     {.name = NULL},

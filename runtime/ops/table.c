@@ -16,6 +16,8 @@
     X(einsum)                                                                                      \
     X(fill)                                                                                        \
     X(gather)                                                                                      \
+    X(logic)                                                                                       \
+    X(math)                                                                                        \
     X(matrix)                                                                                      \
     X(ml)                                                                                          \
     X(move)                                                                                        \
@@ -23,6 +25,7 @@
     X(normaxes)                                                                                    \
     X(pattern)                                                                                     \
     X(pool)                                                                                        \
+    X(pow)                                                                                         \
     X(reduce)                                                                                      \
     X(resize)                                                                                      \
     X(rnn)                                                                                         \

@@ -1,40 +1,19 @@
-/* Operators that treat each element of one tensor alone: activations, math functions. */
+/* Operators that treat each element of one tensor alone: activations. Other functions: math.c. */
 #include <float.h>
 #include <math.h>
 #include <string.h>
 
-#include "runtime/ops/ops.h"
-#include "runtime/ops/util.h"
+#include "runtime/ops/unary.h"
+#include "runtime/ops/vmath.h"
 
-typedef void (*unary_fn)(const void *in, void *out, size_t n, const cop_unary_params *p);
-
-enum { UNARY_TYPES = COPPICE_TYPE_BFLOAT16 + 1 };
-
-/* One loop: `expr` is a function of x (of type T) and p. */
-#define UNARY(name, T, expr)                                                                       \
-    static void name(const void *from, void *to, size_t n, const cop_unary_params *p) {            \
-        (void)p;                                                                                   \
-        const T *restrict in = from;                                                               \
-        T *restrict out = to;                                                                      \
-        for (size_t i = 0; i < n; i++) {                                                           \
-            T x = in[i];                                                                           \
-            out[i] = (T)(expr);                                                                    \
-        }                                                                                          \
-    }
+/* ---- loops ---- */
 
 /* NaN stays NaN: comparisons are written so that it falls through. */
-UNARY(relu_f32, float, x < 0 ? 0 : x)
-UNARY(relu_f64, double, x < 0 ? 0 : x)
-UNARY(relu_i8, int8_t, x < 0 ? 0 : x)
-UNARY(relu_i16, int16_t, x < 0 ? 0 : x)
-UNARY(relu_i32, int32_t, x < 0 ? 0 : x)
-UNARY(relu_i64, int64_t, x < 0 ? 0 : x)
-UNARY(leakyrelu_f32, float, x < 0 ? x * p->alpha : x)
-UNARY(leakyrelu_f64, double, x < 0 ? x * (double)p->alpha : x)
-UNARY(sigmoid_f32, float, 1.0f / (1.0f + expf(-x)))
-UNARY(sigmoid_f64, double, 1.0 / (1.0 + exp(-x)))
-UNARY(tanh_f32, float, tanhf(x))
-UNARY(tanh_f64, double, tanh(x))
+#define RELU(T, suffix, TYPE) UNARY(relu_##suffix, T, x < 0 ? 0 : x)
+RELU(float, f32, FLOAT)
+RELU(double, f64, DOUBLE)
+EACH_SIGNED(RELU)
+RUN_UNARY(relu, FLOAT_ROWS(relu), SIGNED_ROWS(relu))
 
 static inline float clamp01(float x) {
     x = x < 0 ? 0 : x;
@@ -46,55 +25,136 @@ static inline double clamp01_f64(double x) {
     return x > 1 ? 1 : x;
 }
 
-UNARY(hardsigmoid_f32, float, clamp01(p->alpha *x + p->beta))
-UNARY(hardsigmoid_f64, double, clamp01_f64((double)p->alpha *x + (double)p->beta))
-UNARY(hardswish_f32, float, x *clamp01(x *(1.0f / 6.0f) + 0.5f))
-UNARY(hardswish_f64, double, x *clamp01_f64(x / 6.0 + 0.5))
-UNARY(elu_f32, float, x < 0 ? p->alpha * expm1f(x) : x)
-UNARY(elu_f64, double, x < 0 ? (double)p->alpha * expm1(x) : x)
-UNARY(sqrt_f32, float, sqrtf(x))
-UNARY(sqrt_f64, double, sqrt(x))
-UNARY(exp_f32, float, expf(x))
-UNARY(exp_f64, double, exp(x))
-UNARY(erf_f32, float, erff(x))
-UNARY(erf_f64, double, erf(x))
-UNARY(neg_f32, float, -x)
-UNARY(neg_f64, double, -x)
-UNARY(abs_f32, float, fabsf(x))
-UNARY(abs_f64, double, fabs(x))
+static inline double sigmoid_f64_of(double x) {
+    return 1.0 / (1.0 + exp(-x));
+}
 
-/* Integers wrap around, so that the smallest one is no special case. */
-#define UNARY_SIGNED(T, suffix)                                                                    \
-    UNARY(neg_##suffix, T, 0 - (uint64_t)x)                                                        \
-    UNARY(abs_##suffix, T, x < 0 ? 0 - (uint64_t)x : (uint64_t)x)
-UNARY_SIGNED(int8_t, i8)
-UNARY_SIGNED(int16_t, i16)
-UNARY_SIGNED(int32_t, i32)
-UNARY_SIGNED(int64_t, i64)
-UNARY(same_u8, uint8_t, x)
-UNARY(same_u16, uint16_t, x)
-UNARY(same_u32, uint32_t, x)
-UNARY(same_u64, uint64_t, x)
+static inline double softplus_f64_of(double x) {
+    return (x > 0 ? x : 0) + log1p(exp(-fabs(x)));
+}
+
+#define SQRT_HALF 0.70710678118654752440 /* of 1/2 */
+#define SQRT_8_OVER_PI 1.59576912160573071176
+
+static inline double gelu_tanh_f64_of(double x) {
+    return x < -40 ? 0 : x * sigmoid_f64_of(SQRT_8_OVER_PI * (x + 0.044715 * x * x * x));
+}
+
+/* X(operator, function of a float x, of a double x); A, B are alpha and beta in the type. */
+#define ACTIVATION_LIST(X)                                                                         \
+    X(celu, x < 0 ? A * cop_expm1f(x / A) : x, x < 0 ? A * expm1(x / A) : x)                       \
+    X(elu, x < 0 ? A * cop_expm1f(x) : x, x < 0 ? A * expm1(x) : x)                                \
+    X(gelu, cop_geluf(x), x < -40 ? 0 : 0.5 * x * erfc(-x * SQRT_HALF))                            \
+    X(gelu_tanh, cop_gelu_tanhf(x), gelu_tanh_f64_of(x))                                           \
+    X(hardsigmoid, clamp01(A *x + B), clamp01_f64(A *x + B))                                       \
+    X(hardswish, x *clamp01(x *(1.0f / 6.0f) + 0.5f), x *clamp01_f64(x / 6.0 + 0.5))               \
+    X(leakyrelu, x < 0 ? x * A : x, x < 0 ? x * A : x)                                             \
+    X(mish, cop_mishf(x), x *tanh(softplus_f64_of(x)))                                             \
+    X(selu, B *(x < 0 ? A * cop_expm1f(x) : x), B *(x < 0 ? A * expm1(x) : x))                     \
+    X(sigmoid, cop_sigmoidf(x), sigmoid_f64_of(x))                                                 \
+    X(softplus, cop_softplusf(x), softplus_f64_of(x))                                              \
+    X(softsign, x / (1.0f + fabsf(x)), x / (1.0 + fabs(x)))                                        \
+    X(swish, x *cop_sigmoidf(A *x), x *sigmoid_f64_of(A *x))                                       \
+    X(tanh, cop_tanhf(x), tanh(x))                                                                 \
+    X(thresholdedrelu, x > A ? x : 0, x > A ? x : 0)
+
+#define ACTIVATION(op, T, suffix, expr)                                                            \
+    static void op##_##suffix(const void *from, void *to, size_t n, const cop_unary_params *p) {   \
+        const T *restrict in = from;                                                               \
+        T *restrict out = to;                                                                      \
+        T A = p ? (T)p->alpha : 0, B = p ? (T)p->beta : 0;                                         \
+        (void)A;                                                                                   \
+        (void)B;                                                                                   \
+        for (size_t i = 0; i < n; i++) {                                                           \
+            T x = in[i];                                                                           \
+            out[i] = expr;                                                                         \
+        }                                                                                          \
+    }
+#define ACTIVATION_LOOPS(op, expr32, expr64)                                                       \
+    ACTIVATION(op, float, f32, expr32)                                                             \
+    ACTIVATION(op, double, f64, expr64)
+ACTIVATION_LIST(ACTIVATION_LOOPS)
+
+RUN_UNARY(celu, FLOAT_ROWS(celu))
+RUN_UNARY(elu, FLOAT_ROWS(elu))
+RUN_UNARY(hardsigmoid, FLOAT_ROWS(hardsigmoid))
+RUN_UNARY(hardswish, FLOAT_ROWS(hardswish))
+RUN_UNARY(leakyrelu, FLOAT_ROWS(leakyrelu))
+RUN_UNARY(mish, FLOAT_ROWS(mish))
+RUN_UNARY(selu, FLOAT_ROWS(selu))
+RUN_UNARY(sigmoid, FLOAT_ROWS(sigmoid))
+RUN_UNARY(softplus, FLOAT_ROWS(softplus))
+RUN_UNARY(softsign, FLOAT_ROWS(softsign))
+RUN_UNARY(swish, FLOAT_ROWS(swish))
+RUN_UNARY(tanh, FLOAT_ROWS(tanh))
+RUN_UNARY(thresholdedrelu, FLOAT_ROWS(thresholdedrelu))
+
+/* alpha > 0: the approximation with tanh. */
+static coppice_status gelu_run(const cop_call *call) {
+    static const cop_unary_fn exact[COP_HELD_TYPES] = {FLOAT_ROWS(gelu)};
+    static const cop_unary_fn approximate[COP_HELD_TYPES] = {FLOAT_ROWS(gelu_tanh)};
+    const cop_unary_params *p = call->params;
+    return cop_run_unary(call, p->alpha > 0 ? approximate : exact);
+}
+
+/* alpha: lambd, beta: bias. Integers are computed as doubles and saturate. */
+#define SHRINK(T, suffix, TYPE) UNARY(shrink_##suffix, T, SHRUNK(x, T))
+#define SHRUNK(x, T) x<-(T)p->alpha ? x + (T)p->beta : x>(T) p->alpha ? x - (T)p->beta : 0
+SHRINK(float, f32, FLOAT)
+SHRINK(double, f64, DOUBLE)
+#undef SHRUNK
+
+static inline double shrunk(double x, const cop_unary_params *p) {
+    return x < -(double)p->alpha  ? x + (double)p->beta
+           : x > (double)p->alpha ? x - (double)p->beta
+                                  : 0;
+}
+
+/* The integer of 8 * bytes bits next to v, towards 0; NaN gives the smallest. */
+static inline int64_t saturated(double v, unsigned bytes) {
+    double limit = ldexp(1, 8 * (int)bytes - 1);
+    return !(v > -limit) ? INT64_MIN >> (64 - 8 * bytes)
+           : v >= limit  ? INT64_MAX >> (64 - 8 * bytes)
+                         : (int64_t)v;
+}
+
+static inline uint64_t saturated_unsigned(double v, unsigned bytes) {
+    return !(v > 0)                        ? 0
+           : v >= ldexp(1, 8 * (int)bytes) ? UINT64_MAX >> (64 - 8 * bytes)
+                                           : (uint64_t)v;
+}
+
+#define SHRINK_SIGNED(T, suffix, TYPE)                                                             \
+    UNARY(shrink_##suffix, T, saturated(shrunk((double)x, p), sizeof(T)))
+#define SHRINK_UNSIGNED(T, suffix, TYPE)                                                           \
+    UNARY(shrink_##suffix, T, saturated_unsigned(shrunk((double)x, p), sizeof(T)))
+EACH_SIGNED(SHRINK_SIGNED)
+EACH_UNSIGNED(SHRINK_UNSIGNED)
+RUN_UNARY(shrink, NUMERIC_ROWS(shrink))
+
+/* ---- running them ---- */
 
 typedef struct unary_job {
-    unary_fn fn;
+    cop_unary_fn fn;
     const unsigned char *in;
     unsigned char *out;
-    size_t bytes; /* of an element */
+    size_t in_bytes, out_bytes; /* of an element */
     const cop_unary_params *params;
 } unary_job;
 
 static void unary_range(void *context, size_t begin, size_t end) {
     const unary_job *job = context;
-    job->fn(job->in + begin * job->bytes, job->out + begin * job->bytes, end - begin, job->params);
+    job->fn(job->in + begin * job->in_bytes, job->out + begin * job->out_bytes, end - begin,
+            job->params);
 }
 
-static coppice_status run_unary(const cop_call *call, const unary_fn *by_type) {
-    const coppice_tensor *in = cop_in(call, 0);
-    unary_job job = {.fn = (unsigned)in->type < UNARY_TYPES ? by_type[in->type] : NULL,
+coppice_status cop_run_unary(const cop_call *call, const cop_unary_fn *by_type) {
+    const coppice_tensor *in = cop_in(call, 0), *out = cop_out(call, 0);
+    unary_job job = {.fn = (unsigned)in->type < COP_HELD_TYPES ? by_type[in->type] : NULL,
                      .in = in->data,
-                     .out = cop_out(call, 0)->data,
-                     .bytes = cop_type_bytes(in->type),
+                     .out = out->data,
+                     .in_bytes = cop_type_bytes(in->type),
+                     .out_bytes = cop_type_bytes(out->type),
                      .params = call->params};
     if (!job.fn)
         return cop_fail(call->err, COPPICE_UNSUPPORTED, "input type %s is not supported",
@@ -103,65 +163,46 @@ static coppice_status run_unary(const cop_call *call, const unary_fn *by_type) {
     return COPPICE_OK;
 }
 
-#define RUN_FLOAT(op)                                                                              \
-    static coppice_status op##_run(const cop_call *call) {                                         \
-        static const unary_fn by_type[UNARY_TYPES] = {                                             \
-            [COPPICE_TYPE_FLOAT] = op##_f32, [COPPICE_TYPE_DOUBLE] = op##_f64};                    \
-        return run_unary(call, by_type);                                                           \
-    }
-
-#define SIGNED_ROWS(op)                                                                            \
-    [COPPICE_TYPE_FLOAT] = op##_f32, [COPPICE_TYPE_DOUBLE] = op##_f64,                             \
-    [COPPICE_TYPE_INT8] = op##_i8, [COPPICE_TYPE_INT16] = op##_i16,                                \
-    [COPPICE_TYPE_INT32] = op##_i32, [COPPICE_TYPE_INT64] = op##_i64
-
-RUN_FLOAT(leakyrelu)
-RUN_FLOAT(sigmoid)
-RUN_FLOAT(tanh)
-RUN_FLOAT(hardsigmoid)
-RUN_FLOAT(hardswish)
-RUN_FLOAT(elu)
-RUN_FLOAT(sqrt)
-RUN_FLOAT(exp)
-RUN_FLOAT(erf)
-
-static coppice_status relu_run(const cop_call *call) {
-    static const unary_fn by_type[UNARY_TYPES] = {SIGNED_ROWS(relu)};
-    return run_unary(call, by_type);
-}
-
-static coppice_status neg_run(const cop_call *call) {
-    static const unary_fn by_type[UNARY_TYPES] = {SIGNED_ROWS(neg)};
-    return run_unary(call, by_type);
-}
-
-static coppice_status abs_run(const cop_call *call) {
-    static const unary_fn by_type[UNARY_TYPES] = {
-        SIGNED_ROWS(abs),
-        [COPPICE_TYPE_UINT8] = same_u8,
-        [COPPICE_TYPE_UINT16] = same_u16,
-        [COPPICE_TYPE_UINT32] = same_u32,
-        [COPPICE_TYPE_UINT64] = same_u64,
-    };
-    return run_unary(call, by_type);
-}
-
 /* ---- attributes ---- */
 
-static coppice_status leakyrelu_parse(const cop_call *call, void *params) {
-    cop_unary_params *p = params;
-    return cop_node_float(call->node, "alpha", 0.01f, &p->alpha, call->err);
+static coppice_status read_params(const cop_call *call, cop_unary_params *p, const char *alpha,
+                                  float absent, const char *beta, float beta_absent) {
+    COP_TRY(cop_node_float(call->node, alpha, absent, &p->alpha, call->err));
+    return beta ? cop_node_float(call->node, beta, beta_absent, &p->beta, call->err) : COPPICE_OK;
 }
 
-static coppice_status hardsigmoid_parse(const cop_call *call, void *params) {
-    cop_unary_params *p = params;
-    COP_TRY(cop_node_float(call->node, "alpha", 0.2f, &p->alpha, call->err));
-    return cop_node_float(call->node, "beta", 0.5f, &p->beta, call->err);
+/* X(operator, name and default of alpha, of beta) */
+#define PARAMS_LIST(X)                                                                             \
+    X(celu, "alpha", 1.0f, NULL, 0)                                                                \
+    X(elu, "alpha", 1.0f, NULL, 0)                                                                 \
+    X(hardsigmoid, "alpha", 0.2f, "beta", 0.5f)                                                    \
+    X(leakyrelu, "alpha", 0.01f, NULL, 0)                                                          \
+    X(shrink, "lambd", 0.5f, "bias", 0)                                                            \
+    X(swish, "alpha", 1.0f, NULL, 0)                                                               \
+    X(thresholdedrelu, "alpha", 1.0f, NULL, 0)
+
+#define PARSE_PARAMS(op, alpha_name, alpha_absent, beta_name, beta_absent)                         \
+    static coppice_status op##_parse(const cop_call *call, void *params) {                         \
+        return read_params(call, params, alpha_name, alpha_absent, beta_name, beta_absent);        \
+    }
+PARAMS_LIST(PARSE_PARAMS)
+
+/* Opset 1 rounded the constants. */
+static coppice_status selu_parse(const cop_call *call, void *params) {
+    bool first = call->opset < 6;
+    return read_params(call, params, "alpha", first ? 1.6732f : 1.67326319217681884765625f, "gamma",
+                       first ? 1.0507f : 1.05070102214813232421875f);
 }
 
-static coppice_status elu_parse(const cop_call *call, void *params) {
+static coppice_status gelu_parse(const cop_call *call, void *params) {
     cop_unary_params *p = params;
-    return cop_node_float(call->node, "alpha", 1.0f, &p->alpha, call->err);
+    const char *approximate;
+    COP_TRY(cop_node_string(call->node, "approximate", "none", &approximate, call->err));
+    p->alpha = strcmp(approximate, "tanh") == 0;
+    if (p->alpha > 0 || strcmp(approximate, "none") == 0)
+        return COPPICE_OK;
+    return cop_fail(call->err, COPPICE_BAD_MODEL,
+                    "attribute 'approximate' is '%s', expected 'none' or 'tanh'", approximate);
 }
 
 /* ---- Clip: bounds are attributes before opset 11, inputs since ---- */
@@ -260,35 +301,28 @@ static coppice_status clip_run(const cop_call *call) {
 
 /* ---- rows of the operator table ---- */
 
-#define ROW(op, fn, first, type_set)                                                               \
-    {                                                                                              \
-        .name = op, .since = first, ONE_TO_ONE, .types = type_set, .infer = cop_infer_same,        \
-        RUN(fn), ANY_LAYOUT                                                                        \
-    }
-#define ROW_WITH(op, fn, first, type_set)                                                          \
-    {                                                                                              \
-        .name = op, .since = first, ONE_TO_ONE, .types = type_set, PARSE(fn, cop_unary_params),    \
-        .infer = cop_infer_same, RUN(fn), ANY_LAYOUT                                               \
-    }
-
 /* clang-format off */
 const cop_op cop_ops_unary[] = {
-    ROW("Abs", abs, 1, NUMBERS),
+    UNARY_ROW_WITH("Celu", celu, 12, FLOATS),
     {.name = "Clip", .since = 1, .until = 10, ONE_TO_ONE, .types = FLOATS,
      PARSE(clip, cop_unary_params), INFER(clip), RUN(clip), ANY_LAYOUT},
     {.name = "Clip", .since = 11, .min_inputs = 1, .max_inputs = 3, .max_outputs = 1,
      .types = NUMBERS, PARSE(clip, cop_unary_params), INFER(clip), RUN(clip), ANY_LAYOUT},
-    ROW_WITH("Elu", elu, 1, FLOATS),
-    ROW("Erf", erf, 9, FLOATS),
-    ROW("Exp", exp, 1, FLOATS),
-    ROW_WITH("HardSigmoid", hardsigmoid, 1, FLOATS),
-    ROW("HardSwish", hardswish, 14, FLOATS),
-    ROW_WITH("LeakyRelu", leakyrelu, 1, FLOATS),
-    ROW("Neg", neg, 1, FLOATS | SIGNED),
-    ROW("Relu", relu, 1, FLOATS | SIGNED),
-    ROW("Sigmoid", sigmoid, 1, FLOATS),
-    ROW("Sqrt", sqrt, 1, FLOATS),
-    ROW("Tanh", tanh, 1, FLOATS),
+    UNARY_ROW_WITH("Elu", elu, 1, FLOATS),
+    UNARY_ROW_WITH("Gelu", gelu, 20, FLOATS),
+    UNARY_ROW_WITH("HardSigmoid", hardsigmoid, 1, FLOATS),
+    UNARY_ROW("HardSwish", hardswish, 14, FLOATS),
+    UNARY_ROW_WITH("LeakyRelu", leakyrelu, 1, FLOATS),
+    UNARY_ROW("Mish", mish, 18, FLOATS),
+    UNARY_ROW("Relu", relu, 1, FLOATS | SIGNED),
+    UNARY_ROW_WITH("Selu", selu, 1, FLOATS),
+    UNARY_ROW_WITH("Shrink", shrink, 9, NUMBERS),
+    UNARY_ROW("Sigmoid", sigmoid, 1, FLOATS),
+    UNARY_ROW("Softplus", softplus, 1, FLOATS),
+    UNARY_ROW("Softsign", softsign, 1, FLOATS),
+    UNARY_ROW_WITH("Swish", swish, 24, FLOATS),
+    UNARY_ROW("Tanh", tanh, 1, FLOATS),
+    UNARY_ROW_WITH("ThresholdedRelu", thresholdedrelu, 10, FLOATS),
     {.name = NULL},
 };
 /* clang-format on */

@@ -1,0 +1,98 @@
+/* Tests of the vectorisable functions: within the documented distance of the C library's doubles,
+ * over a walk through all floats, and right at the ends. */
+#include <stdlib.h>
+
+#include "runtime/ops/vmath.h"
+#include "unit.h"
+
+static double true_sigmoid(double x) {
+    return 1.0 / (1.0 + exp(-x));
+}
+
+static double true_softplus(double x) {
+    return x > 0 ? x + log1p(exp(-x)) : log1p(exp(x));
+}
+
+static double true_gelu(double x) {
+    return 0.5 * x * erfc(-x * sqrt(0.5));
+}
+
+static double true_gelu_tanh(double x) {
+    return x * true_sigmoid(2 * sqrt(2 / acos(-1)) * (x + 0.044715 * x * x * x));
+}
+
+static double true_mish(double x) {
+    return x * tanh(true_softplus(x));
+}
+
+/* The error in units of the last place of the result, in those of FLT_MIN below it. */
+static double ulps(float got, double want) {
+    if (isnan(want))
+        return isnan(got) ? 0 : INFINITY;
+    if (fabs(want) > FLT_MAX)
+        return fabs((double)got) > 3.4e38 ? 0 : INFINITY;
+    double unit = fabs(want) < (double)FLT_MIN ? (double)FLT_MIN : fabs(want);
+    int exponent;
+    frexp(unit, &exponent);
+    return fabs((double)got - want) / ldexp(1, exponent - 24);
+}
+
+typedef struct function {
+    const char *name;
+    float (*got)(float);
+    double (*want)(double);
+    double low, high, limit; /* arguments, ulp */
+} function;
+
+static const function functions[] = {
+    {"exp", cop_expf, exp, -INFINITY, INFINITY, 1.5},
+    {"expm1", cop_expm1f, expm1, -INFINITY, 80, 3},
+    {"sigmoid", cop_sigmoidf, true_sigmoid, -87, INFINITY, 3},
+    {"tanh", cop_tanhf, tanh, -INFINITY, INFINITY, 4},
+    {"log", cop_logf, log, -INFINITY, INFINITY, 2},
+    {"softplus", cop_softplusf, true_softplus, -INFINITY, INFINITY, 3},
+    {"erf", cop_erff, erf, -INFINITY, INFINITY, 6},
+    {"gelu", cop_geluf, true_gelu, -3, INFINITY, 8},
+    {"gelu", cop_geluf, true_gelu, -12, -3, 70},
+    {"gelu with tanh", cop_gelu_tanhf, true_gelu_tanh, -3, INFINITY, 12},
+    {"mish", cop_mishf, true_mish, -20, INFINITY, 8},
+};
+
+static void expect_close(const function *f, float x) {
+    if ((double)x < f->low || (double)x > f->high)
+        return;
+    float got = f->got(x);
+    double error = ulps(got, f->want((double)x));
+    if (!(error <= f->limit)) /* a check each time would take long */
+        ck_abort_msg("%s(%.9g) is %.9g, not %.9g: %.2f ulp", f->name, (double)x, (double)got,
+                     f->want((double)x), error);
+}
+
+START_TEST(functions_are_within_their_error_over_all_floats) {
+    static const float ends[] = {0.0f, -0.0f, INFINITY, -INFINITY, FLT_MIN, FLT_MAX, -FLT_MAX,
+                                 1.0f, -1.0f, 88.7f,    88.8f,     -103.9f, -104.1f};
+    for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++) {
+        const function *f = &functions[i];
+        for (uint64_t bits = 0; bits <= UINT32_MAX; bits += 30011) {
+            float x = cop_bits_float((uint32_t)bits);
+            if (isfinite(x))
+                expect_close(f, x);
+        }
+        for (float x = -20; x < 20; x += 1.0f / 1024)
+            expect_close(f, x);
+        for (size_t k = 0; k < sizeof ends / sizeof ends[0]; k++) {
+            if (!isnan(f->want((double)ends[k])))
+                expect_close(f, ends[k]);
+        }
+        ck_assert_msg(isnan(f->got(NAN)), "%s(NaN)", f->name);
+    }
+    ck_assert(signbit(cop_tanhf(-0.0f)));
+    ck_assert(isnan(cop_logf(-1.0f)) && cop_geluf(-INFINITY) == 0.0f);
+}
+END_TEST
+
+int main(void) {
+    TCase *tests = tcase_create("vmath");
+    tcase_add_test(tests, functions_are_within_their_error_over_all_floats);
+    return unit_run("vmath", tests);
+}
