@@ -195,7 +195,10 @@ COPPICE_API coppice_status coppice_model_copy_tensors(coppice_model *model,
 /* A node that multiplies by a weight. Strings are owned by the report. */
 typedef struct coppice_weight_user {
     const char *node; /* its name, or its first output's */
-    const char *op;   /* "Conv", "ConvTranspose", "Gemm", "MatMul", "LSTM", "GRU" or "RNN" */
+    const char *op;   /* "Conv", "ConvTranspose", "DeformConv", "Gemm", "MatMul", "Einsum", "LSTM",
+                         "GRU" or "RNN" */
+    const char *via;  /* operators between the initializer and the node: "Cast, Transpose"; NULL:
+                         none */
     int64_t macs; /* multiply-accumulates by this weight in one run, free dimensions 1; -1: shape
                      unknown */
 } coppice_weight_user;
@@ -252,7 +255,9 @@ typedef struct coppice_inspection {
     coppice_forecast forecasts[COPPICE_FORECASTS];            /* sparsity 0, 0.5, 0.8, 0.9 */
 } coppice_inspection;
 
-/* Looks at every weight of Conv, ConvTranspose, Gemm, MatMul, LSTM, GRU and RNN nodes. *out is
+/* Looks at every weight of Conv, ConvTranspose, DeformConv, Gemm, MatMul, Einsum, LSTM, GRU and RNN
+ * nodes, in the graph and its sub-graphs, also behind nodes that rename, reshape, reorder, cast,
+ * split or dequantise it. *out is
  * owned by the caller, free with coppice_inspection_free; its strings live as long as it and the
  * model. */
 COPPICE_API coppice_status coppice_model_inspect(const coppice_model *model,

@@ -45,8 +45,9 @@ static json_t *json_of_users(const coppice_weight_info *w) {
     json_t *users = json_array();
     for (size_t i = 0; i < w->user_count; i++)
         json_array_append_new(
-            users, json_pack("{s:o, s:s, s:o}", "node", cli_json_string(w->users[i].node), "op",
-                             w->users[i].op, "macs", cli_json_count(w->users[i].macs)));
+            users, json_pack("{s:o, s:s, s:o, s:o}", "node", cli_json_string(w->users[i].node),
+                             "op", w->users[i].op, "via", cli_json_string(w->users[i].via), "macs",
+                             cli_json_count(w->users[i].macs)));
     return users;
 }
 
@@ -181,8 +182,9 @@ static void cell_users(cli_table *table, const coppice_weight_info *w) {
     size_t used = 0;
     text[0] = 0;
     for (size_t i = 0; i < w->user_count && i < SHOWN && used < sizeof text; i++)
-        used += (size_t)snprintf(text + used, sizeof text - used, "%s%s %s", i ? ", " : "",
-                                 w->users[i].op, w->users[i].node);
+        used += (size_t)snprintf(text + used, sizeof text - used, "%s%s %s%s%s", i ? ", " : "",
+                                 w->users[i].op, w->users[i].node, w->users[i].via ? " via " : "",
+                                 w->users[i].via ? w->users[i].via : "");
     if (w->user_count > SHOWN && used < sizeof text)
         snprintf(text + used, sizeof text - used, ", %zu more", w->user_count - SHOWN);
     cli_table_text(table, text);

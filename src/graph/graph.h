@@ -24,23 +24,25 @@
 #include "base/map.h"
 
 typedef struct cop_graph cop_graph;
+typedef struct cop_quantized cop_quantized;
 
 /* A constant tensor of the model. `tensor.data` is aligned to nothing: read elements with memcpy
  * (or copy the tensor) unless `aligned` is true. It may be written in place; whoever writes sets
  * `dirty`, so that saving knows. */
 typedef struct cop_constant {
-    coppice_tensor tensor;  /* data NULL only when the tensor has no elements, or cannot be had */
-    size_t bytes;           /* of tensor.data */
-    bool aligned;           /* to the element size */
-    bool dirty;             /* written since loading */
-    bool sparse;            /* stored as sparse_initializer; `tensor` is the dense form */
-    bool external;          /* stored in an external data file */
-    bool mapped;            /* tensor.data lie in a private mapping of a file, and in no other
-                               constant */
-    bool repeated_as_input; /* also a graph input (keep_initializers_as_inputs) */
-    bool is_output;         /* an output of its graph as it stands */
-    const char *key;        /* its unique name in the whole model (constants.h) */
-    void *origin;           /* the message it came from; known to src/onnx only */
+    coppice_tensor tensor;    /* data NULL only when the tensor has no elements, or cannot be had */
+    size_t bytes;             /* of tensor.data */
+    bool aligned;             /* to the element size */
+    bool dirty;               /* written since loading */
+    bool sparse;              /* stored as sparse_initializer; `tensor` is the dense form */
+    bool external;            /* stored in an external data file */
+    bool mapped;              /* tensor.data lie in a private mapping of a file, and in no other
+                                 constant */
+    bool repeated_as_input;   /* also a graph input (keep_initializers_as_inputs) */
+    bool is_output;           /* an output of its graph as it stands */
+    const char *key;          /* its unique name in the whole model (constants.h) */
+    cop_quantized *quantized; /* how DequantizeLinear reads its integers (quantized.h), or NULL */
+    void *origin;             /* the message it came from; known to src/onnx only */
 } cop_constant;
 
 /* One dimension of a declared shape: a size, or a symbol, or neither. */

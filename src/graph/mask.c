@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "graph/quantized.h"
 
 coppice_status coppice_masks_new(coppice_masks **out, coppice_error *error) {
     *out = cop_calloc(1, sizeof **out);
@@ -128,8 +129,8 @@ static void copy_single(bool kept, size_t width, const unsigned char *from, unsi
 
 /* Words of a pruned layer are rarely all ones or all zeros, those of a layer that is kept, or of a
  * pruned channel, always are. */
-void cop_mask_copy(const cop_mask *mask, int64_t first, int64_t n, size_t width,
-                   const unsigned char *from, unsigned char *to) {
+static void copy_zeroed(const cop_mask *mask, int64_t first, int64_t n, size_t width,
+                        const unsigned char *from, unsigned char *to) {
     copy_word *copy = width == 4 ? copy_word_4 : width == 2 ? copy_word_2 : copy_word_any;
     int64_t i = 0;
     for (; i < n && (first + i) % 64; i++)
@@ -149,6 +150,26 @@ void cop_mask_copy(const cop_mask *mask, int64_t first, int64_t n, size_t width,
     for (; i < n; i++)
         copy_single(cop_mask_keeps(mask, first + i), width, from + (size_t)i * width,
                     to + (size_t)i * width);
+}
+
+/* Elements of a quantised weight that is not 0 where it means 0. */
+static void copy_filled(const cop_mask *mask, int64_t first, int64_t n, size_t width, uint64_t zero,
+                        const unsigned char *from, unsigned char *to) {
+    if (to != from)
+        memcpy(to, from, (size_t)n * width);
+    for (int64_t i = 0; i < n; i++)
+        if (!cop_mask_keeps(mask, first + i))
+            memcpy(to + (size_t)i * width, &zero, width); /* little-endian */
+}
+
+void cop_mask_copy(const cop_mask *mask, const cop_constant *constant, int64_t first, int64_t n,
+                   const unsigned char *from, unsigned char *to) {
+    size_t width = coppice_type_bits(constant->tensor.type) / 8;
+    uint64_t zero = cop_constant_zero(constant);
+    if (zero)
+        copy_filled(mask, first, n, width, zero, from, to);
+    else
+        copy_zeroed(mask, first, n, width, from, to);
 }
 
 bool cop_mask_fits(const cop_mask *mask, const coppice_tensor *tensor) {

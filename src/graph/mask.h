@@ -57,10 +57,11 @@ const cop_mask *cop_masks_get(const coppice_masks *masks, const char *name);
 void cop_mask_pack(cop_mask *mask, int64_t first, const uint8_t *kept, int64_t n);
 void cop_mask_unpack(const cop_mask *mask, int64_t first, uint8_t *kept, int64_t n);
 
-/* Copies elements `first` .. `first + n - 1` of a tensor with `width` bytes each, zeros where the
- * mask prunes: +0.0 for floats; the others keep every bit. `to` may be `from`, and must not overlap
- * it otherwise. Fastest for a multiple of 64 as `first`. */
-void cop_mask_copy(const cop_mask *mask, int64_t first, int64_t n, size_t width,
+/* Copies elements `first` .. `first + n - 1` of `constant` from `from`, where element `first` is;
+ * zeros where the mask prunes: +0.0 for floats, the zero point for quantised weights; the others
+ * keep every bit. `to` may be `from`, and must not overlap it otherwise. Fastest for a multiple of
+ * 64 as `first`. */
+void cop_mask_copy(const cop_mask *mask, const cop_constant *constant, int64_t first, int64_t n,
                    const unsigned char *from, unsigned char *to);
 
 /* Do so many of a tensor's zeros have a minus that it was multiplied by a mask, and is it large

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "graph/subgraph.h"
+#include "graph/quantized.h"
 #include "onnx/internal.h"
 
 typedef struct builder {
@@ -430,6 +431,7 @@ coppice_status cop_model_build(coppice_model *model, coppice_error *err) {
     COP_TRY(build_graph(&b, model->graph, proto->graph));
     COP_TRY(cop_graph_connect(model->graph, err));
     COP_TRY(cop_constants_collect(model->graph, &model->tensors, err));
+    COP_TRY(cop_graph_mark_quantized(model->graph, err));
     COP_TRY(cop_external_find_overlaps(model, err));
     return list_infos(&b, model);
 }

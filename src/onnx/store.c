@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "base/shape.h"
-#include "base/type.h"
+#include "graph/quantized.h"
 #include "onnx/save.h"
 
 /* Larger tensors of a mapped file are written in chunks, whose pages are given back. */
@@ -20,10 +20,11 @@ static coppice_status find_mask(cop_saver *saver, const cop_mask *mask) {
         return cop_fail(saver->err, COPPICE_INVALID_ARGUMENT,
                         "mask '%s' has shape %s, the initializer has %s", mask->name,
                         cop_dims_text(mask->rank, mask->dims).s, cop_shape_text(tensor).s);
-    if (!cop_is_float_type(tensor->type))
+    if (!cop_constant_maskable(constant))
         return cop_fail(saver->err, COPPICE_INVALID_ARGUMENT,
-                        "mask '%s': the initializer is %s; only floats are pruned", mask->name,
-                        coppice_type_name(tensor->type));
+                        "mask '%s': the initializer is %s; only floats and quantized weights are "
+                        "pruned",
+                        mask->name, coppice_type_name(tensor->type));
     if (mask->zeros && tensor->data)
         ((cop_origin *)constant->origin)->mask = mask;
     return COPPICE_OK;
@@ -64,7 +65,7 @@ static coppice_status mask_alias(cop_saver *saver, const cop_origin *origin) {
     const cop_constant *constant = origin->constant;
     unsigned char *data = constant->tensor.data;
     COP_TRY(cop_saver_remember(saver, data, constant->bytes));
-    cop_mask_copy(origin->mask, 0, origin->mask->count, width_of(constant), data, data);
+    cop_mask_copy(origin->mask, constant, 0, origin->mask->count, data, data);
     return COPPICE_OK;
 }
 

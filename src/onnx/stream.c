@@ -86,7 +86,7 @@ static void each_run(const cop_streams *streams, cop_elements elements, take_run
         int64_t n = count - first < room ? count - first : room;
         run r = {constant, data + (size_t)first * width, first, n, width};
         if (elements.mask) {
-            cop_mask_copy(elements.mask, first, n, width, r.data, streams->elements);
+            cop_mask_copy(elements.mask, constant, first, n, r.data, streams->elements);
             r.data = streams->elements;
         }
         if (elements.positive_zeros && cop_is_float_type(constant->tensor.type)) {

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "graph/quantized.h"
 
 size_t cop_sample_size(int64_t count) {
     return count < COP_SAMPLE_MAX ? (size_t)count : COP_SAMPLE_MAX;
@@ -27,8 +28,9 @@ static int64_t turn(int64_t at, const int64_t *dims) {
     return at % dims[0] * dims[1] + at / dims[0];
 }
 
-static uint32_t key_of(const coppice_tensor *tensor, int64_t at) {
-    float magnitude = fabsf((float)cop_tensor_get(tensor, at));
+static uint32_t key_of(const cop_constant *constant, int64_t at) {
+    float magnitude = constant->quantized ? cop_quantized_magnitude(constant, at)
+                                          : fabsf((float)cop_tensor_get(&constant->tensor, at));
     uint32_t bits;
     memcpy(&bits, &magnitude, sizeof bits);
     return bits;
@@ -55,8 +57,9 @@ static void sort_keys(uint32_t *from, uint32_t *to, size_t count, uint32_t *coun
     }
 }
 
-coppice_status cop_sample_tensor(const coppice_tensor *tensor, const coppice_tensor *zeroed_by,
+coppice_status cop_sample_tensor(const cop_constant *constant, const coppice_tensor *zeroed_by,
                                  bool turned, cop_tensor_sample *out, coppice_error *err) {
+    const coppice_tensor *tensor = &constant->tensor;
     int64_t count = coppice_tensor_count(tensor);
     size_t size = cop_sample_size(count);
     uint32_t *keys = cop_malloc((2 * size + 1) * sizeof *keys);
@@ -71,7 +74,7 @@ coppice_status cop_sample_tensor(const coppice_tensor *tensor, const coppice_ten
         if (turned)
             at = turn(at, tensor->dims);
         bool zeroed = zeroed_by && cop_tensor_get(zeroed_by, at) == 0;
-        keys[i] = zeroed ? 0 : key_of(tensor, at);
+        keys[i] = zeroed ? 0 : key_of(constant, at);
     }
     *out = (cop_tensor_sample){.count = size, .keys = keys, .sorted = keys + size};
     memcpy(out->sorted, keys, size * sizeof *keys);

@@ -23,7 +23,7 @@ typedef struct cop_tensor_sample {
 
 /* Samples a float tensor. `zeroed_by` (NULL: none) is a mask inside the model, under whose zeros
  * weights count as zero. With `turned`, rank 2 and the positions of the transposed tensor. */
-coppice_status cop_sample_tensor(const coppice_tensor *tensor, const coppice_tensor *zeroed_by,
+coppice_status cop_sample_tensor(const cop_constant *constant, const coppice_tensor *zeroed_by,
                                  bool turned, cop_tensor_sample *out, coppice_error *err);
 
 /* What a mask prunes: pruned[i] is 1 or 0, for cop_sample_size(mask->count) positions. Returns how

@@ -5,7 +5,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "graph/graph.h"
+#include "graph/quantized.h"
 
 #define SIGN UINT32_C(0x80000000)
 #define WIDE_SIGN UINT64_C(0x8000000000000000)
@@ -65,7 +65,14 @@ static void double_classes(const unsigned char *data, size_t n, uint32_t *out) {
     }
 }
 
-static void load_magnitudes(const coppice_tensor *tensor, int64_t first, size_t n, uint32_t *out) {
+static void quantised_magnitudes(const cop_constant *constant, int64_t first, size_t n,
+                                 uint32_t *out) {
+    for (size_t i = 0; i < n; i++)
+        out[i] = bits_of(cop_quantized_magnitude(constant, first + (int64_t)i));
+}
+
+static void load_magnitudes(const cop_constant *constant, int64_t first, size_t n, uint32_t *out) {
+    const coppice_tensor *tensor = &constant->tensor;
     size_t size = coppice_type_bits(tensor->type) / 8;
     const unsigned char *data = (const unsigned char *)tensor->data + (size_t)first * size;
     if (tensor->type == COPPICE_TYPE_FLOAT)
@@ -74,8 +81,10 @@ static void load_magnitudes(const coppice_tensor *tensor, int64_t first, size_t 
         half_magnitudes(data, n, out);
     else if (tensor->type == COPPICE_TYPE_BFLOAT16)
         bfloat_magnitudes(data, n, out);
-    else
+    else if (tensor->type == COPPICE_TYPE_DOUBLE)
         double_classes(data, n, out);
+    else
+        quantised_magnitudes(constant, first, n, out);
 }
 
 /* ---- keys of 32 bits ---- */
@@ -121,7 +130,8 @@ static uint64_t widen_key(uint32_t key) {
 }
 
 static void double_keys(const cop_key_source *source, int64_t first, size_t n, uint64_t *keys) {
-    const unsigned char *data = (const unsigned char *)source->weights->data + 8 * (size_t)first;
+    const unsigned char *data =
+        (const unsigned char *)source->weights->tensor.data + 8 * (size_t)first;
     for (size_t i = 0; i < n; i++) {
         uint64_t bits;
         memcpy(&bits, data + 8 * i, sizeof bits);
@@ -143,7 +153,7 @@ static void load_chunk(const cop_key_source *source, int64_t first, size_t n, ui
 }
 
 void cop_keys_load(const cop_key_source *source, int64_t first, size_t n, uint64_t *keys) {
-    if (source->weights->type == COPPICE_TYPE_DOUBLE && !source->scores) {
+    if (source->weights->tensor.type == COPPICE_TYPE_DOUBLE && !source->scores) {
         double_keys(source, first, n, keys);
         return;
     }

@@ -8,9 +8,12 @@
 
 #include <coppice/tensor.h>
 
+#include "graph/graph.h"
+
 /* Where the keys of one tensor come from. */
 typedef struct cop_key_source {
-    const coppice_tensor *weights;   /* float32, float16, bfloat16 or float64, at any alignment */
+    const cop_constant *weights;     /* float32, float16, bfloat16, float64 or quantised, at any
+                                        alignment; quantised ones go by what they stand for */
     const coppice_tensor *zeroed_by; /* weights under its zeros count as zero; NULL: none */
     const coppice_tensor *scores;    /* float32, used instead of |w|; NULL: none */
     bool wide;                       /* keys have 64 bits; for pools with float64 weights */

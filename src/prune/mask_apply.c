@@ -6,6 +6,7 @@
 #include "base/type.h"
 #include "graph/mask.h"
 #include "graph/model.h"
+#include "graph/quantized.h"
 
 /* How many of up to 64 elements are pruned but not zero. -0.0 is zero: the sign is shifted out. */
 #define COUNT_VIOLATIONS(name, type)                                                               \
@@ -23,8 +24,17 @@ COUNT_VIOLATIONS(count_2_bytes, uint16_t)
 COUNT_VIOLATIONS(count_4_bytes, uint32_t)
 COUNT_VIOLATIONS(count_8_bytes, uint64_t)
 
-/* Writes +0.0 where the mask prunes; returns how many of these weights were not zero. */
-static int64_t apply(cop_constant *constant, const cop_mask *mask) {
+static int64_t apply_quantised(cop_constant *constant, const cop_mask *mask) {
+    int64_t violations = 0;
+    for (int64_t i = 0; i < mask->count; i++)
+        violations += !cop_mask_keeps(mask, i) &&
+                      cop_tensor_get(&constant->tensor, i) != (double)constant->quantized->zero;
+    cop_mask_copy(mask, constant, 0, mask->count, constant->tensor.data, constant->tensor.data);
+    return violations;
+}
+
+/* Writes zeros where the mask prunes; returns how many of these weights were not zero. */
+static int64_t apply_floats(cop_constant *constant, const cop_mask *mask) {
     enum { WORD = 64 };
     size_t width = coppice_type_bits(constant->tensor.type) / 8;
     int64_t (*count)(const unsigned char *, uint64_t, int64_t) = width == 2   ? count_2_bytes
@@ -35,8 +45,14 @@ static int64_t apply(cop_constant *constant, const cop_mask *mask) {
         unsigned char *at = (unsigned char *)constant->tensor.data + (size_t)i * width;
         int64_t n = mask->count - i < WORD ? mask->count - i : WORD;
         violations += count(at, mask->kept[i / WORD], n);
-        cop_mask_copy(mask, i, n, width, at, at);
+        cop_mask_copy(mask, constant, i, n, at, at);
     }
+    return violations;
+}
+
+static int64_t apply(cop_constant *constant, const cop_mask *mask) {
+    bool is_float = cop_is_float_type(constant->tensor.type);
+    int64_t violations = is_float ? apply_floats(constant, mask) : apply_quantised(constant, mask);
     constant->dirty |= mask->zeros > 0;
     return violations;
 }
@@ -48,8 +64,9 @@ static coppice_status check(const cop_mask *mask, const cop_constants *constants
         return cop_fail(err, COPPICE_NOT_FOUND,
                         "mask '%s': the model has no initializer of this name", mask->name);
     const coppice_tensor *tensor = &constant->tensor;
-    if (!cop_is_float_type(tensor->type))
-        return cop_fail(err, COPPICE_UNSUPPORTED, "mask '%s': the initializer is %s, no float type",
+    if (!cop_constant_maskable(constant))
+        return cop_fail(err, COPPICE_UNSUPPORTED,
+                        "mask '%s': the initializer is %s, neither of a float type nor quantized",
                         mask->name, coppice_type_name(tensor->type));
     if (!cop_mask_fits(mask, tensor))
         return cop_fail(err, COPPICE_BAD_DATA, "mask '%s' has the shape %s, the initializer %s",

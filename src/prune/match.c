@@ -8,8 +8,8 @@
 #include "base/interrupt.h"
 #include "base/memory.h"
 #include "base/shape.h"
-#include "base/type.h"
 #include "graph/model.h"
+#include "graph/quantized.h"
 #include "prune/agreement.h"
 #include "prune/targets.h"
 
@@ -82,7 +82,7 @@ static coppice_status take_pair(cop_matcher *x, const coppice_match_pair *pair,
                         "mask '%s' has the shape %s, initializer '%s' %s", pair->mask,
                         cop_dims_text(mask->rank, mask->dims).s, pair->initializer,
                         cop_shape_text(tensor).s);
-    if (!cop_is_float_type(tensor->type) || x->excluded[x->given[at]])
+    if (!cop_constant_maskable(constant) || x->excluded[x->given[at]])
         return cop_fail(err, COPPICE_INVALID_ARGUMENT, "initializer '%s' is no weight: it is %s",
                         pair->initializer,
                         x->excluded[x->given[at]] ? "a mask of the model"
@@ -117,8 +117,9 @@ static bool has_shape(const cop_match_group *group, uint32_t rank, const int64_t
 static void add_candidates(const cop_matcher *x, cop_match_group *g) {
     bool square = g->rank == 2 && g->dims[0] == g->dims[1];
     for (size_t i = 0; i < x->constants->count; i++) {
-        const coppice_tensor *tensor = &x->constants->items[i]->tensor;
-        if (x->excluded[i] || !cop_is_float_type(tensor->type) || !tensor->data ||
+        const cop_constant *constant = x->constants->items[i];
+        const coppice_tensor *tensor = &constant->tensor;
+        if (x->excluded[i] || !cop_constant_maskable(constant) || !tensor->data ||
             !has_shape(g, tensor->rank, tensor->dims))
             continue;
         bool turned = g->rank == 2 && tensor->dims[0] != g->dims[0];
@@ -186,9 +187,8 @@ static coppice_status measure(cop_matcher *x, cop_match_group *g, coppice_error 
         const cop_constant *inner = x->inner_mask[tensor];
         status = cop_check_interrupt(err);
         if (status == COPPICE_OK)
-            status = cop_sample_tensor(&x->constants->items[tensor]->tensor,
-                                       inner ? &inner->tensor : NULL, g->candidates[c].turned,
-                                       &samples[c], err);
+            status = cop_sample_tensor(x->constants->items[tensor], inner ? &inner->tensor : NULL,
+                                       g->candidates[c].turned, &samples[c], err);
     }
     if (status == COPPICE_OK && count)
         status = compare_masks(x, g, samples, err);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "graph/constants.h"
+#include "graph/quantized.h"
 
 enum { GROUP_SIZES = 4, LARGEST_GROUP = 16, RELEASE_EVERY = 1 << 20 };
 
@@ -18,6 +19,7 @@ static const struct {
 
 int64_t cop_nonzero_map(const cop_weight *weight, int64_t count, uint8_t *nonzero) {
     const coppice_tensor *tensor = &weight->constant->tensor;
+    double zero = weight->constant->quantized ? (double)weight->constant->quantized->zero : 0;
     int64_t zeros = 0;
     if (!tensor->data)
         return 0;
@@ -28,7 +30,7 @@ int64_t cop_nonzero_map(const cop_weight *weight, int64_t count, uint8_t *nonzer
             memcpy(&bits, (const unsigned char *)tensor->data + 4 * i, sizeof bits);
             is_zero = (bits & 0x7fffffffu) == 0;
         } else {
-            is_zero = cop_tensor_get(tensor, i) == weight->zero;
+            is_zero = cop_tensor_get(tensor, i) == zero;
         }
         if (weight->mask)
             is_zero |= cop_tensor_get(&weight->mask->tensor, i) == 0;
@@ -44,7 +46,8 @@ int64_t cop_nonzero_map(const cop_weight *weight, int64_t count, uint8_t *nonzer
 
 static int64_t offset_of(const cop_weight_view *v, int64_t group, int64_t row, int64_t column,
                          int64_t tap) {
-    return group * v->group_stride + row * v->row_stride + column * v->column_stride + tap;
+    return group * v->group_stride + row * v->row_stride + column * v->column_stride +
+           tap * v->tap_stride;
 }
 
 static int64_t minimum(int64_t a, int64_t b) {

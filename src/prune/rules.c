@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "graph/quantized.h"
 
 static bool matches(const cop_weights *weights, size_t weight, const char *glob) {
     if (fnmatch(glob, weights->items[weight].key, 0) == 0)
@@ -30,7 +31,7 @@ static bool matches_any(const cop_weights *weights, size_t weight, const char *c
 static coppice_status check_pattern(const cop_weights *weights, const char *what, const char *glob,
                                     coppice_error *err) {
     for (size_t i = 0; i < weights->count; i++)
-        if (weights->items[i].is_float && matches(weights, i, glob))
+        if (weights->items[i].maskable && matches(weights, i, glob))
             return COPPICE_OK;
     return cop_fail(err, COPPICE_INVALID_ARGUMENT,
                     "%s pattern '%s' matches no prunable weight by initializer or node name; "
@@ -66,7 +67,9 @@ static coppice_status check_options(const cop_weights *weights,
 /* A weight that cannot be pruned whatever is asked for; NULL when it can. */
 static const char *impossible(cop_weights *weights, const cop_weight *weight) {
     const coppice_tensor *tensor = &weight->constant->tensor;
-    if (!weight->is_float)
+    if (!weight->maskable && weight->constant->quantized)
+        return weight->constant->quantized->obstacle;
+    if (!weight->maskable)
         return cop_arena_printf(&weights->arena, "type %s cannot be pruned",
                                 coppice_type_name(tensor->type));
     if (coppice_tensor_count(tensor) < 1 || !tensor->data)
@@ -76,7 +79,7 @@ static const char *impossible(cop_weights *weights, const cop_weight *weight) {
 
 bool cop_weight_prunable(const cop_weight *weight) {
     const coppice_tensor *tensor = &weight->constant->tensor;
-    return weight->is_float && tensor->data && coppice_tensor_count(tensor) > 0;
+    return weight->maskable && tensor->data && coppice_tensor_count(tensor) > 0;
 }
 
 static bool is_depthwise(const cop_weights *weights, size_t weight) {
@@ -138,9 +141,10 @@ static cop_decision decide(cop_weights *weights, size_t index,
 static coppice_status refuse_nothing(const cop_weights *weights, const cop_decision *decisions,
                                      coppice_error *err) {
     if (!weights->count)
-        return cop_fail(err, COPPICE_INVALID_ARGUMENT,
-                        "nothing to prune: no Conv, ConvTranspose, Gemm, MatMul, LSTM, GRU or RNN "
-                        "has a constant weight");
+        return cop_fail(
+            err, COPPICE_INVALID_ARGUMENT,
+            "nothing to prune: no Conv, ConvTranspose, DeformConv, Gemm, MatMul, Einsum, "
+            "LSTM, GRU or RNN has a constant weight");
     size_t example = 0; /* one that was asked for says more than one that was not */
     while (example + 1 < weights->count && strcmp(decisions[example].kept_dense, not_included) == 0)
         example++;

@@ -26,7 +26,7 @@ static coppice_status check_form(const coppice_score *score, const coppice_tenso
 /* The weight `name`; -1: there is none that can be pruned. */
 static int64_t find_weight(const cop_weights *weights, const char *name) {
     for (size_t i = 0; i < weights->count; i++) {
-        if (weights->items[i].is_float && strcmp(weights->items[i].key, name) == 0)
+        if (weights->items[i].maskable && strcmp(weights->items[i].key, name) == 0)
             return (int64_t)i;
     }
     return -1;

@@ -33,7 +33,7 @@ int64_t cop_zeros_wanted(double sparsity, int64_t n) {
 
 static scan start_scan(const cop_pool_item *item, bool wide) {
     return (scan){.item = item,
-                  .source = {.weights = &item->constant->tensor,
+                  .source = {.weights = item->constant,
                              .zeroed_by = item->zeroed_by ? &item->zeroed_by->tensor : NULL,
                              .scores = item->scores,
                              .wide = wide}};
@@ -258,8 +258,7 @@ coppice_status cop_select_smallest(cop_pool_item *items, size_t count, int64_t z
 /* ---- applying ---- */
 
 void cop_apply_mask(cop_constant *constant, const cop_mask *mask) {
-    size_t width = coppice_type_bits(constant->tensor.type) / 8;
     unsigned char *data = constant->tensor.data;
-    cop_mask_copy(mask, 0, mask->count, width, data, data);
+    cop_mask_copy(mask, constant, 0, mask->count, data, data);
     constant->dirty = true;
 }

@@ -7,7 +7,7 @@
 
 /* One tensor of a pool that is pruned to one common threshold. */
 typedef struct cop_pool_item {
-    cop_constant *constant;        /* float32, float16, bfloat16 or float64, at any alignment */
+    cop_constant *constant;        /* maskable (quantized.h), at any alignment */
     const cop_constant *zeroed_by; /* weights under its zeros count as zero; NULL: none */
     const coppice_tensor *scores;  /* float32, of the same shape: weights that are not zero go by
                                       these, lowest first, instead of |w|; NULL: none */
@@ -31,7 +31,7 @@ int64_t cop_zeros_wanted(double sparsity, int64_t n);
 coppice_status cop_select_smallest(cop_pool_item *items, size_t count, int64_t zeros,
                                    cop_tally *tally, coppice_error *err);
 
-/* Writes +0.0 where the mask prunes and marks the constant dirty. */
+/* Writes zeros where the mask prunes (mask.h) and marks the constant dirty. */
 void cop_apply_mask(cop_constant *constant, const cop_mask *mask);
 
 #endif

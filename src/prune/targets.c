@@ -6,9 +6,10 @@
 
 #include "base/error.h"
 #include "base/memory.h"
-#include "base/type.h"
+#include "graph/quantized.h"
 #include "graph/subgraph.h"
 #include "prune/constant.h"
+#include "prune/einsum.h"
 
 /* The inputs of an operator that may be its weights, in the order they are looked at. */
 typedef struct weight_op {
@@ -18,9 +19,10 @@ typedef struct weight_op {
 } weight_op;
 
 static const weight_op weight_ops[] = {
-    {"Conv", {1, -1}, false}, {"ConvTranspose", {1, -1}, false},
-    {"Gemm", {1, 0}, false},  {"MatMul", {1, 0}, false},
-    {"LSTM", {1, 2}, true},   {"GRU", {1, 2}, true},
+    {"Conv", {1, -1}, false},       {"ConvTranspose", {1, -1}, false},
+    {"DeformConv", {1, -1}, false}, {"Gemm", {1, 0}, false},
+    {"MatMul", {1, 0}, false},      {"Einsum", {1, 0}, false},
+    {"LSTM", {1, 2}, true},         {"GRU", {1, 2}, true},
     {"RNN", {1, 2}, true},
 };
 
@@ -53,17 +55,33 @@ static cop_found weight_at(walk *w, const cop_graph *graph, const cop_node *node
     const cop_found none = {0};
     if (input < 0 || input >= node->input_count || node->inputs[input] < 0)
         return none;
+    if (strcmp(node->op, "Einsum") == 0 && !cop_einsum_is_product(node))
+        return none;
     cop_found found = cop_find_constant(&w->finder, graph, node->inputs[input]);
     return found.constant && found.constant->tensor.rank > 0 ? found : none;
 }
 
-static bool is_depthwise(const cop_node *node, const coppice_tensor *weight) {
+static bool is_depthwise(const cop_node *node, const cop_seen *weight) {
     const cop_attr *group = cop_node_attr(node, "group");
-    if (!group || group->kind != COP_ATTR_INT || group->i <= 1 || weight->rank < 2)
+    if (!group || group->kind != COP_ATTR_INT || group->i <= 1 || !weight->known ||
+        weight->rank < 2)
         return false;
     bool transposed = strcmp(node->op, "ConvTranspose") == 0;
     return transposed ? weight->dims[0] == group->i
-                      : strcmp(node->op, "Conv") == 0 && weight->dims[1] == 1;
+                      : strcmp(node->op, "Gemm") != 0 && weight->dims[1] == 1;
+}
+
+/* The names of the nodes on the way, from the constant on; *out is NULL when there are none. */
+static bool describe_links(walk *w, const cop_found *found, const char **out) {
+    *out = NULL;
+    bool ok = true;
+    for (int i = 0; ok && i < found->link_count && i < COP_MAX_LINKS; i++) {
+        const char *op = found->links[i].node->op;
+        *out = *out ? cop_arena_printf(&w->out->arena, "%s, %s", op, *out)
+                    : cop_arena_strdup(&w->out->arena, op);
+        ok = *out != NULL;
+    }
+    return ok;
 }
 
 /* Index of the weight that is `constant`, added when new; false: no memory. */
@@ -84,9 +102,8 @@ static bool weight_index(walk *w, const cop_found *found, size_t *index) {
     out->items[out->count++] = (cop_weight){.constant = constant,
                                             .mask = found->mask,
                                             .key = constant->key,
-                                            .zero = found->zero,
                                             .first_use = out->use_count,
-                                            .is_float = cop_is_float_type(constant->tensor.type)};
+                                            .maskable = cop_constant_maskable(constant)};
     return true;
 }
 
@@ -95,21 +112,23 @@ static coppice_status add_use(walk *w, const cop_graph *graph, size_t n, int inp
     const cop_node *node = &graph->nodes[n];
     cop_weights *out = w->out;
     size_t weight;
+    const char *via;
     if (cop_grow(&out->uses, out->use_count, &out->use_capacity, sizeof *out->uses) != 0 ||
-        !weight_index(w, found, &weight))
+        !weight_index(w, found, &weight) || !describe_links(w, found, &via))
         return cop_fail_memory(w->err, sizeof(cop_weight));
     bool recurrent = weight_op_of(node)->all;
     if (!recurrent && !note(w, node, (int64_t)out->use_count))
         return cop_fail_memory(w->err, sizeof(cop_weight));
     out->items[weight].is_recurrent |= recurrent;
-    out->uses[out->use_count++] = (cop_weight_use){
-        .graph = graph,
-        .node = n,
-        .input = input,
-        .weight = weight,
-        .same_shape = found->same_shape,
-        .recurrent = recurrent,
-        .depthwise = found->same_shape && is_depthwise(node, &found->constant->tensor)};
+    const cop_seen seen = cop_see_through(found);
+    out->uses[out->use_count++] = (cop_weight_use){.graph = graph,
+                                                   .node = n,
+                                                   .input = input,
+                                                   .weight = weight,
+                                                   .seen = seen,
+                                                   .via = via,
+                                                   .recurrent = recurrent,
+                                                   .depthwise = is_depthwise(node, &seen)};
     return COPPICE_OK;
 }
 
@@ -163,8 +182,9 @@ static bool is_weight_input(walk *w, const cop_graph *graph, const cop_node *nod
 static void mark_other_uses(walk *w, const cop_graph *graph, cop_weight **sorted, size_t count) {
     for (size_t n = 0; n < graph->node_count; n++) {
         const cop_node *node = &graph->nodes[n];
-        bool passes_on = cop_passes_on(&w->finder, graph, node);
-        for (int i = 0; !passes_on && i < node->input_count; i++) {
+        for (int i = 0; i < node->input_count; i++) {
+            if (cop_passes_on(&w->finder, graph, node, i))
+                continue;
             cop_weight key = {.constant =
                                   cop_find_constant(&w->finder, graph, node->inputs[i]).constant};
             cop_weight *wanted = &key;
@@ -210,7 +230,7 @@ static void mark_first(cop_weights *weights) {
 static cop_weight *weight_of_node(const walk *w, const cop_node *node) {
     int64_t use = recall(w, node);
     cop_weight *weight = use < 0 ? NULL : &w->out->items[w->out->uses[use].weight];
-    return weight && weight->is_float ? weight : NULL;
+    return weight && weight->maskable ? weight : NULL;
 }
 
 static bool mark_last_before(walk *w, const cop_graph *graph, int output, bool *no_memory);
@@ -294,73 +314,4 @@ void cop_weights_free(cop_weights *weights) {
     cop_free(weights->uses);
     cop_arena_free(&weights->arena);
     *weights = (cop_weights){0};
-}
-
-/* ---- views ---- */
-
-static int64_t product(const int64_t *dims, uint32_t from, uint32_t to) {
-    int64_t result = 1;
-    for (uint32_t i = from; i < to; i++)
-        result *= dims[i];
-    return result;
-}
-
-/* Conv: [out][in / group][taps]; ConvTranspose: [in][out / group][taps]. */
-static bool view_of_conv(bool transposed, const coppice_tensor *t, cop_weight_view *out) {
-    if (t->rank < 3)
-        return false;
-    int64_t taps = product(t->dims, 2, t->rank), inner = t->dims[1] * taps;
-    *out = (cop_weight_view){.groups = 1, .taps = taps, .group_stride = 0};
-    out->rows = t->dims[transposed ? 1 : 0];
-    out->columns = t->dims[transposed ? 0 : 1];
-    out->row_stride = transposed ? taps : inner;
-    out->column_stride = transposed ? inner : taps;
-    return true;
-}
-
-/* A matrix product: the reduction axis is the last of the left operand and the last but one of the
- * right one, the other way round when transposed. */
-static bool view_of_product(const coppice_tensor *t, bool right, bool transposed,
-                            cop_weight_view *out) {
-    int64_t outer = t->rank < 2 ? 1 : t->dims[t->rank - 2], inner = t->dims[t->rank - 1];
-    bool reduce_inner = t->rank < 2 || right == transposed;
-    *out = (cop_weight_view){.taps = 1,
-                             .groups = t->rank < 3 ? 1 : product(t->dims, 0, t->rank - 2),
-                             .group_stride = outer * inner,
-                             .rows = reduce_inner ? outer : inner,
-                             .columns = reduce_inner ? inner : outer,
-                             .row_stride = reduce_inner ? inner : 1,
-                             .column_stride = reduce_inner ? 1 : inner};
-    return true;
-}
-
-/* A recurrent weight: [directions][gates * hidden][input]. */
-static bool view_of_recurrent(const coppice_tensor *t, cop_weight_view *out) {
-    if (t->rank != 3)
-        return false;
-    *out = (cop_weight_view){.groups = t->dims[0],
-                             .rows = t->dims[1],
-                             .columns = t->dims[2],
-                             .taps = 1,
-                             .group_stride = t->dims[1] * t->dims[2],
-                             .row_stride = t->dims[2],
-                             .column_stride = 1};
-    return true;
-}
-
-bool cop_weight_view_of(const cop_weight_use *use, const coppice_tensor *tensor,
-                        cop_weight_view *out) {
-    const cop_node *node = use_node(use);
-    bool right = use->input == 1;
-    if (!use->same_shape || tensor->rank < 1 || coppice_tensor_count(tensor) < 1)
-        return false;
-    if (use->recurrent)
-        return view_of_recurrent(tensor, out);
-    if (strcmp(node->op, "MatMul") == 0)
-        return view_of_product(tensor, right, false, out);
-    if (strcmp(node->op, "Gemm") != 0)
-        return view_of_conv(strcmp(node->op, "ConvTranspose") == 0, tensor, out);
-    const cop_attr *attr = cop_node_attr(node, right ? "transB" : "transA");
-    bool transposed = attr && attr->kind == COP_ATTR_INT && attr->i != 0;
-    return view_of_product(tensor, right, transposed, out);
 }

@@ -10,6 +10,7 @@
 #include "base/type.h"
 #include "graph/mask.h"
 #include "graph/model.h"
+#include "graph/quantized.h"
 #include "prune/pattern.h"
 #include "prune/rules.h"
 #include "prune/select.h"
@@ -29,12 +30,11 @@ typedef struct inspection {
 static coppice_status look_at(cop_weights *weights, size_t index, coppice_weight_info *row,
                               coppice_error *err) {
     const cop_weight *weight = &weights->items[index];
-    const coppice_tensor *tensor = &weight->constant->tensor;
     uint8_t *nonzero = cop_malloc(row->weights > 0 ? (size_t)row->weights : 1);
     if (!nonzero)
         return cop_fail_memory(err, (size_t)row->weights);
     cop_weight_view view;
-    bool fits = cop_weight_view_of(&weights->uses[weight->first_use], tensor, &view);
+    bool fits = cop_weight_view_of(&weights->uses[weight->first_use], &view);
     row->zeros = cop_nonzero_map(weight, row->weights, nonzero);
     cop_pattern_name name = cop_pattern_of(fits ? &view : NULL, nonzero, row->weights, row->zeros);
     cop_free(nonzero);
@@ -77,8 +77,11 @@ static coppice_status fill_users(inspection *in, const int64_t *macs, coppice_er
         const cop_weight_use *use = &weights->uses[i];
         const cop_node *node = &use->graph->nodes[use->node];
         coppice_weight_info *row = &rows[use->weight];
-        row->users[row->user_count++] = (coppice_weight_user){
-            .node = cop_node_label(use->graph, node), .op = node->op, .macs = macs[i]};
+        row->users[row->user_count++] =
+            (coppice_weight_user){.node = cop_node_label(use->graph, node),
+                                  .op = node->op,
+                                  .via = use->via,
+                                  .macs = macs[i]};
         if (row->macs >= 0 &&
             (macs[i] < 0 || __builtin_add_overflow(row->macs, macs[i], &row->macs)))
             row->macs = -1;
@@ -170,9 +173,12 @@ static int64_t saved_by_sparse(const cop_inventory_item *item, int64_t zeros) {
     return sparse < dense ? dense - sparse : 0;
 }
 
-/* Zeros that a sparse file leaves out as `convert` writes it by default. */
+/* Zeros that a sparse file leaves out as `convert` writes it by default; a zero point other than 0
+ * is no zero. */
 static int64_t sparse_zeros(const cop_inventory_item *item) {
     int64_t negative = item->zeros - item->zero_bits;
+    if (item->constant->quantized && item->constant->quantized->zero)
+        return 0;
     bool masked = cop_is_float_type(item->constant->tensor.type) &&
                   cop_zeros_of_a_mask(item->zeros, negative);
     return masked ? item->zeros : item->zero_bits;
@@ -195,7 +201,8 @@ static void forecast(const inspection *in, int64_t file_bytes, double sparsity,
         if (item->constant->sparse)
             out->bytes_dense += (int64_t)item->constant->bytes - item->stored;
         const coppice_weight_info *row = item->weight < 0 ? NULL : &report->weights[item->weight];
-        bool pruned = row && !row->kept_dense && sparsity > 0;
+        bool quantized = item->constant->quantized && item->constant->quantized->zero;
+        bool pruned = row && !row->kept_dense && sparsity > 0 && !quantized;
         saved += saved_by_sparse(item, pruned ? zeros_at(row, sparsity) : sparse_zeros(item));
     }
     out->bytes_sparse = out->bytes_dense - saved;

@@ -8,7 +8,7 @@ import harness
 FLOATS = {TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16, TensorProto.DOUBLE}
 NARROW = {TensorProto.INT8, TensorProto.UINT8, TensorProto.INT4, TensorProto.UINT4}
 LOOKED_THROUGH = {"Identity", "Cast", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "QuantizeLinear",
-                  "DequantizeLinear"}
+                  "DequantizeLinear", "Split", "Slice", "Neg"}
 
 
 def stored_tensors(model):

@@ -12,6 +12,7 @@
 
 #include "graph/constants.h"
 #include "graph/edit.h"
+#include "graph/quantized.h"
 #include "prune/prune.h"
 #include "unit.h"
 
@@ -70,6 +71,7 @@ static inline void set_outputs(net *n, size_t count, ...) {
     cop_constants all = {0}; /* as the loader: gives the constants their keys */
     ck_assert_int_eq(cop_constants_collect(n->graph, &all, &err), COPPICE_OK);
     cop_constants_free(&all);
+    ck_assert_int_eq(cop_graph_mark_quantized(n->graph, &err), COPPICE_OK);
 }
 
 static inline void net_close(net *n) {

@@ -10,7 +10,8 @@ static cop_weight_view conv_view(int64_t rows, int64_t columns, int64_t taps) {
                              .columns = columns,
                              .taps = taps,
                              .row_stride = columns * taps,
-                             .column_stride = taps};
+                             .column_stride = taps,
+                             .tap_stride = 1};
 }
 
 static void expect_pattern(const cop_weight_view *view, const uint8_t *nonzero, int64_t count,
@@ -126,11 +127,11 @@ START_TEST(the_reduction_axis_of_products_is_known) {
     cop_weights weights = {0};
     ck_assert_int_eq(cop_weights_collect(n.graph, &weights, NULL), COPPICE_OK);
     cop_weight_view view;
-    ck_assert(cop_weight_view_of(&weights.uses[0], &weights.items[0].constant->tensor, &view));
+    ck_assert(cop_weight_view_of(&weights.uses[0], &view));
     ck_assert_int_eq(view.columns, 3); /* [K, N] */
     ck_assert_int_eq(view.column_stride, 4);
     ck_assert_int_eq(view.rows, 4);
-    ck_assert(cop_weight_view_of(&weights.uses[1], &weights.items[1].constant->tensor, &view));
+    ck_assert(cop_weight_view_of(&weights.uses[1], &view));
     ck_assert_int_eq(view.columns, 4); /* [N, K] */
     ck_assert_int_eq(view.column_stride, 1);
     ck_assert_int_eq(view.rows, 3);
@@ -158,9 +159,9 @@ START_TEST(a_weight_behind_reshape_and_transpose_is_found) {
     ck_assert_str_eq(plan->report.layers[0].initializer, "w");
     ck_assert_int_eq(plan->report.layers[0].rank, 3); /* the weight's own shape */
     ck_assert_uint_eq(zeros_in(data, 12), 6);
-    cop_weight_view view; /* of a shape that is not known here */
-    ck_assert(!cop_weight_view_of(&plan->weights.uses[0], &plan->weights.items[0].constant->tensor,
-                                  &view));
+    ck_assert_str_eq(plan->weights.uses[0].via, "Reshape, Transpose");
+    cop_weight_view view; /* Reshape without a shape: not known */
+    ck_assert(!cop_weight_view_of(&plan->weights.uses[0], &view));
     coppice_prune_report_free(&plan->report);
     net_close(&n);
 }
@@ -256,7 +257,7 @@ START_TEST(recurrent_weights_are_seen_by_direction_gate_and_input) {
     ck_assert_int_eq(cop_weights_collect(n.graph, &weights, NULL), COPPICE_OK);
     ck_assert_uint_eq(weights.use_count, 2);
     cop_weight_view view;
-    ck_assert(cop_weight_view_of(&weights.uses[0], &weights.items[0].constant->tensor, &view));
+    ck_assert(cop_weight_view_of(&weights.uses[0], &view));
     ck_assert_int_eq(view.groups, 2);
     ck_assert_int_eq(view.rows, GATES * HIDDEN);
     ck_assert_int_eq(view.columns, INPUT);
@@ -302,19 +303,19 @@ START_TEST(a_weight_that_is_quantised_and_back_is_pruned) {
 }
 END_TEST
 
-START_TEST(a_weight_of_integers_is_listed_and_cannot_be_pruned) {
-    int8_t data[6] = {3, 2, 0, 3, 3, 1}, zero = 3; /* stored 3 means 0 */
+START_TEST(a_quantised_weight_is_pruned_to_its_zero_point) {
+    int8_t data[6] = {3, 2, 0, 4, -9, 1}, zero = 3; /* stored 3 means 0 */
     float scale = 0.1f;
     net n;
     quantised_net(&n, COPPICE_TYPE_INT8, data, &scale, &zero);
     coppice_prune_options options = all_layers(0.5);
-    expect_failure(&n, &options, COPPICE_INVALID_ARGUMENT, "type int8 cannot be pruned");
-    cop_weights weights = {0};
-    ck_assert_int_eq(cop_weights_collect(n.graph, &weights, NULL), COPPICE_OK);
-    ck_assert_uint_eq(weights.count, 1);
-    ck_assert(!cop_weight_prunable(&weights.items[0]));
-    ck_assert_int_eq(cop_nonzero_map(&weights.items[0], 6, NULL), 3);
-    cop_weights_free(&weights);
+    cop_prune_plan *plan = prune(&n, &options);
+    const int8_t expected[6] = {3, 3, 0, 3, -9, 1};
+    ck_assert_mem_eq(data, expected, sizeof data);
+    ck_assert_int_eq(plan->report.layers[0].zeros, 3);
+    ck_assert_int_eq(cop_nonzero_map(&plan->weights.items[0], 6, NULL), 3);
+    ck_assert_str_eq(plan->weights.uses[0].via, "DequantizeLinear");
+    coppice_prune_report_free(&plan->report);
     net_close(&n);
 }
 END_TEST
@@ -332,6 +333,6 @@ int main(void) {
     tcase_add_test(tests, recurrent_weights_are_kept_dense_unless_asked_for);
     tcase_add_test(tests, recurrent_weights_are_seen_by_direction_gate_and_input);
     tcase_add_test(tests, a_weight_that_is_quantised_and_back_is_pruned);
-    tcase_add_test(tests, a_weight_of_integers_is_listed_and_cannot_be_pruned);
+    tcase_add_test(tests, a_quantised_weight_is_pruned_to_its_zero_point);
     return unit_run("inspect", tests);
 }

@@ -179,7 +179,7 @@ START_TEST(masks_that_do_not_fit_change_nothing) {
         const char *text;
     } cases[] = {{"x.weight", 2, 3, COPPICE_NOT_FOUND, "no initializer of this name"},
                  {"h", 2, 1, COPPICE_BAD_DATA, "the shape [2,1], the initializer [1,2]"},
-                 {"i", 1, 2, COPPICE_UNSUPPORTED, "int64, no float type"}};
+                 {"i", 1, 2, COPPICE_UNSUPPORTED, "int64, neither of a float type nor quantized"}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         coppice_model *model = three_tensors();
         coppice_masks *masks = new_masks();

@@ -88,14 +88,17 @@ START_TEST(a_masked_copy_of_any_width_and_place_is_exact) {
     unsigned char from[COUNT * 16], to[COUNT * 16 + 1];
     for (size_t i = 0; i < sizeof from; i++)
         from[i] = (unsigned char)(i * 7 + 1);
-    static const size_t widths[] = {1, 2, 4, 8, 16};
+    static const coppice_type types[] = {COPPICE_TYPE_INT8, COPPICE_TYPE_FLOAT16,
+                                         COPPICE_TYPE_FLOAT, COPPICE_TYPE_DOUBLE,
+                                         COPPICE_TYPE_COMPLEX128};
     static const int firsts[] = {0, 64, 1, 63, 100, 128};
     for (size_t k = 0; k < 5 * 6; k++) {
-        size_t width = widths[k / 6];
+        const cop_constant constant = {.tensor.type = types[k / 6]};
+        size_t width = coppice_type_bits(types[k / 6]) / 8;
         int first = firsts[k % 6];
         for (int n = 0; n <= COUNT - first; n += n < 3 ? 1 : 29) {
             to[(size_t)n * width] = 0xee;
-            cop_mask_copy(mask, first, n, width, from, to);
+            cop_mask_copy(mask, &constant, first, n, from, to);
             ck_assert_uint_eq(to[(size_t)n * width], 0xee);
             for (int i = 0; i < n; i++)
                 for (size_t b = (size_t)i * width; b < (size_t)(i + 1) * width; b++)
@@ -103,7 +106,8 @@ START_TEST(a_masked_copy_of_any_width_and_place_is_exact) {
                         ck_abort_msg("byte %zu of element %d is %02x", b, i, to[b]);
         }
     }
-    cop_mask_copy(mask, 0, COUNT, 4, from, from);
+    const cop_constant floats = {.tensor.type = COPPICE_TYPE_FLOAT};
+    cop_mask_copy(mask, &floats, 0, COUNT, from, from);
     for (int i = 0; i < COUNT * 4; i++)
         ck_assert_uint_eq(from[i], keeps(i / 4) ? (unsigned char)(i * 7 + 1) : 0);
 }
@@ -262,7 +266,7 @@ END_TEST
 START_TEST(a_mask_for_integers_is_refused) {
     load_wire(wire_model_with(wire_raw_tensor("w", COPPICE_TYPE_INT64, 2, (int64_t[]){1, 2}, 16)));
     add_mask("w", 2, 0);
-    refuse_masks("the initializer is int64; only floats are pruned");
+    refuse_masks("the initializer is int64; only floats and quantized weights are pruned");
 }
 END_TEST
 

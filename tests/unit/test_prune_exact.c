@@ -240,13 +240,15 @@ END_TEST
 /* ---- masks ---- */
 
 START_TEST(masked_copies_hold_zeros_where_the_mask_prunes) {
-    enum { N = 333, WIDTHS = 5 };
-    static const size_t widths[WIDTHS] = {1, 2, 3, 4, 8};
+    enum { N = 333, TYPES = 4 };
+    static const coppice_type mask_types[TYPES] = {COPPICE_TYPE_INT8, COPPICE_TYPE_FLOAT16,
+                                                   COPPICE_TYPE_FLOAT, COPPICE_TYPE_DOUBLE};
     unsigned char from[8 * N], to[8 * N + 1], expected[8 * N];
     uint8_t kept[N], unpacked[N];
     uint64_t words[(N + 63) / 64];
     for (int round = 0; round < 200; round++) {
-        size_t width = widths[round % WIDTHS];
+        const cop_constant constant = {.tensor.type = mask_types[round % TYPES]};
+        size_t width = coppice_type_bits(constant.tensor.type) / 8;
         int64_t first = below(N), n = below(N - first + 1);
         cop_mask mask = {.count = N, .kept = words};
         for (int i = 0; i < N; i++)
@@ -261,10 +263,10 @@ START_TEST(masked_copies_hold_zeros_where_the_mask_prunes) {
         for (size_t i = 0; i < (size_t)n * width; i++)
             expected[i] = kept[first + (int64_t)(i / width)] ? from[i] : 0;
         to[(size_t)n * width] = 0xa5;
-        cop_mask_copy(&mask, first, n, width, from, to);
+        cop_mask_copy(&mask, &constant, first, n, from, to);
         ck_assert(memcmp(to, expected, (size_t)n * width) == 0);
         ck_assert_uint_eq(to[(size_t)n * width], 0xa5);
-        cop_mask_copy(&mask, first, n, width, from, from); /* in place */
+        cop_mask_copy(&mask, &constant, first, n, from, from); /* in place */
         ck_assert(memcmp(from, expected, (size_t)n * width) == 0);
     }
 }
