@@ -1,8 +1,11 @@
-/* Conv: attributes, shapes, and the way to the reference convolution. */
+/* Conv: attributes, shapes, and patches times weights for what no kernel was chosen for. */
 #include <math.h>
+#include <string.h>
 
 #include "runtime/conv.h"
 #include "runtime/ops/ops.h"
+#include "runtime/ops/patches.h"
+#include "runtime/ops/product.h"
 #include "runtime/ops/util.h"
 
 static coppice_status conv_parse(const cop_call *call, void *params) {
@@ -19,7 +22,7 @@ static coppice_status conv_parse(const cop_call *call, void *params) {
 static coppice_status check_operands(const cop_call *call) {
     const cop_conv_params *p = call->params;
     const coppice_tensor *x = cop_in(call, 0), *w = cop_in(call, 1), *b = cop_in(call, 2);
-    COP_TRY(cop_need_type(call, 1, COP_TYPE_BIT(FLOAT)));
+    COP_TRY(cop_need_type(call, 1, 1u << x->type));
     COP_TRY(cop_need_rank(call, 1, x->rank));
     if (x->rank < 3)
         return cop_fail(call->err, COPPICE_BAD_MODEL, "input '%s' is %s, expected [N,C,...]",
@@ -36,7 +39,7 @@ static coppice_status check_operands(const cop_call *call) {
                         cop_in_name(call, 1), (long long)w->dims[0], (long long)p->group);
     if (!b)
         return COPPICE_OK;
-    COP_TRY(cop_need_type(call, 2, COP_TYPE_BIT(FLOAT)));
+    COP_TRY(cop_need_type(call, 2, 1u << x->type));
     if (b->rank == 1 && b->dims[0] == w->dims[0])
         return COPPICE_OK;
     return cop_fail(call->err, COPPICE_BAD_MODEL, "the bias '%s' is %s, expected [%lld]",
@@ -52,98 +55,108 @@ static coppice_status conv_infer(cop_call *call) {
     int64_t dims[COPPICE_MAX_RANK] = {x->dims[0], w->dims[0]};
     for (uint32_t i = 0; i < window.spatial; i++)
         dims[2 + i] = window.out[i];
-    cop_set_out(call, 0, COPPICE_TYPE_FLOAT, x->rank, dims);
+    cop_set_out(call, 0, x->type, x->rank, dims);
     return COPPICE_OK;
 }
 
-/* ---- three spatial dimensions ---- */
-
-typedef struct volume_job {
-    const cop_window *window;
-    const cop_conv_params *params;
-    size_t in_channels, out_channels;
-    const float *x, *w, *bias;
-    float *y;
-} volume_job;
-
-/* The sum under the window at position `at` of one output channel. */
-static float volume_sum(const volume_job *j, const float *x, const float *w, const int64_t *at) {
-    const cop_window *win = j->window;
-    const int64_t *in = win->in;
-    float sum = 0;
-    for (size_t ic = 0; ic < j->in_channels / (size_t)j->params->group;
-         ic++, x += in[0] * in[1] * in[2]) {
-        for (int64_t q = 0; q < win->kernel[0]; q++) {
-            int64_t z = at[0] * win->stride[0] + q * win->dilation[0] - win->pad_begin[0];
-            for (int64_t r = 0; r < win->kernel[1]; r++) {
-                int64_t row = at[1] * win->stride[1] + r * win->dilation[1] - win->pad_begin[1];
-                for (int64_t s = 0; s < win->kernel[2]; s++) {
-                    int64_t column =
-                        at[2] * win->stride[2] + s * win->dilation[2] - win->pad_begin[2];
-                    float weight = *w++;
-                    if (z >= 0 && z < in[0] && row >= 0 && row < in[1] && column >= 0 &&
-                        column < in[2] && weight != 0)
-                        sum += weight * x[(z * in[1] + row) * in[2] + column];
-                }
-            }
-        }
-    }
-    return sum;
-}
-
-/* Items: [batch][output channel]. */
-static void volumes(void *context, size_t begin, size_t end) {
-    const volume_job *j = context;
-    const cop_window *win = j->window;
-    size_t groups = (size_t)j->params->group, per_group = j->in_channels / groups;
-    size_t in_plane = (size_t)(win->in[0] * win->in[1] * win->in[2]);
-    size_t out_plane = (size_t)(win->out[0] * win->out[1] * win->out[2]);
-    size_t taps = per_group * (size_t)(win->kernel[0] * win->kernel[1] * win->kernel[2]);
-    for (size_t item = begin; item < end; item++) {
-        size_t n = item / j->out_channels, oc = item % j->out_channels;
-        size_t group = oc / (j->out_channels / groups);
-        const float *x = j->x + (n * j->in_channels + group * per_group) * in_plane;
-        float *y = j->y + item * out_plane;
-        for (size_t i = 0; i < out_plane; i++) {
-            int64_t rest = (int64_t)i / win->out[2];
-            int64_t at[] = {rest / win->out[1], rest % win->out[1], (int64_t)i % win->out[2]};
-            float v = volume_sum(j, x, j->w + oc * taps, at) + (j->bias ? j->bias[oc] : 0);
-            v = v < j->params->activation_min ? j->params->activation_min : v;
-            y[i] = v > j->params->activation_max ? j->params->activation_max : v;
-        }
-    }
-}
-
 /* ---- run ---- */
+
+enum { TILE_BYTES = 1 << 20 }; /* of patches at a time: they stay in the cache */
+
+static cop_patches patches_of(const cop_window *w) {
+    cop_patches p = {.spatial = w->spatial};
+    for (uint32_t i = 0; i < w->spatial; i++) {
+        p.image[i] = w->in[i];
+        p.kernel[i] = w->kernel[i];
+        p.count[i] = w->out[i];
+        p.stride[i] = w->stride[i];
+        p.dilation[i] = w->dilation[i];
+        p.begin[i] = w->pad_begin[i];
+    }
+    return p;
+}
+
+/* The image itself is its patches: a window of one pixel that goes everywhere. */
+static bool is_pointwise(const cop_window *w) {
+    for (uint32_t i = 0; i < w->spatial; i++) {
+        if (w->kernel[i] != 1 || w->stride[i] != 1 || w->pad_begin[i] || w->pad_end[i])
+            return false;
+    }
+    return true;
+}
+
+/* Places whose patches are made at a time; a multiple of what a matrix product likes. */
+static size_t tile_places(const cop_patches *p, size_t element, size_t per_group) {
+    size_t places = cop_patches_places(p), row;
+    if (!cop_size_mul(per_group * element, cop_patches_taps(p), &row))
+        row = SIZE_MAX;
+    size_t tile = TILE_BYTES / (row ? row : 1) / 384 * 384;
+    tile = tile ? tile : 384;
+    return tile < places ? tile : places;
+}
+
+static size_t conv_scratch(const cop_call *call) {
+    const cop_conv_params *p = call->params;
+    const coppice_tensor *x = cop_in(call, 0), *w = cop_in(call, 1);
+    size_t element = cop_type_bytes(x->type), bytes;
+    cop_window window;
+    if (cop_window_resolve(&p->window, x, w->dims + 2, &window, call->err) || is_pointwise(&window))
+        return 0;
+    cop_patches patches = patches_of(&window);
+    size_t tile = tile_places(&patches, element, (size_t)w->dims[1]);
+    bool fits = cop_size_mul(tile * element, (size_t)w->dims[1], &bytes) &&
+                cop_size_mul(bytes, cop_patches_taps(&patches), &bytes);
+    return fits && bytes < SIZE_MAX / 4 ? bytes : SIZE_MAX / 4;
+}
+
+/* One group of one image: patches of a tile of places, times the weights. */
+static void run_group(const cop_call *call, const cop_patches *patches, bool pointwise,
+                      cop_product *product, size_t channels, const char *x, char *y) {
+    size_t element = cop_type_bytes(product->type), places = cop_patches_places(patches);
+    size_t tile = pointwise ? places : tile_places(patches, element, channels);
+    for (size_t first = 0; first < places; first += tile) {
+        size_t last = cop_smaller(places, first + tile);
+        product->columns = last - first;
+        product->b_k = (int64_t)(pointwise ? places : last - first);
+        product->b = pointwise ? (const void *)x : call->scratch;
+        product->out = y + first * element;
+        if (!pointwise)
+            cop_patches_take(patches, element, channels, first, last, x, call->scratch, call->pool);
+        cop_product_run(product, call->kernels, call->pool);
+    }
+}
 
 static coppice_status conv_run(const cop_call *call) {
     const cop_conv_params *p = call->params;
     const coppice_tensor *x = cop_in(call, 0), *w = cop_in(call, 1), *b = cop_in(call, 2);
     cop_window window;
     COP_TRY(cop_window_resolve(&p->window, x, w->dims + 2, &window, call->err));
-    float *y = cop_out(call, 0)->data;
-    if (window.spatial < 3) {
-        cop_conv conv = {.batch = (size_t)x->dims[0],
-                         .groups = (size_t)p->group,
-                         .in_channels = (size_t)x->dims[1],
-                         .out_channels = (size_t)w->dims[0],
-                         .weights = w->data,
-                         .bias = b ? b->data : NULL,
-                         .min = p->activation_min,
-                         .max = p->activation_max};
-        cop_window_geometry(&window, &conv);
-        cop_conv_reference(&conv, false, x->data, y, call->pool);
-        return COPPICE_OK;
+    cop_patches patches = patches_of(&window);
+    size_t element = cop_type_bytes(x->type), groups = (size_t)p->group;
+    size_t channels = (size_t)w->dims[1], rows = (size_t)w->dims[0] / groups;
+    size_t reduction = channels * cop_patches_taps(&patches), places = cop_patches_places(&patches);
+    size_t image = channels * cop_patches_pixels(&patches) * element;
+    cop_product product = {.type = x->type,
+                           .rows = rows,
+                           .reduction = reduction,
+                           .a_row = (int64_t)reduction,
+                           .a_k = 1,
+                           .b_column = 1,
+                           .out_row = (int64_t)places,
+                           .finish = true,
+                           .alpha = 1,
+                           .beta = 1,
+                           .c_row = 1,
+                           .min = p->activation_min,
+                           .max = p->activation_max};
+    for (size_t i = 0; i < (size_t)x->dims[0] * groups; i++) {
+        size_t first = i % groups * rows;
+        product.a = (const char *)w->data + first * reduction * element;
+        product.c = b ? (const char *)b->data + first * element : NULL;
+        run_group(call, &patches, is_pointwise(&window), &product, channels,
+                  (const char *)x->data + i * image,
+                  (char *)cop_out(call, 0)->data + i * rows * places * element);
     }
-    volume_job job = {.window = &window,
-                      .params = p,
-                      .in_channels = (size_t)x->dims[1],
-                      .out_channels = (size_t)w->dims[0],
-                      .x = x->data,
-                      .w = w->data,
-                      .bias = b ? b->data : NULL,
-                      .y = y};
-    cop_parallel_for(call->pool, (size_t)x->dims[0] * job.out_channels, 1, volumes, &job);
     return COPPICE_OK;
 }
 
@@ -151,8 +164,8 @@ static coppice_status conv_run(const cop_call *call) {
 
 /* clang-format off */
 const cop_op cop_ops_conv[] = {
-    {.name = "Conv", .since = 1, .min_inputs = 2, .max_inputs = 3, .max_outputs = 1, .types = F32,
-     PARSE(conv, cop_conv_params), INFER(conv), RUN(conv)},
+    {.name = "Conv", .since = 1, .min_inputs = 2, .max_inputs = 3, .max_outputs = 1, .types = FLOATS,
+     PARSE(conv, cop_conv_params), INFER(conv), RUN(conv), .scratch = conv_scratch},
     {.name = NULL},
 };
 /* clang-format on */

@@ -13,6 +13,7 @@
     X(binary)                                                                                      \
     X(cast)                                                                                        \
     X(conv)                                                                                        \
+    X(convtranspose)                                                                               \
     X(einsum)                                                                                      \
     X(fill)                                                                                        \
     X(gather)                                                                                      \
