@@ -22,6 +22,7 @@
     X(matrix)                                                                                      \
     X(ml)                                                                                          \
     X(move)                                                                                        \
+    X(nms)                                                                                         \
     X(norm)                                                                                        \
     X(normaxes)                                                                                    \
     X(pattern)                                                                                     \
@@ -35,7 +36,8 @@
     X(sequence)                                                                                    \
     X(shape)                                                                                       \
     X(string)                                                                                      \
-    X(unary)
+    X(unary)                                                                                       \
+    X(unique)
 
 #define DECLARE_ROWS(family) extern const cop_op cop_ops_##family[];
 FAMILY_LIST(DECLARE_ROWS)
