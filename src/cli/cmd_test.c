@@ -66,7 +66,9 @@ static bool set_reason(reason *why, const char *format, ...) {
 static bool library_reason(reason *why, const char *path, const coppice_error *error) {
     size_t length = strlen(path);
     const char *text = error->message;
-    if (strncmp(text, path, length) == 0 && strncmp(text + length, ": ", 2) == 0)
+    if (strncmp(text, path, length) == 0 && text[length] == '/')
+        text += length + 1;
+    else if (strncmp(text, path, length) == 0 && strncmp(text + length, ": ", 2) == 0)
         text += length + 2;
     return set_reason(why, "%s", text);
 }

@@ -37,3 +37,42 @@ float_array() {
 step_lines() {
     sed -n -E '/^ +(step|[0-9]+\/[0-9]+) /{s/ +[0-9]+\.[0-9]+ s/   T/g;p}'
 }
+
+# varint N: a number as protobuf has it.
+varint() {
+    local n=$1
+    while [ "$n" -gt 127 ]; do
+        printf '%b' "\\x$(printf %x $((n % 128 + 128)))"
+        n=$((n / 128))
+    done
+    printf '%b' "\\x$(printf %x "$n")"
+}
+
+# float_tensor FILE DIM...: a .pb (TensorProto) of float32 zeros.
+float_tensor() {
+    local file=$1 count=1 size
+    shift
+    {
+        for size in "$@"; do
+            printf '\x08'
+            varint "$size"
+            count=$((count * size))
+        done
+        printf '\x10\x01\x4a'
+        varint $((4 * count))
+        head -c $((4 * count)) /dev/zero
+    } >"$file"
+}
+
+# test_folder DIR: an ONNX-style test of the digits model that passes.
+test_folder() {
+    mkdir -p "$1/test_data_set_0"
+    cp "$DIGITS" "$1/model.onnx"
+    float_tensor "$1/test_data_set_0/input_0.pb" 2 1 24 24
+    coppice run "$DIGITS" -i "$1/test_data_set_0/input_0.pb" --format pb -o "$1/test_data_set_0" --threads 1 --backend reference >/dev/null
+}
+
+# timeless: JSON without its time.
+timeless() {
+    sed -E 's/"ms": [0-9.e-]+/"ms": T/'
+}
