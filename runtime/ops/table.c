@@ -9,6 +9,7 @@
 
 /* X(family): each ends with its rows, cop_ops_<family>. */
 #define FAMILY_LIST(X)                                                                             \
+    X(attention)                                                                                   \
     X(batchnorm)                                                                                   \
     X(binary)                                                                                      \
     X(cast)                                                                                        \
