@@ -29,9 +29,11 @@
     X(pattern)                                                                                     \
     X(pool)                                                                                        \
     X(pow)                                                                                         \
+    X(recurrence)                                                                                  \
     X(reduce)                                                                                      \
     X(resize)                                                                                      \
     X(rnn)                                                                                         \
+    X(rotary)                                                                                      \
     X(scatter)                                                                                     \
     X(select)                                                                                      \
     X(sequence)                                                                                    \
