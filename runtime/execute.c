@@ -125,8 +125,18 @@ coppice_status cop_plan_run(cop_plan *plan, const coppice_tensor *inputs, double
                             coppice_error *err) {
     cop_plan_start(plan);
     for (size_t i = 0; i < plan->input_count; i++) {
-        const cop_operand operand = {.t = inputs[i]};
-        COP_TRY(cop_plan_set_input(plan, i, &operand, err));
+        cop_operand held;
+        COP_TRY(cop_operand_hold(&inputs[i], &held, err));
+        coppice_status status = cop_plan_set_input(plan, i, &held, err);
+        cop_operand_release(&held);
+        COP_TRY(status);
     }
-    return cop_plan_execute(plan, step_ms, err);
+    COP_TRY(cop_plan_execute(plan, step_ms, err));
+    cop_arena_free(&plan->narrowed);
+    for (size_t i = 0; i < plan->output_count; i++) {
+        const cop_operand *held = cop_plan_output(plan, i);
+        if (held->kind == COPPICE_KIND_TENSOR)
+            COP_TRY(cop_operand_return(held, &plan->narrowed, &plan->outputs[i], err));
+    }
+    return COPPICE_OK;
 }

@@ -23,26 +23,32 @@ typedef struct inference {
     cop_operand *out;
 } inference;
 
-/* Best effort is about shapes: float16 and bfloat16 count as float32 there, the type that kernels
- * know. Their bytes are no floats. */
-static void widen_for_shapes(const inference *inf, coppice_tensor *t) {
-    if (!inf->options->best_effort ||
-        (t->type != COPPICE_TYPE_FLOAT16 && t->type != COPPICE_TYPE_BFLOAT16))
-        return;
-    t->type = COPPICE_TYPE_FLOAT;
-    t->data = NULL;
-}
-
 /* ---- constants and inputs ---- */
+
+/* Narrow constants of models that no session made its own (passes/widen.c) are converted here when
+ * they are small, as shapes may depend on them; of large ones the type is enough. */
+enum { WIDENED_ELEMENTS = 1024 };
+
+static void widen_constant(inference *inf, const coppice_tensor *tensor, cop_operand *held) {
+    int64_t count = tensor->rank <= COPPICE_MAX_RANK ? coppice_tensor_count(tensor) : -1;
+    *held = cop_operand_of(tensor);
+    if (count <= 0 || count > WIDENED_ELEMENTS || !tensor->data)
+        return;
+    held->t.data = cop_arena_array(&inf->shapes->arena, (size_t)count, sizeof(float));
+    if (held->t.data)
+        cop_operand_fill(held, tensor);
+}
 
 static void take_constant(inference *inf, size_t value) {
     const cop_constant *constant = inf->graph->values[value].constant;
     static _Alignas(64) unsigned char nothing[64];
-    coppice_tensor *t = &inf->shapes->values[value].t;
-    *t = constant->tensor;
-    widen_for_shapes(inf, t);
-    if (!t->data && coppice_tensor_count(t) == 0)
-        t->data = nothing; /* known, if empty */
+    cop_operand *held = &inf->shapes->values[value];
+    if (cop_held_type(constant->tensor.type) != constant->tensor.type)
+        widen_constant(inf, &constant->tensor, held);
+    else
+        *held = (cop_operand){.t = constant->tensor, .narrow = constant->narrow};
+    if (!held->t.data && coppice_tensor_count(&held->t) == 0)
+        held->t.data = nothing; /* known, if empty */
     inf->shapes->known[value] = true;
     if (constant->bytes < (size_t)INT64_MAX / 4 && inf->fold_left < INT64_MAX / 4)
         inf->fold_left += 2 * (int64_t)constant->bytes;
@@ -77,16 +83,17 @@ static coppice_status check_given(const inference *inf, const cop_value *value,
 }
 
 /* The shape as declared, free dims 1. */
-static coppice_status take_declared(inference *inf, const cop_value *value, coppice_tensor *out) {
+static coppice_status take_declared(inference *inf, const cop_value *value, cop_operand *held) {
     if (value->type == COPPICE_TYPE_UNDEFINED || value->rank < 0 || value->rank > COPPICE_MAX_RANK)
         return cop_fail(inf->err, COPPICE_UNSUPPORTED,
                         "input '%s' is declared as no tensor of a known rank up to %d: give its "
                         "shape (--shape %s:1x3x224x224)",
                         value->name, COPPICE_MAX_RANK, value->name);
-    *out = (coppice_tensor){.type = value->type, .rank = (uint32_t)value->rank};
+    coppice_tensor declared = {.type = value->type, .rank = (uint32_t)value->rank};
     for (int d = 0; d < value->rank; d++)
-        out->dims[d] = value->dims[d].size < 0 ? 1 : value->dims[d].size;
-    if (coppice_tensor_count(out) < 0)
+        declared.dims[d] = value->dims[d].size < 0 ? 1 : value->dims[d].size;
+    *held = cop_operand_of(&declared);
+    if (coppice_tensor_count(&declared) < 0)
         return cop_fail(inf->err, COPPICE_BAD_MODEL, "the declared shape of input '%s' overflows",
                         value->name);
     return COPPICE_OK;
@@ -106,21 +113,19 @@ static void take_bound(inference *inf) {
  * without rank, stay unknown. */
 static coppice_status take_input(inference *inf, size_t value, const coppice_tensor *given) {
     const cop_value *declared = &inf->graph->values[value];
-    coppice_tensor *t = &inf->shapes->values[value].t;
+    cop_operand *held = &inf->shapes->values[value];
     coppice_status status;
     if (given && given->type == COPPICE_TYPE_UNDEFINED)
         return COPPICE_OK;
     if (given) {
-        *t = *given;
-        t->data = NULL;
-        status = check_given(inf, declared, t);
+        *held = cop_operand_of(given);
+        status = check_given(inf, declared, given);
     } else if (!inf->options->best_effort &&
                (declared->type == COPPICE_TYPE_UNDEFINED || declared->rank < 0)) {
         return COPPICE_OK;
     } else {
-        status = take_declared(inf, declared, t);
+        status = take_declared(inf, declared, held);
     }
-    widen_for_shapes(inf, t);
     inf->shapes->known[value] = status == COPPICE_OK;
     return status && !inf->options->best_effort ? status : COPPICE_OK;
 }
@@ -371,7 +376,6 @@ static void keep_outputs(inference *inf, cop_call *call, bool folded) {
             continue;
         cop_operand *operand = &inf->shapes->values[value];
         *operand = call->out[i];
-        widen_for_shapes(inf, &operand->t);
         inf->shapes->known[value] = true;
         if (!folded)
             operand->t.data = NULL;
@@ -441,8 +445,7 @@ static void use_declared(inference *inf, const cop_node *node) {
         if (v < 0 || inf->shapes->known[v])
             continue;
         inf->shapes->known[v] =
-            take_declared(inf, &inf->graph->values[v], &inf->shapes->values[v].t) == COPPICE_OK;
-        widen_for_shapes(inf, &inf->shapes->values[v].t);
+            take_declared(inf, &inf->graph->values[v], &inf->shapes->values[v]) == COPPICE_OK;
     }
 }
 

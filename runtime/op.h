@@ -113,8 +113,7 @@ typedef struct cop_infer_options {
     const cop_bound *bound; /* instead of inputs, for sub-graphs; NULL: none */
     size_t bound_count;
     bool best_effort; /* leave values unknown where an operator is not supported or fails, and
-                         use declared shapes there; otherwise that is an error. float16 and
-                         bfloat16 are reported as float32, so that their shapes are known too */
+                         use declared shapes there; otherwise that is an error */
 } cop_infer_options;
 
 /* Infers the shape of every value of the graph (not of sub-graphs) in node order, and computes each

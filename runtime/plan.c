@@ -532,6 +532,7 @@ void cop_plan_free(cop_plan *plan) {
     cop_free(plan->memory);
     cop_shapes_free(&plan->shapes);
     cop_arena_free(&plan->arena);
+    cop_arena_free(&plan->narrowed);
     *plan = (cop_plan){0};
 }
 
@@ -545,7 +546,7 @@ bool cop_plan_fits(const cop_plan *plan, const coppice_tensor *inputs, size_t co
             return false;
         if (slot->dynamic)
             continue;
-        if (t->type != inputs[i].type || !cop_same_shape(t, &inputs[i]))
+        if (cop_onnx_type(&slot->operand) != inputs[i].type || !cop_same_shape(t, &inputs[i]))
             return false;
     }
     return true;

@@ -123,6 +123,7 @@ typedef struct cop_plan {
     int *input_slots, *output_slots;  /* of the model's inputs (without initializers) and outputs */
     size_t input_count, output_count;
     coppice_tensor *outputs; /* what run returns; of UNDEFINED type where it is no tensor */
+    cop_arena narrowed;      /* outputs of narrow types */
     cop_arena *strings;      /* of strings that eager steps make; borrowed */
     cop_spare spare;
     unsigned char *memory; /* all slots, then scratch */

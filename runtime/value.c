@@ -5,34 +5,36 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "base/narrow.h"
 #include "base/size.h"
 
 enum { BLOCK_ALIGNMENT = 64, SLACK = 64 /* kernels may read behind the end */ };
 
 coppice_type cop_held_type(coppice_type type) {
-    switch (type) {
-    case COPPICE_TYPE_FLOAT16:
-    case COPPICE_TYPE_BFLOAT16:
-    case COPPICE_TYPE_FLOAT8E4M3FN:
-    case COPPICE_TYPE_FLOAT8E4M3FNUZ:
-    case COPPICE_TYPE_FLOAT8E5M2:
-    case COPPICE_TYPE_FLOAT8E5M2FNUZ:
-    case COPPICE_TYPE_FLOAT8E8M0:
-    case COPPICE_TYPE_FLOAT4E2M1:
-        return COPPICE_TYPE_FLOAT;
-    case COPPICE_TYPE_INT4:
-    case COPPICE_TYPE_INT2:
-        return COPPICE_TYPE_INT8;
-    case COPPICE_TYPE_UINT4:
-    case COPPICE_TYPE_UINT2:
-        return COPPICE_TYPE_UINT8;
-    default:
-        return type;
-    }
+    return cop_wide_type(type);
 }
 
 coppice_type cop_onnx_type(const cop_operand *operand) {
     return operand->narrow ? operand->narrow : operand->t.type;
+}
+
+/* ---- ends of a model ---- */
+
+cop_operand cop_operand_of(const coppice_tensor *tensor) {
+    cop_operand held = {.t = *tensor};
+    held.t.data = NULL;
+    held.t.type = cop_wide_type(tensor->type);
+    held.narrow = cop_is_narrow_type(tensor->type) ? tensor->type : COPPICE_TYPE_UNDEFINED;
+    return held;
+}
+
+void cop_operand_fill(const cop_operand *held, const coppice_tensor *tensor) {
+    int64_t bytes = coppice_tensor_bytes(tensor);
+    if (cop_is_narrow_type(held->narrow))
+        cop_narrow_unpack(held->narrow, tensor->data, 0, (size_t)coppice_tensor_count(tensor),
+                          held->t.data);
+    else if (bytes > 0)
+        memcpy(held->t.data, tensor->data, (size_t)bytes);
 }
 
 /* ---- blocks ---- */
@@ -56,6 +58,38 @@ void cop_block_release(cop_block *block) {
         return;
     cop_free(block->data);
     cop_free(block);
+}
+
+/* ---- ends of a model, with memory ---- */
+
+coppice_status cop_operand_hold(const coppice_tensor *tensor, cop_operand *held,
+                                coppice_error *err) {
+    *held = cop_operand_of(tensor);
+    if (!held->narrow) {
+        held->t.data = tensor->data;
+        return COPPICE_OK;
+    }
+    int64_t bytes = coppice_tensor_bytes(&held->t);
+    held->block = bytes < 0 ? NULL : cop_block_new((size_t)bytes);
+    if (!held->block)
+        return cop_fail_memory(err, (size_t)bytes);
+    held->t.data = held->block->data;
+    cop_operand_fill(held, tensor);
+    return COPPICE_OK;
+}
+
+coppice_status cop_operand_return(const cop_operand *held, cop_arena *arena, coppice_tensor *out,
+                                  coppice_error *err) {
+    *out = held->t;
+    out->type = cop_onnx_type(held);
+    if (!cop_is_narrow_type(out->type))
+        return COPPICE_OK;
+    size_t bytes = (size_t)coppice_tensor_bytes(out);
+    out->data = cop_arena_alloc(arena, bytes);
+    if (!out->data)
+        return cop_fail_memory(err, bytes);
+    cop_narrow_pack(out->type, held->t.data, 0, (size_t)coppice_tensor_count(out), out->data);
+    return COPPICE_OK;
 }
 
 /* ---- operands ---- */

@@ -56,6 +56,24 @@ coppice_type cop_held_type(coppice_type type);
 /* The type by ONNX. */
 coppice_type cop_onnx_type(const cop_operand *operand);
 
+/* ---- the ends of a model, where narrow types are as ONNX has them ---- */
+
+/* What is held of a tensor of this type and shape: no data yet. */
+cop_operand cop_operand_of(const coppice_tensor *tensor);
+
+/* Copies `tensor` into the memory of `held`, which has its shape and type. */
+void cop_operand_fill(const cop_operand *held, const coppice_tensor *tensor);
+
+/* *held becomes the tensor as it is held: borrowed, or in a block where its type is narrow. */
+coppice_status cop_operand_hold(const coppice_tensor *tensor, cop_operand *held,
+                                coppice_error *err);
+
+/* The operand with its type by ONNX: borrowed, or in the arena where that is narrow. */
+coppice_status cop_operand_return(const cop_operand *held, cop_arena *arena, coppice_tensor *out,
+                                  coppice_error *err);
+
+/* ---- memory ---- */
+
 /* A block of at least one byte with one reference. NULL: no memory. */
 cop_block *cop_block_new(size_t bytes);
 void cop_block_release(cop_block *block);

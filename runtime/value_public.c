@@ -86,17 +86,18 @@ coppice_status cop_operand_from_value(const coppice_value *value, cop_arena *str
         return take_items(value, strings, out, err);
     if (value->tensor.type == COPPICE_TYPE_STRING)
         return take_strings(&value->tensor, strings, out, err);
-    out->t = value->tensor;
-    return COPPICE_OK;
+    return cop_operand_hold(&value->tensor, out, err);
 }
 
 /* ---- back ---- */
 
 coppice_status cop_value_from_operand(const cop_operand *operand, cop_arena *arena,
                                       coppice_value *out, coppice_error *err) {
-    *out = (coppice_value){.kind = operand->kind, .tensor = operand->t};
+    *out = (coppice_value){.kind = operand->kind, .tensor = {.type = cop_onnx_type(operand)}};
+    if (operand->kind == COPPICE_KIND_TENSOR)
+        return cop_operand_return(operand, arena, &out->tensor, err);
     size_t count = operand->items ? operand->items->count : 0;
-    if (operand->kind == COPPICE_KIND_TENSOR || !count)
+    if (!count)
         return COPPICE_OK;
     coppice_value *list = cop_arena_array(arena, count, sizeof *list);
     if (!list)

@@ -8,9 +8,8 @@
 #include "base/error.h"
 #include "graph/edit.h"
 
-/* float16 and bfloat16 become float32 throughout: constants are converted, Cast nodes stand behind
- * such graph inputs and before such outputs. Casts to these types inside become casts to float32,
- * so that values are rounded less often than in the model, never more. */
+/* Constants of narrow types, also in sub-graphs and attributes, become wide ones: float32, int8,
+ * uint8. Nothing is rounded between nodes but where the model casts. */
 coppice_status cop_pass_widen(cop_graph *graph, coppice_error *err);
 
 /* Users of what Identity and inference Dropout return use what went in. */

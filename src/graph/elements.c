@@ -2,33 +2,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/narrow.h"
 #include "graph/graph.h"
-
-/* How an 8-bit or 4-bit float is laid out (OCP and ONNX float8 definitions). */
-typedef struct small_float {
-    int exponent_bits, fraction_bits, bias;
-    bool infinities; /* the top exponent means infinity and NaN, as in IEEE */
-    bool top_is_nan; /* all ones is NaN, the rest of the top exponent are numbers */
-    bool negative_zero_is_nan;
-} small_float;
-
-static double from_small_float(unsigned bits, small_float format) {
-    unsigned width = (unsigned)(format.exponent_bits + format.fraction_bits);
-    unsigned magnitude = bits & ((1u << width) - 1), sign = (bits >> width) & 1;
-    unsigned fraction = magnitude & ((1u << format.fraction_bits) - 1);
-    unsigned exponent = magnitude >> format.fraction_bits;
-    unsigned top = (1u << format.exponent_bits) - 1;
-    if (format.negative_zero_is_nan && sign && magnitude == 0)
-        return NAN;
-    if (format.infinities && exponent == top)
-        return fraction ? NAN : sign ? -INFINITY : INFINITY;
-    if (format.top_is_nan && magnitude == (1u << width) - 1)
-        return NAN;
-    double value = exponent == 0 ? ldexp(fraction, 1 - format.bias - format.fraction_bits)
-                                 : ldexp(fraction + (1u << format.fraction_bits),
-                                         (int)exponent - format.bias - format.fraction_bits);
-    return sign ? -value : value;
-}
 
 /* Sub-byte elements are packed from the low bits of each byte up. */
 static unsigned packed_bits(const coppice_tensor *tensor, int64_t index, unsigned width) {
@@ -81,11 +56,6 @@ static bool get_integer(const coppice_tensor *tensor, int64_t index, int64_t *ou
     }
 }
 
-static double get_byte_float(const coppice_tensor *tensor, int64_t index, small_float format) {
-    READ(uint8_t, bits);
-    return from_small_float(bits, format);
-}
-
 double cop_tensor_get(const coppice_tensor *tensor, int64_t index) {
     int64_t integer;
     if (tensor->type == COPPICE_TYPE_UINT64) {
@@ -103,29 +73,21 @@ double cop_tensor_get(const coppice_tensor *tensor, int64_t index) {
         READ(double, element);
         return element;
     }
-    case COPPICE_TYPE_FLOAT16: {
-        READ(uint16_t, bits);
-        return cop_float_from_half(bits);
-    }
+    case COPPICE_TYPE_FLOAT16:
     case COPPICE_TYPE_BFLOAT16: {
         READ(uint16_t, bits);
-        return cop_float_from_bfloat(bits);
+        return cop_float_from_narrow(tensor->type, bits);
     }
     case COPPICE_TYPE_FLOAT8E4M3FN:
-        return get_byte_float(tensor, index, (small_float){4, 3, 7, .top_is_nan = true});
     case COPPICE_TYPE_FLOAT8E4M3FNUZ:
-        return get_byte_float(tensor, index, (small_float){4, 3, 8, .negative_zero_is_nan = true});
     case COPPICE_TYPE_FLOAT8E5M2:
-        return get_byte_float(tensor, index, (small_float){5, 2, 15, .infinities = true});
     case COPPICE_TYPE_FLOAT8E5M2FNUZ:
-        return get_byte_float(tensor, index, (small_float){5, 2, 16, .negative_zero_is_nan = true});
-    case COPPICE_TYPE_FLOAT4E2M1:
-        return from_small_float(packed_bits(tensor, index, 4),
-                                (small_float){2, 1, 1, .infinities = false});
     case COPPICE_TYPE_FLOAT8E8M0: {
-        READ(uint8_t, exponent);
-        return exponent == 255 ? NAN : ldexp(1.0, exponent - 127);
+        READ(uint8_t, bits);
+        return cop_float_from_narrow(tensor->type, bits);
     }
+    case COPPICE_TYPE_FLOAT4E2M1:
+        return cop_float_from_narrow(tensor->type, packed_bits(tensor, index, 4));
     default:
         return 0.0;
     }

@@ -31,6 +31,8 @@ typedef struct cop_quantized cop_quantized;
  * `dirty`, so that saving knows. */
 typedef struct cop_constant {
     coppice_tensor tensor;    /* data NULL only when the tensor has no elements, or cannot be had */
+    coppice_type narrow;      /* the type by ONNX where a session holds the tensor in a wider one,
+                                 else UNDEFINED (runtime/value.h) */
     size_t bytes;             /* of tensor.data */
     bool aligned;             /* to the element size */
     bool dirty;               /* written since loading */

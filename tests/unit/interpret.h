@@ -116,8 +116,16 @@ static inline coppice_status interpreter_run(interpreter *it, const cop_graph *g
     it->buffers = calloc(it->count + 1, sizeof *it->buffers);
     it->counted = calloc(it->count + 1, sizeof *it->counted);
     for (size_t i = 0, next = 0; i < graph->input_count; i++) {
-        if (!graph->values[graph->inputs[i]].constant)
-            it->shapes.values[graph->inputs[i]].t.data = inputs[next++].data;
+        int v = graph->inputs[i];
+        if (graph->values[v].constant)
+            continue;
+        cop_operand *held = &it->shapes.values[v];
+        held->t.data = inputs[next].data;
+        if (held->narrow) {
+            held->t.data = it->buffers[v] = malloc((size_t)coppice_tensor_bytes(&held->t) + 64);
+            cop_operand_fill(held, &inputs[next]);
+        }
+        next++;
     }
     for (size_t i = 0; i < graph->node_count; i++) {
         if (it->shapes.ops[i]) /* a Constant node has none */
