@@ -12,6 +12,7 @@
     X(attention)                                                                                   \
     X(batchnorm)                                                                                   \
     X(binary)                                                                                      \
+    X(blocks)                                                                                      \
     X(cast)                                                                                        \
     X(conv)                                                                                        \
     X(convtranspose)                                                                               \
@@ -19,6 +20,7 @@
     X(fill)                                                                                        \
     X(gather)                                                                                      \
     X(logic)                                                                                       \
+    X(lppool)                                                                                      \
     X(math)                                                                                        \
     X(matrix)                                                                                      \
     X(ml)                                                                                          \
