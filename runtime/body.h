@@ -13,6 +13,9 @@ cop_body *cop_call_body(const cop_call *call, const char *name);
 size_t cop_body_input_count(const cop_body *body);
 size_t cop_body_output_count(const cop_body *body);
 
+/* What output `i` is declared as. */
+const cop_value *cop_body_output(const cop_body *body, size_t i);
+
 /* One run. `inputs` in the order of the graph's, borrowed during the call. `outputs` must be empty
  * and are the caller's: cop_operand_release each. Errors: INVALID_ARGUMENT when inputs do not fit
  * what the body declares, INTERRUPTED, and those of its nodes. */

@@ -16,6 +16,7 @@ static cop_call call_of(const cop_plan *plan, const cop_step *step, coppice_erro
                       .pool = step->pool,
                       .kernels = plan->kernels,
                       .strings = plan->strings,
+                      .bodies = step->bodies,
                       .err = err};
 }
 
@@ -43,6 +44,8 @@ static void keep_results(cop_plan *plan, const cop_step *step) {
 
 static coppice_status run_eager(cop_plan *plan, const cop_step *step, coppice_error *err) {
     cop_call call = call_of(plan, step, err);
+    for (size_t i = 0; step->bodies && i < call.node->attr_count; i++)
+        cop_body_enter(step->bodies[i], plan);
     memset(step->results, 0, (size_t)step->out_count * sizeof *step->results);
     coppice_status status = cop_eager_call(step->op, &call, &plan->spare);
     keep_results(plan, step);
@@ -76,15 +79,32 @@ void cop_plan_start(cop_plan *plan) {
     }
 }
 
+/* A dynamic slot refers to *operand, which is borrowed or counted. */
+static coppice_status lend(cop_slot *slot, const cop_operand *operand, coppice_error *err) {
+    if (operand->kind != COPPICE_KIND_TENSOR || operand->block)
+        return cop_operand_share(&slot->operand, operand, err);
+    slot->operand = *operand;
+    return COPPICE_OK;
+}
+
+coppice_status cop_plan_set_bound(cop_plan *plan, int value, const cop_operand *operand,
+                                  coppice_error *err) {
+    int index = plan->slot_of[value][COP_LAYOUT_PLAIN];
+    cop_slot *slot = &plan->slots[index];
+    if (slot->dynamic)
+        return lend(slot, operand, err);
+    for (size_t i = 0; i < plan->slot_count; i++) { /* it and its views */
+        if (plan->slots[i].root == index)
+            plan->slots[i].operand.t.data = operand->t.data;
+    }
+    return COPPICE_OK;
+}
+
 coppice_status cop_plan_set_input(cop_plan *plan, size_t i, const cop_operand *input,
                                   coppice_error *err) {
     cop_slot *slot = &plan->slots[plan->input_slots[i]];
-    if (slot->dynamic && !input->block && input->kind == COPPICE_KIND_TENSOR) {
-        slot->operand = *input;
-        return COPPICE_OK;
-    }
     if (slot->dynamic)
-        return cop_operand_share(&slot->operand, input, err);
+        return lend(slot, input, err);
     size_t bytes = (size_t)coppice_tensor_bytes(&input->t);
     if (bytes)
         memcpy(slot->operand.t.data, input->t.data, bytes);

@@ -101,6 +101,7 @@ typedef struct cop_shapes {
 typedef struct cop_bound {
     int value;
     bool known;          /* false: whatever reads it is eager */
+    bool constant;       /* t.data is there, and stays the same */
     cop_operand operand; /* t.data NULL unless it is constant */
 } cop_bound;
 
@@ -110,7 +111,7 @@ typedef struct cop_infer_options {
                                      in order; type UNDEFINED: not known. NULL: as declared, free
                                      dimensions 1 */
     size_t input_count;
-    const cop_bound *bound; /* instead of inputs, for sub-graphs; NULL: none */
+    const cop_bound *bound; /* instead of inputs, for sub-graphs: what is missing is not known */
     size_t bound_count;
     bool best_effort; /* leave values unknown where an operator is not supported or fails, and
                          use declared shapes there; otherwise that is an error */

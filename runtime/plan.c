@@ -291,6 +291,19 @@ static coppice_status hold_outer_uses(builder *b, size_t node, int at) {
     return COPPICE_OK;
 }
 
+static coppice_status make_bodies(builder *b, const cop_node *node, cop_step *step) {
+    for (size_t i = 0; i < node->attr_count; i++) {
+        if (node->attrs[i].kind != COP_ATTR_GRAPH)
+            continue;
+        if (!step->bodies)
+            step->bodies = cop_arena_array(&b->plan->arena, node->attr_count, sizeof *step->bodies);
+        if (!step->bodies)
+            return cop_fail_memory(b->err, node->attr_count * sizeof *step->bodies);
+        COP_TRY(cop_body_new(node->attrs[i].graph, b->settings, &step->bodies[i], b->err));
+    }
+    return COPPICE_OK;
+}
+
 static coppice_status emit_eager(builder *b, size_t node) {
     cop_plan *plan = b->plan;
     const cop_node *n = &b->graph->nodes[node];
@@ -312,6 +325,7 @@ static coppice_status emit_eager(builder *b, size_t node) {
     step->in = in;
     step->eager = true;
     step->why = "its shape depends on data";
+    COP_TRY(make_bodies(b, n, step));
     for (int i = 0; i < n->input_count; i++) {
         if (in[i] >= 0)
             touch(plan, in[i], at);
@@ -353,6 +367,20 @@ static coppice_status emit_inputs(builder *b) {
             return cop_fail_memory(b->err, sizeof(cop_slot));
         plan->slots[slot].first = -1; /* written before the first step */
         plan->input_slots[plan->input_count++] = slot;
+    }
+    return COPPICE_OK;
+}
+
+/* What a sub-graph reads from the graphs around it. */
+static coppice_status emit_bound(builder *b, const cop_infer_options *options) {
+    for (size_t i = 0; i < options->bound_count; i++) {
+        const cop_bound *bound = &options->bound[i];
+        if (bound->constant || b->graph->values[bound->value].is_input)
+            continue;
+        int slot = add_slot(b->plan, bound->value, COP_LAYOUT_PLAIN, -1, -1);
+        if (slot < 0)
+            return cop_fail_memory(b->err, sizeof(cop_slot));
+        b->plan->slots[slot].bound = bound->known;
     }
     return COPPICE_OK;
 }
@@ -479,11 +507,10 @@ static void log_kernels(const builder *b) {
     }
 }
 
-static coppice_status build(builder *b, const coppice_tensor *inputs, size_t count) {
+static coppice_status build(builder *b, const cop_infer_options *options) {
     cop_plan *plan = b->plan;
     const cop_graph *graph = b->graph;
-    cop_infer_options options = {.inputs = inputs, .input_count = count};
-    COP_TRY(cop_infer(graph, &options, &plan->shapes, b->err));
+    COP_TRY(cop_infer(graph, options, &plan->shapes, b->err));
     b->choices = cop_calloc(graph->node_count + 1, sizeof *b->choices);
     plan->slot_of = cop_arena_array(&plan->arena, graph->value_count + 1, sizeof *plan->slot_of);
     if (!b->choices || !plan->slot_of)
@@ -492,6 +519,7 @@ static coppice_status build(builder *b, const coppice_tensor *inputs, size_t cou
     COP_TRY(cop_list_choices(graph, &plan->shapes, b->settings, b->choices, b->err));
     cop_assign(graph, &plan->shapes, b->choices);
     COP_TRY(emit_inputs(b));
+    COP_TRY(emit_bound(b, options));
     for (size_t i = 0; i < graph->node_count; i++) {
         if (!b->choices[i].count)
             continue;
@@ -509,23 +537,33 @@ static coppice_status build(builder *b, const coppice_tensor *inputs, size_t cou
     return COPPICE_OK;
 }
 
-coppice_status cop_plan_build(const cop_graph *graph, const coppice_tensor *inputs, size_t count,
-                              const cop_settings *settings, cop_plan *plan, coppice_error *err) {
+coppice_status cop_plan_compile(const cop_graph *graph, const cop_infer_options *options,
+                                const cop_settings *settings, cop_plan *plan, coppice_error *err) {
     plan->graph = graph;
     plan->kernels = cop_kernels_of(
         settings->backend == COPPICE_BACKEND_REFERENCE ? COPPICE_ISA_SCALAR : settings->isa);
+    plan->bound = options->bound;
     builder b = {.graph = graph, .settings = settings, .plan = plan, .err = err};
-    coppice_status status = build(&b, inputs, count);
+    coppice_status status = build(&b, options);
     cop_free(b.choices);
     return status;
+}
+
+coppice_status cop_plan_build(const cop_graph *graph, const coppice_tensor *inputs, size_t count,
+                              const cop_settings *settings, cop_plan *plan, coppice_error *err) {
+    const cop_infer_options options = {.inputs = inputs, .input_count = count};
+    return cop_plan_compile(graph, &options, settings, plan, err);
 }
 
 void cop_plan_free(cop_plan *plan) {
     cop_plan_start(plan);
     cop_spare_free(&plan->spare);
     for (size_t i = 0; i < plan->step_count; i++) {
-        if (plan->steps[i].state)
-            plan->steps[i].kernel->destroy(plan->steps[i].state);
+        cop_step *step = &plan->steps[i];
+        if (step->state)
+            step->kernel->destroy(step->state);
+        for (size_t k = 0; step->bodies && k < plan->graph->nodes[step->node].attr_count; k++)
+            cop_body_free(step->bodies[k]);
     }
     cop_free(plan->steps);
     cop_free(plan->slots);

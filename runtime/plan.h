@@ -99,7 +99,8 @@ typedef struct cop_step {
     int *in, *out;                 /* slots; -1: left out. A kernel's are input and output only */
     int in_count, out_count;
     bool eager;
-    int *dead; /* dynamic slots that nothing reads after this step, when it is eager */
+    cop_body **bodies; /* of an eager node with sub-graphs: by attribute; else NULL */
+    int *dead;         /* dynamic slots that nothing reads after this step, when it is eager */
     int dead_count;
     const cop_operand **operands; /* for op->run: pointers to the slots' operands */
     cop_operand *results;
@@ -113,6 +114,8 @@ typedef struct cop_step {
 typedef struct cop_plan {
     const cop_graph *graph;            /* borrowed */
     const struct cop_kernels *kernels; /* inner loops of the session's instruction set */
+    const cop_bound *bound;     /* of a sub-graph's plan: what it was compiled for; borrowed */
+    struct cop_plan *enclosing; /* while it runs: the plan around it; NULL: none */
     cop_shapes shapes;
     cop_arena arena;
     cop_step *steps;
@@ -135,6 +138,10 @@ typedef struct cop_plan {
  * it also on failure. */
 coppice_status cop_plan_build(const cop_graph *graph, const coppice_tensor *inputs, size_t count,
                               const cop_settings *settings, cop_plan *plan, coppice_error *err);
+
+/* The same with everything that inference can be told. options->bound is borrowed by the plan. */
+coppice_status cop_plan_compile(const cop_graph *graph, const cop_infer_options *options,
+                                const cop_settings *settings, cop_plan *plan, coppice_error *err);
 void cop_plan_free(cop_plan *plan);
 
 /* True when the plan was made for inputs of these shapes. */
@@ -143,15 +150,28 @@ bool cop_plan_fits(const cop_plan *plan, const coppice_tensor *inputs, size_t co
 /* Value of the model's output `i` after a run, owned by the plan. */
 const cop_operand *cop_plan_output(const cop_plan *plan, size_t i);
 
-/* The three parts of a run: drops what the last one left, sets each input (borrowed until the next
- * start), runs every step. `step_ms`, when not NULL, gets the time of each step. */
+/* The parts of a run: drops what the last one left; sets each input and what a sub-graph reads from
+ * around it (borrowed until the next start); runs every step. `step_ms`, when not NULL, gets the
+ * time of each step. */
 void cop_plan_start(cop_plan *plan);
 coppice_status cop_plan_set_input(cop_plan *plan, size_t i, const cop_operand *input,
                                   coppice_error *err);
+coppice_status cop_plan_set_bound(cop_plan *plan, int value, const cop_operand *operand,
+                                  coppice_error *err);
 coppice_status cop_plan_execute(cop_plan *plan, double *step_ms, coppice_error *err);
 
-/* All of them for inputs that are tensors; plan->outputs hold the results. */
+/* All of that for inputs that are tensors; plan->outputs hold the results. */
 coppice_status cop_plan_run(cop_plan *plan, const coppice_tensor *inputs, double *step_ms,
                             coppice_error *err);
+
+/* ---- sub-graphs (body.c) ---- */
+
+/* Free *out with cop_body_free also on failure. */
+coppice_status cop_body_new(const cop_graph *graph, const cop_settings *settings, cop_body **out,
+                            coppice_error *err);
+void cop_body_free(cop_body *body);
+
+/* The plan that is about to run the body's node. */
+void cop_body_enter(cop_body *body, cop_plan *plan);
 
 #endif

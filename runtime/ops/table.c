@@ -14,6 +14,8 @@
     X(binary)                                                                                      \
     X(blocks)                                                                                      \
     X(cast)                                                                                        \
+    X(control)                                                                                     \
+    X(control_scan)                                                                                \
     X(conv)                                                                                        \
     X(convtranspose)                                                                               \
     X(einsum)                                                                                      \
