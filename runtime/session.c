@@ -120,10 +120,30 @@ static bool has_free_dims(const coppice_model *model) {
     return false;
 }
 
-/* Refuses what cannot run. Free dimensions of 1 may not suit the model; then only what does not
- * depend on shapes is an error now. */
-static coppice_status check(coppice_session *session, coppice_error *err) {
-    const cop_graph *graph = session->graph;
+/* Operators and attributes inside of sub-graphs, whatever values they will get. */
+static coppice_status check_sub_graphs(const cop_graph *graph, coppice_error *err) {
+    static const cop_bound nothing;
+    for (size_t i = 0; i < graph->node_count; i++) {
+        const cop_node *node = &graph->nodes[i];
+        for (size_t a = 0; a < node->attr_count; a++) {
+            if (node->attrs[a].kind != COP_ATTR_GRAPH)
+                continue;
+            cop_shapes shapes = {0};
+            const cop_infer_options options = {.bound = &nothing};
+            coppice_status status = cop_infer(node->attrs[a].graph, &options, &shapes, err);
+            cop_shapes_free(&shapes);
+            if (!status)
+                status = check_sub_graphs(node->attrs[a].graph, err);
+            if (status) {
+                cop_error_at_node(err, graph, node);
+                return status;
+            }
+        }
+    }
+    return COPPICE_OK;
+}
+
+static coppice_status check_operators(const cop_graph *graph, coppice_error *err) {
     for (size_t i = 0; i < graph->node_count; i++) {
         const cop_node *node = &graph->nodes[i];
         const cop_op *op;
@@ -135,6 +155,15 @@ static coppice_status check(coppice_session *session, coppice_error *err) {
             return status;
         }
     }
+    return COPPICE_OK;
+}
+
+/* Refuses what cannot run. Free dimensions of 1 may not suit the model; then only what does not
+ * depend on shapes is an error now. */
+static coppice_status check(coppice_session *session, coppice_error *err) {
+    const cop_graph *graph = session->graph;
+    COP_TRY(check_operators(graph, err));
+    COP_TRY(check_sub_graphs(graph, err));
     cop_shapes shapes = {0};
     cop_infer_options options = {0};
     coppice_status status = cop_infer(graph, &options, &shapes, err);

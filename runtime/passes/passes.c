@@ -10,16 +10,33 @@ static coppice_status remove_dead(cop_graph *graph, coppice_error *err) {
     return cop_graph_remove_dead(graph) ? COPPICE_OK : cop_fail_memory(err, graph->node_count);
 }
 
-static coppice_status (*const passes[])(cop_graph *, coppice_error *) = {
-    cop_pass_widen,        cop_pass_skip_identities, cop_pass_fold_batchnorm,
-    cop_pass_fold_bias,    cop_pass_fuse_activation, remove_dead,
-    cop_pass_name_outputs,
+static const struct {
+    coppice_status (*run)(cop_graph *graph, coppice_error *err);
+    bool inside; /* in sub-graphs too */
+} passes[] = {
+    {cop_pass_widen, false},          {cop_pass_skip_identities, true},
+    {cop_pass_fold_batchnorm, true},  {cop_pass_fold_bias, true},
+    {cop_pass_fuse_activation, true}, {remove_dead, true},
+    {cop_pass_name_outputs, true},
 };
 
-coppice_status cop_passes_run(cop_graph *graph, coppice_error *err) {
-    for (size_t i = 0; i < sizeof passes / sizeof passes[0]; i++)
-        COP_TRY(passes[i](graph, err));
+static coppice_status run_in(cop_graph *graph, bool inside, coppice_error *err) {
+    for (size_t i = 0; i < sizeof passes / sizeof passes[0]; i++) {
+        if (!inside || passes[i].inside)
+            COP_TRY(passes[i].run(graph, err));
+    }
+    for (size_t n = 0; n < graph->node_count; n++) {
+        const cop_node *node = &graph->nodes[n];
+        for (size_t a = 0; a < node->attr_count; a++) {
+            if (node->attrs[a].kind == COP_ATTR_GRAPH)
+                COP_TRY(run_in(node->attrs[a].graph, true, err));
+        }
+    }
     return COPPICE_OK;
+}
+
+coppice_status cop_passes_run(cop_graph *graph, coppice_error *err) {
+    return run_in(graph, false, err);
 }
 
 bool cop_is_op(const cop_node *node, const char *op) {
