@@ -23,9 +23,6 @@
 #define COMPLEX (COP_TYPE_BIT(COMPLEX64) | COP_TYPE_BIT(COMPLEX128))
 #define WHOLE_BYTES /* types that can be moved about */                                            \
     (NUMBERS | HALVES | COMPLEX | COP_TYPE_BIT(BOOL) | COP_TYPE_BIT(STRING))
-#define REDUCIBLE                                                                                  \
-    (FLOATS | COP_TYPE_BIT(INT32) | COP_TYPE_BIT(INT64) | COP_TYPE_BIT(UINT32) |                   \
-     COP_TYPE_BIT(UINT64) | COP_TYPE_BIT(INT8) | COP_TYPE_BIT(UINT8) | COP_TYPE_BIT(BOOL))
 
 /* ---- pieces of rows ---- */
 

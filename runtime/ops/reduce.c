@@ -1,102 +1,14 @@
-/* Operators that reduce along axes: Softmax, LogSoftmax, ReduceSum, ReduceMean, ReduceMax. */
+/* Operators that reduce along axes: ReduceSum, ReduceMean, ReduceMax and their kin. */
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
 #include "runtime/ops/ops.h"
+#include "runtime/ops/types.h"
 #include "runtime/ops/util.h"
+#include "runtime/ops/vmath.h"
 
-/* ---- Softmax: of a matrix [outer][axis][inner] ---- */
-
-static coppice_status softmax_parse(const cop_call *call, void *params) {
-    cop_ints_params *p = params;
-    return cop_node_int(call->node, "axis", call->opset < 13 ? 1 : -1, &p->axis, call->err);
-}
-
-static coppice_status softmax_infer(cop_call *call) {
-    const cop_ints_params *p = call->params;
-    const coppice_tensor *in = cop_in(call, 0);
-    int axis;
-    if (in->rank > 0) /* a scalar has one element on no axis: its softmax is 1 */
-        COP_TRY(cop_axis(call, p->axis, in->rank, &axis));
-    return cop_infer_same(call);
-}
-
-typedef struct softmax_job {
-    const float *in;
-    float *out;
-    size_t length, inner;
-    bool log;
-} softmax_job;
-
-/* One contiguous row, shifted by its maximum so that nothing overflows. */
-static void softmax_row(const float *in, float *out, size_t n, bool log_form) {
-    float top = in[0], sum = 0;
-    for (size_t i = 1; i < n; i++)
-        top = in[i] > top ? in[i] : top;
-    for (size_t i = 0; i < n; i++) {
-        float e = expf(in[i] - top);
-        out[i] = log_form ? in[i] - top : e;
-        sum += e;
-    }
-    float scale = log_form ? logf(sum) : 1.0f / sum;
-    for (size_t i = 0; i < n; i++)
-        out[i] = log_form ? out[i] - scale : out[i] * scale;
-}
-
-/* The same with elements `step` apart. */
-static void softmax_column(const float *in, float *out, size_t n, size_t step, bool log_form) {
-    float top = in[0], sum = 0;
-    for (size_t i = 1; i < n; i++)
-        top = in[i * step] > top ? in[i * step] : top;
-    for (size_t i = 0; i < n; i++)
-        sum += expf(in[i * step] - top);
-    float scale = log_form ? logf(sum) : 1.0f / sum;
-    for (size_t i = 0; i < n; i++) {
-        float shifted = in[i * step] - top;
-        out[i * step] = log_form ? shifted - scale : expf(shifted) * scale;
-    }
-}
-
-static void softmax_range(void *context, size_t begin, size_t end) {
-    const softmax_job *j = context;
-    for (size_t item = begin; item < end; item++) {
-        size_t at = item / j->inner * j->length * j->inner + item % j->inner;
-        if (j->inner == 1)
-            softmax_row(j->in + at, j->out + at, j->length, j->log);
-        else
-            softmax_column(j->in + at, j->out + at, j->length, j->inner, j->log);
-    }
-}
-
-static coppice_status run_softmax(const cop_call *call, bool log_form) {
-    const cop_ints_params *p = call->params;
-    const coppice_tensor *in = cop_in(call, 0);
-    softmax_job job = {in->data, cop_out(call, 0)->data, 1, 1, log_form};
-    int axis = 0;
-    size_t outer = 1;
-    if (coppice_tensor_count(in) == 0)
-        return COPPICE_OK;
-    if (in->rank > 0)
-        COP_TRY(cop_axis(call, p->axis, in->rank, &axis));
-    for (int d = 0; d < (int)in->rank; d++) {
-        /* Before opset 13 everything from the axis on is one row. */
-        bool row = call->opset < 13 ? d >= axis : d == axis;
-        size_t *side = row ? &job.length : d < axis ? &outer : &job.inner;
-        *side *= (size_t)in->dims[d];
-    }
-    cop_parallel_for(call->pool, outer * job.inner, cop_grain(8 * job.length), softmax_range, &job);
-    return COPPICE_OK;
-}
-
-static coppice_status softmax_run(const cop_call *call) {
-    return run_softmax(call, false);
-}
-
-static coppice_status logsoftmax_run(const cop_call *call) {
-    return run_softmax(call, true);
-}
-
-/* ---- ReduceSum, ReduceMean, ReduceMax ---- */
+/* ---- attributes and shapes ---- */
 
 static coppice_status reduce_parse(const cop_call *call, void *params) {
     cop_reduce_params *p = params;
@@ -138,17 +50,26 @@ static coppice_status reduce_infer(cop_call *call) {
     return COPPICE_OK;
 }
 
-/* The loop nest of a reduction, collapsed: kept and reduced dims apart. */
+/* ---- the loop nest of a reduction, collapsed: kept and reduced dims apart ---- */
+
+/* Accumulators that a row is spread over so that it vectorises, and columns that are reduced
+ * together. */
+enum { LANES = 32, COLUMNS = 128 };
+
 typedef struct reduction {
     int kept_rank, rank;
     int64_t kept[COPPICE_MAX_RANK], kept_stride[COPPICE_MAX_RANK];
     int64_t dims[COPPICE_MAX_RANK], stride[COPPICE_MAX_RANK];
-    size_t count; /* elements that make one */
-    coppice_type type;
+    size_t count;    /* elements that make one */
+    size_t row;      /* of them in the innermost reduced dim */
+    int64_t step;    /* from one to the next there */
+    bool by_columns; /* neighbouring outputs are made of neighbouring inputs */
     const void *in;
     void *out;
-    enum { REDUCE_SUM, REDUCE_MEAN, REDUCE_MAX } kind;
 } reduction;
+
+/* Makes outputs begin .. end. */
+typedef void (*reduce_fn)(const reduction *r, size_t begin, size_t end);
 
 /* Adds a dim behind the others, merged with the last where that is even. */
 static void add_dim(int *rank, int64_t *dims, int64_t *strides, int64_t dim, int64_t stride) {
@@ -170,137 +91,241 @@ static int64_t place(int rank, const int64_t *dims, const int64_t *strides, size
     return at;
 }
 
-static void reduce_float(const reduction *r, const float *in, float *out) {
-    size_t row = r->rank ? (size_t)r->dims[r->rank - 1] : 1;
-    int64_t step = r->rank ? r->stride[r->rank - 1] : 1;
-    double sum = 0;
-    float top = -INFINITY;
-    for (size_t i = 0; i < r->count; i += row) {
-        const float *x = in + place(r->rank, r->dims, r->stride, i);
-        for (size_t k = 0; k < row; k++) {
-            float v = x[(int64_t)k * step];
-            sum += v;
-            top = v > top || v != v ? v : top;
-        }
-    }
-    if (r->kind == REDUCE_MEAN)
-        sum /= (double)r->count;
-    *out = r->kind == REDUCE_MAX ? top : (float)sum;
+/* How many outputs from `begin` on lie behind one another in the input, at most COLUMNS. */
+static size_t columns_at(const reduction *r, size_t begin, size_t end) {
+    size_t width = (size_t)r->kept[r->kept_rank - 1], left = width - begin % width;
+    return cop_smaller(cop_smaller(left, end - begin), COLUMNS);
 }
 
-/* What the maximum of no elements is. */
-static int64_t smallest_of(coppice_type type) {
-    bool has_sign =
-        type == COPPICE_TYPE_INT8 || type == COPPICE_TYPE_INT32 || type == COPPICE_TYPE_INT64;
-    return has_sign ? INT64_MIN >> (64 - coppice_type_bits(type)) : 0;
-}
+/* ---- reductions of one value after another ----
+ *
+ * Of elements v of type T: `map` makes a value of type A of each, `op` combines two of them, a and
+ * b, beginning with `first`; `result` is what a combined one of n elements gives. */
+#define REDUCER(name, T, A, first, map, op, result)                                                \
+    static inline void name##_add(A *restrict to, const T *restrict x, size_t n) {                 \
+        for (size_t i = 0; i < n; i++) {                                                           \
+            T v = x[i];                                                                            \
+            A a = to[i], b = (A)(map);                                                             \
+            to[i] = (A)(op);                                                                       \
+        }                                                                                          \
+    }                                                                                              \
+    static A name##_row(A a, const T *x, size_t n, int64_t step) {                                 \
+        A lanes[LANES];                                                                            \
+        size_t i = 0;                                                                              \
+        for (size_t k = 0; k < LANES; k++)                                                         \
+            lanes[k] = (A)(first);                                                                 \
+        for (; step == 1 && i + LANES <= n; i += LANES)                                            \
+            name##_add(lanes, x + i, LANES);                                                       \
+        for (size_t k = 0; i > 0 && k < LANES; k++) {                                              \
+            A b = lanes[k];                                                                        \
+            a = (A)(op);                                                                           \
+        }                                                                                          \
+        for (; i < n; i++) {                                                                       \
+            T v = x[(int64_t)i * step];                                                            \
+            A b = (A)(map);                                                                        \
+            a = (A)(op);                                                                           \
+        }                                                                                          \
+        return a;                                                                                  \
+    }                                                                                              \
+    static void name##_columns(const reduction *r, const T *x, T *out, size_t m) {                 \
+        A sums[COLUMNS];                                                                           \
+        size_t n = r->count;                                                                       \
+        for (size_t k = 0; k < m; k++)                                                             \
+            sums[k] = (A)(first);                                                                  \
+        for (size_t i = 0; i < n; i += r->row) {                                                   \
+            const T *from = x + place(r->rank, r->dims, r->stride, i);                             \
+            for (size_t k = 0; k < r->row; k++)                                                    \
+                name##_add(sums, from + (int64_t)k * r->step, m);                                  \
+        }                                                                                          \
+        for (size_t k = 0; k < m; k++) {                                                           \
+            A a = sums[k];                                                                         \
+            out[k] = (T)(result);                                                                  \
+        }                                                                                          \
+    }                                                                                              \
+    static void name(const reduction *r, size_t begin, size_t end) {                               \
+        const T *in = r->in;                                                                       \
+        T *out = r->out;                                                                           \
+        size_t n = r->count, m = 1;                                                                \
+        for (size_t o = begin; o < end; o += m) {                                                  \
+            const T *x = in + place(r->kept_rank, r->kept, r->kept_stride, o);                     \
+            m = r->by_columns ? columns_at(r, o, end) : 1;                                         \
+            if (r->by_columns) {                                                                   \
+                name##_columns(r, x, out + o, m);                                                  \
+                continue;                                                                          \
+            }                                                                                      \
+            A a = (A)(first);                                                                      \
+            for (size_t i = 0; i < n; i += r->row)                                                 \
+                a = name##_row(a, x + place(r->rank, r->dims, r->stride, i), r->row, r->step);     \
+            out[o] = (T)(result);                                                                  \
+        }                                                                                          \
+    }
 
-/* Any other type, element by element. Sums of integers wrap around. */
-static void reduce_any(const reduction *r, int64_t from, coppice_tensor *out, int64_t to) {
-    const coppice_tensor in = {.type = r->type, .data = (void *)r->in};
-    bool real = r->type == COPPICE_TYPE_DOUBLE;
-    double sum = 0, top = -INFINITY;
-    uint64_t whole = 0;
-    int64_t largest = smallest_of(r->type);
-    for (size_t i = 0; i < r->count; i++) {
-        int64_t at = from + place(r->rank, r->dims, r->stride, i);
-        double v = real ? ((const double *)r->in)[at] : 0;
-        int64_t n = real ? 0 : cop_tensor_get_int(&in, at);
-        sum += v;
-        top = v > top || v != v ? v : top;
-        whole += (uint64_t)n;
-        bool larger =
-            r->type == COPPICE_TYPE_UINT64 ? (uint64_t)n > (uint64_t)largest : n > largest;
-        largest = i == 0 || larger ? n : largest;
+/* Sums of floats are made in double. A NaN goes through: no comparison with it holds. */
+#define REDUCE_FLOAT(T, suffix)                                                                    \
+    REDUCER(sum_##suffix, T, double, 0, v, a + b, a)                                               \
+    REDUCER(mean_##suffix, T, double, 0, v, a + b, a / (double)n)                                  \
+    REDUCER(prod_##suffix, T, double, 1, v, a *b, a)                                               \
+    REDUCER(l1_##suffix, T, double, 0, fabs((double)v), a + b, a)                                  \
+    REDUCER(l2_##suffix, T, double, 0, (double)v *(double)v, a + b, sqrt(a))                       \
+    REDUCER(sumsquare_##suffix, T, double, 0, (double)v *(double)v, a + b, a)                      \
+    REDUCER(logsum_##suffix, T, double, 0, v, a + b, log(a))                                       \
+    REDUCER(max_##suffix, T, T, -INFINITY, v, b > a || b != b ? b : a, a)                          \
+    REDUCER(min_##suffix, T, T, INFINITY, v, b < a || b != b ? b : a, a)
+REDUCE_FLOAT(float, f32)
+REDUCE_FLOAT(double, f64)
+
+/* Integers wrap around; a mean is cut towards 0. S has the sign of T. */
+#define REDUCE_INTEGER(T, S, suffix, magnitude)                                                    \
+    REDUCER(sum_##suffix, T, uint64_t, 0, v, a + b, a)                                             \
+    REDUCER(mean_##suffix, T, uint64_t, 0, v, a + b, (S)a / (S)n)                                  \
+    REDUCER(prod_##suffix, T, uint64_t, 1, v, a *b, a)                                             \
+    REDUCER(l1_##suffix, T, uint64_t, 0, magnitude, a + b, a)                                      \
+    REDUCER(l2_##suffix, T, uint64_t, 0, (uint64_t)v *(uint64_t)v, a + b, sqrt((double)a))         \
+    REDUCER(sumsquare_##suffix, T, uint64_t, 0, (uint64_t)v *(uint64_t)v, a + b, a)
+#define MAGNITUDE (v < 0 ? 0 - (uint64_t)v : (uint64_t)v)
+REDUCE_INTEGER(int32_t, int64_t, i32, MAGNITUDE)
+REDUCE_INTEGER(int64_t, int64_t, i64, MAGNITUDE)
+REDUCE_INTEGER(uint32_t, uint64_t, u32, v)
+REDUCE_INTEGER(uint64_t, uint64_t, u64, v)
+
+#define REDUCE_ORDER(T, suffix, low, high)                                                         \
+    REDUCER(max_##suffix, T, T, low, v, b > a ? b : a, a)                                          \
+    REDUCER(min_##suffix, T, T, high, v, b < a ? b : a, a)
+REDUCE_ORDER(int8_t, i8, INT8_MIN, INT8_MAX)
+REDUCE_ORDER(int32_t, i32, INT32_MIN, INT32_MAX)
+REDUCE_ORDER(int64_t, i64, INT64_MIN, INT64_MAX)
+REDUCE_ORDER(uint8_t, u8, 0, UINT8_MAX)
+REDUCE_ORDER(uint32_t, u32, 0, UINT32_MAX)
+REDUCE_ORDER(uint64_t, u64, 0, UINT64_MAX)
+REDUCE_ORDER(uint8_t, bool, 0, 1)
+
+/* ---- ReduceLogSumExp: shifted by the largest, so that nothing overflows ---- */
+
+#define LOGSUMEXP(T, suffix, exponential)                                                          \
+    static void logsumexp_##suffix(const reduction *r, size_t begin, size_t end) {                 \
+        const T *in = r->in;                                                                       \
+        T *out = r->out;                                                                           \
+        max_##suffix(r, begin, end);                                                               \
+        for (size_t o = begin; o < end; o++) {                                                     \
+            const T *from = in + place(r->kept_rank, r->kept, r->kept_stride, o);                  \
+            T top = isinf(out[o]) ? 0 : out[o];                                                    \
+            double sum = 0;                                                                        \
+            for (size_t i = 0; i < r->count; i += r->row) {                                        \
+                const T *x = from + place(r->rank, r->dims, r->stride, i);                         \
+                for (size_t k = 0; k < r->row; k++)                                                \
+                    sum += (double)exponential(x[(int64_t)k * r->step] - top);                     \
+            }                                                                                      \
+            out[o] = (T)(log(sum) + (double)top);                                                  \
+        }                                                                                          \
     }
-    int64_t result = r->kind == REDUCE_MAX ? largest : (int64_t)whole;
-    if (r->kind == REDUCE_MEAN && r->count)
-        result = (int64_t)whole / (int64_t)r->count;
-    sum = r->kind == REDUCE_MEAN ? sum / (double)r->count : r->kind == REDUCE_MAX ? top : sum;
-    switch (cop_type_bytes(r->type)) {
-    case 1:
-        ((uint8_t *)out->data)[to] = (uint8_t)result;
-        break;
-    case 4:
-        ((uint32_t *)out->data)[to] = (uint32_t)result;
-        break;
-    default:
-        if (real)
-            ((double *)out->data)[to] = sum;
-        else
-            ((int64_t *)out->data)[to] = result;
-    }
-}
+LOGSUMEXP(float, f32, cop_expf)
+LOGSUMEXP(double, f64, exp)
+
+/* ---- run ---- */
+
+typedef struct reduce_job {
+    reduction nest;
+    reduce_fn fn;
+} reduce_job;
 
 static void reduce_range(void *context, size_t begin, size_t end) {
-    const reduction *r = context;
-    coppice_tensor out = {.type = r->type, .data = r->out};
-    for (size_t i = begin; i < end; i++) {
-        int64_t from = place(r->kept_rank, r->kept, r->kept_stride, i);
-        if (r->type == COPPICE_TYPE_FLOAT)
-            reduce_float(r, (const float *)r->in + from, (float *)r->out + i);
-        else
-            reduce_any(r, from, &out, (int64_t)i);
-    }
+    const reduce_job *job = context;
+    job->fn(&job->nest, begin, end);
 }
 
-static coppice_status run_reduction(const cop_call *call, int kind) {
-    const coppice_tensor *in = cop_in(call, 0);
-    bool on[COPPICE_MAX_RANK];
+static void collapse(const coppice_tensor *in, const bool *on, reduction *r) {
     int64_t strides[COPPICE_MAX_RANK];
-    COP_TRY(reduced_axes(call, on));
-    reduction r = {.count = 1, .type = in->type, .in = in->data, .out = cop_out(call, 0)->data};
-    r.kind = kind;
     cop_plain_strides(in->rank, in->dims, strides);
+    r->count = 1;
     for (uint32_t d = 0; d < in->rank; d++) {
-        if (on[d]) {
-            r.count *= (size_t)in->dims[d];
-            add_dim(&r.rank, r.dims, r.stride, in->dims[d], strides[d]);
-        } else {
-            add_dim(&r.kept_rank, r.kept, r.kept_stride, in->dims[d], strides[d]);
-        }
+        if (on[d])
+            r->count *= (size_t)in->dims[d];
+        if (in->dims[d] == 1)
+            continue;
+        if (on[d])
+            add_dim(&r->rank, r->dims, r->stride, in->dims[d], strides[d]);
+        else
+            add_dim(&r->kept_rank, r->kept, r->kept_stride, in->dims[d], strides[d]);
     }
-    int64_t outputs = coppice_tensor_count(cop_out(call, 0));
-    if (outputs > 0 && r.count == 0 && kind == REDUCE_MEAN)
+    r->row = r->rank ? (size_t)r->dims[r->rank - 1] : 1;
+    r->step = r->rank ? r->stride[r->rank - 1] : 1;
+    r->by_columns = r->kept_rank && r->kept_stride[r->kept_rank - 1] == 1;
+}
+
+static coppice_status run_reduction(const cop_call *call, const reduce_fn *by_type, bool mean) {
+    const coppice_tensor *in = cop_in(call, 0), *out = cop_out(call, 0);
+    bool on[COPPICE_MAX_RANK];
+    COP_TRY(reduced_axes(call, on));
+    reduce_job job = {.nest = {.in = in->data, .out = out->data},
+                      .fn = (unsigned)in->type < COP_HELD_TYPES ? by_type[in->type] : NULL};
+    if (!job.fn)
+        return cop_fail(call->err, COPPICE_UNSUPPORTED, "input type %s is not supported",
+                        coppice_type_name(in->type));
+    size_t outputs = (size_t)coppice_tensor_count(out);
+    if (outputs == 0)
+        return COPPICE_OK;
+    collapse(in, on, &job.nest);
+    if (mean && job.nest.count == 0)
         return cop_fail(call->err, COPPICE_BAD_MODEL, "no elements to average in %s",
                         cop_shape_text(in).s);
-    cop_parallel_for(call->pool, (size_t)outputs, cop_grain(r.count), reduce_range, &r);
+    if (job.nest.count == 0) /* no rows: what there is of nothing, once per output */
+        job.nest.row = 1, job.nest.by_columns = false;
+    cop_parallel_for(call->pool, outputs, cop_grain(job.nest.count), reduce_range, &job);
     return COPPICE_OK;
 }
 
-static coppice_status reducesum_run(const cop_call *call) {
-    return run_reduction(call, REDUCE_SUM);
-}
+#define WIDE_ROWS(op)                                                                              \
+    [COPPICE_TYPE_INT32] = op##_i32, [COPPICE_TYPE_INT64] = op##_i64,                              \
+    [COPPICE_TYPE_UINT32] = op##_u32, [COPPICE_TYPE_UINT64] = op##_u64
+#define ORDER_ROWS(op)                                                                             \
+    FLOAT_ROWS(op), WIDE_ROWS(op), [COPPICE_TYPE_INT8] = op##_i8, [COPPICE_TYPE_UINT8] = op##_u8,  \
+                                   [COPPICE_TYPE_BOOL] = op##_bool
 
-static coppice_status reducemean_run(const cop_call *call) {
-    return run_reduction(call, REDUCE_MEAN);
-}
-
-static coppice_status reducemax_run(const cop_call *call) {
-    return run_reduction(call, REDUCE_MAX);
-}
+#define RUN_REDUCTION(op, mean, ...)                                                               \
+    static coppice_status reduce##op##_run(const cop_call *call) {                                 \
+        static const reduce_fn by_type[COP_HELD_TYPES] = {__VA_ARGS__};                            \
+        return run_reduction(call, by_type, mean);                                                 \
+    }
+RUN_REDUCTION(sum, false, FLOAT_ROWS(sum), WIDE_ROWS(sum))
+RUN_REDUCTION(mean, true, FLOAT_ROWS(mean), WIDE_ROWS(mean))
+RUN_REDUCTION(prod, false, FLOAT_ROWS(prod), WIDE_ROWS(prod))
+RUN_REDUCTION(l1, false, FLOAT_ROWS(l1), WIDE_ROWS(l1))
+RUN_REDUCTION(l2, false, FLOAT_ROWS(l2), WIDE_ROWS(l2))
+RUN_REDUCTION(sumsquare, false, FLOAT_ROWS(sumsquare), WIDE_ROWS(sumsquare))
+RUN_REDUCTION(logsum, false, FLOAT_ROWS(logsum))
+RUN_REDUCTION(logsumexp, false, FLOAT_ROWS(logsumexp))
+RUN_REDUCTION(max, false, ORDER_ROWS(max))
+RUN_REDUCTION(min, false, ORDER_ROWS(min))
 
 /* ---- rows of the operator table ---- */
 
-#define ROW(op, fn, first, last, inputs)                                                           \
+#define WIDE_TYPES                                                                                 \
+    (FLOATS | COP_TYPE_BIT(INT32) | COP_TYPE_BIT(INT64) | COP_TYPE_BIT(UINT32) |                   \
+     COP_TYPE_BIT(UINT64))
+#define ORDER_TYPES (WIDE_TYPES | COP_TYPE_BIT(INT8) | COP_TYPE_BIT(UINT8) | COP_TYPE_BIT(BOOL))
+
+#define ROW(op, fn, first, last, inputs, type_set)                                                 \
     {                                                                                              \
         .name = op, .since = first, .until = last, .min_inputs = 1, .max_inputs = inputs,          \
-        .max_outputs = 1, .types = REDUCIBLE, PARSE(reduce, cop_reduce_params), INFER(reduce),     \
+        .max_outputs = 1, .types = type_set, PARSE(reduce, cop_reduce_params), INFER(reduce),      \
         RUN(fn)                                                                                    \
     }
+/* Axes are an attribute up to opset `last`, then an input. */
+#define ROWS(op, fn, last, type_set)                                                               \
+    ROW(op, fn, 1, last, 1, type_set), ROW(op, fn, (last) + 1, 0, 2, type_set)
 
 /* clang-format off */
 const cop_op cop_ops_reduce[] = {
-    {.name = "LogSoftmax", .since = 1, ONE_TO_ONE, .types = F32, PARSE(softmax, cop_ints_params),
-     INFER(softmax), RUN(logsoftmax)},
-    ROW("ReduceMax", reducemax, 1, 17, 1),
-    ROW("ReduceMax", reducemax, 18, 0, 2),
-    ROW("ReduceMean", reducemean, 1, 17, 1),
-    ROW("ReduceMean", reducemean, 18, 0, 2),
-    ROW("ReduceSum", reducesum, 1, 12, 1),
-    ROW("ReduceSum", reducesum, 13, 0, 2),
-    {.name = "Softmax", .since = 1, ONE_TO_ONE, .types = F32, PARSE(softmax, cop_ints_params),
-     INFER(softmax), RUN(softmax)},
+    ROWS("ReduceL1", reducel1, 17, WIDE_TYPES),
+    ROWS("ReduceL2", reducel2, 17, WIDE_TYPES),
+    ROWS("ReduceLogSum", reducelogsum, 17, FLOATS),
+    ROWS("ReduceLogSumExp", reducelogsumexp, 17, FLOATS),
+    ROWS("ReduceMax", reducemax, 17, ORDER_TYPES),
+    ROWS("ReduceMean", reducemean, 17, WIDE_TYPES),
+    ROWS("ReduceMin", reducemin, 17, ORDER_TYPES),
+    ROWS("ReduceProd", reduceprod, 17, WIDE_TYPES),
+    ROWS("ReduceSum", reducesum, 12, WIDE_TYPES),
+    ROWS("ReduceSumSquare", reducesumsquare, 17, WIDE_TYPES),
     {.name = NULL},
 };
 /* clang-format on */

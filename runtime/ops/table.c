@@ -38,10 +38,12 @@
     X(resize)                                                                                      \
     X(rnn)                                                                                         \
     X(rotary)                                                                                      \
+    X(scan)                                                                                        \
     X(scatter)                                                                                     \
     X(select)                                                                                      \
     X(sequence)                                                                                    \
     X(shape)                                                                                       \
+    X(softmax)                                                                                     \
     X(string)                                                                                      \
     X(unary)                                                                                       \
     X(unique)

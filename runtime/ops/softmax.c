@@ -1,0 +1,180 @@
+/* Softmax, LogSoftmax and Hardmax, of a matrix [outer][length][inner] along its middle. */
+#include <math.h>
+
+#include "runtime/ops/ops.h"
+#include "runtime/ops/types.h"
+#include "runtime/ops/util.h"
+#include "runtime/ops/vmath.h"
+
+static coppice_status softmax_parse(const cop_call *call, void *params) {
+    cop_ints_params *p = params;
+    return cop_node_int(call->node, "axis", call->opset < 13 ? 1 : -1, &p->axis, call->err);
+}
+
+static coppice_status softmax_infer(cop_call *call) {
+    const cop_ints_params *p = call->params;
+    const coppice_tensor *in = cop_in(call, 0);
+    int axis;
+    if (in->rank > 0) /* a scalar has one element on no axis: its softmax is 1 */
+        COP_TRY(cop_axis(call, p->axis, in->rank, &axis));
+    return cop_infer_same(call);
+}
+
+typedef enum softmax_form { FORM_PLAIN, FORM_LOG, FORM_HARD } softmax_form;
+
+typedef struct softmax_job {
+    const void *in;
+    void *out;
+    size_t length, inner;
+    softmax_form form;
+} softmax_job;
+
+/* Sums and maxima of a row are spread over lanes so that they vectorise; columns that lie next to
+ * each other are done together. */
+enum { LANES = 16, COLUMNS = 64 };
+
+/* All shifted by the largest, so that nothing overflows. */
+#define SOFTMAX(T, suffix, exponential)                                                            \
+    static T top_##suffix(const T *x, size_t n) {                                                  \
+        T lanes[LANES];                                                                            \
+        size_t i = 0;                                                                              \
+        for (size_t k = 0; k < LANES; k++)                                                         \
+            lanes[k] = x[0];                                                                       \
+        for (; i + LANES <= n; i += LANES)                                                         \
+            for (size_t k = 0; k < LANES; k++)                                                     \
+                lanes[k] = x[i + k] > lanes[k] ? x[i + k] : lanes[k];                              \
+        T top = x[0];                                                                              \
+        for (size_t k = 0; k < LANES; k++)                                                         \
+            top = lanes[k] > top ? lanes[k] : top;                                                 \
+        for (; i < n; i++)                                                                         \
+            top = x[i] > top ? x[i] : top;                                                         \
+        return top;                                                                                \
+    }                                                                                              \
+    static double sum_##suffix(const T *x, size_t n) {                                             \
+        T lanes[LANES] = {0};                                                                      \
+        double sum = 0;                                                                            \
+        size_t i = 0;                                                                              \
+        for (; i + LANES <= n; i += LANES)                                                         \
+            for (size_t k = 0; k < LANES; k++)                                                     \
+                lanes[k] += x[i + k];                                                              \
+        for (size_t k = 0; k < LANES; k++)                                                         \
+            sum += (double)lanes[k];                                                               \
+        for (; i < n; i++)                                                                         \
+            sum += (double)x[i];                                                                   \
+        return sum;                                                                                \
+    }                                                                                              \
+    static void row_##suffix(const T *restrict x, T *restrict out, size_t n, bool log_form) {      \
+        T top = top_##suffix(x, n);                                                                \
+        for (size_t i = 0; i < n; i++)                                                             \
+            out[i] = exponential(x[i] - top);                                                      \
+        double sum = sum_##suffix(out, n);                                                         \
+        T scale = (T)(log_form ? log(sum) : 1.0 / sum);                                            \
+        if (log_form)                                                                              \
+            for (size_t i = 0; i < n; i++)                                                         \
+                out[i] = x[i] - top - scale;                                                       \
+        else                                                                                       \
+            for (size_t i = 0; i < n; i++)                                                         \
+                out[i] *= scale;                                                                   \
+    }                                                                                              \
+    static void columns_##suffix(const T *restrict x, T *restrict out, size_t n, size_t step,      \
+                                 size_t m, bool log_form) {                                        \
+        T top[COLUMNS], sum[COLUMNS];                                                              \
+        for (size_t k = 0; k < m; k++)                                                             \
+            top[k] = x[k], sum[k] = 0;                                                             \
+        for (size_t i = 1; i < n; i++)                                                             \
+            for (size_t k = 0; k < m; k++)                                                         \
+                top[k] = x[i * step + k] > top[k] ? x[i * step + k] : top[k];                      \
+        for (size_t i = 0; i < n; i++)                                                             \
+            for (size_t k = 0; k < m; k++) {                                                       \
+                T shifted = x[i * step + k] - top[k], e = exponential(shifted);                    \
+                out[i * step + k] = log_form ? shifted : e;                                        \
+                sum[k] += e;                                                                       \
+            }                                                                                      \
+        for (size_t k = 0; k < m; k++)                                                             \
+            sum[k] = log_form ? (T)log((double)sum[k]) : 1 / sum[k];                               \
+        for (size_t i = 0; i < n; i++)                                                             \
+            for (size_t k = 0; k < m; k++) {                                                       \
+                T v = out[i * step + k];                                                           \
+                out[i * step + k] = log_form ? v - sum[k] : v * sum[k];                            \
+            }                                                                                      \
+    }                                                                                              \
+    /* 1 at the first of the largest, 0 elsewhere. */                                              \
+    static void hard_##suffix(const T *x, T *out, size_t n, size_t step) {                         \
+        size_t at = 0;                                                                             \
+        for (size_t i = 1; i < n; i++)                                                             \
+            at = x[i * step] > x[at * step] ? i : at;                                              \
+        for (size_t i = 0; i < n; i++)                                                             \
+            out[i * step] = i == at;                                                               \
+    }                                                                                              \
+    /* Items are lines along the length: [outer][inner]. */                                        \
+    static void range_##suffix(void *context, size_t begin, size_t end) {                          \
+        const softmax_job *j = context;                                                            \
+        size_t n = j->length, m = 1;                                                               \
+        for (size_t item = begin; item < end; item += m) {                                         \
+            size_t column = item % j->inner, at = item / j->inner * n * j->inner + column;         \
+            const T *x = (const T *)j->in + at;                                                    \
+            T *out = (T *)j->out + at;                                                             \
+            m = 1;                                                                                 \
+            if (j->form == FORM_HARD) {                                                            \
+                hard_##suffix(x, out, n, j->inner);                                                \
+            } else if (j->inner == 1) {                                                            \
+                row_##suffix(x, out, n, j->form == FORM_LOG);                                      \
+            } else {                                                                               \
+                m = cop_smaller(cop_smaller(j->inner - column, end - item), COLUMNS);              \
+                columns_##suffix(x, out, n, j->inner, m, j->form == FORM_LOG);                     \
+            }                                                                                      \
+        }                                                                                          \
+    }
+SOFTMAX(float, f32, cop_expf)
+SOFTMAX(double, f64, exp)
+
+static coppice_status run_softmax(const cop_call *call, softmax_form form) {
+    const cop_ints_params *p = call->params;
+    const coppice_tensor *in = cop_in(call, 0);
+    softmax_job job = {in->data, cop_out(call, 0)->data, 1, 1, form};
+    int axis = 0;
+    size_t outer = 1;
+    if (coppice_tensor_count(in) == 0)
+        return COPPICE_OK;
+    if (in->rank > 0)
+        COP_TRY(cop_axis(call, p->axis, in->rank, &axis));
+    for (int d = 0; d < (int)in->rank; d++) {
+        /* Before opset 13 everything from the axis on is one row. */
+        bool row = call->opset < 13 ? d >= axis : d == axis;
+        size_t *side = row ? &job.length : d < axis ? &outer : &job.inner;
+        *side *= (size_t)in->dims[d];
+    }
+    bool wide = in->type == COPPICE_TYPE_DOUBLE;
+    cop_parallel_for(call->pool, outer * job.inner, cop_grain(4 * job.length),
+                     wide ? range_f64 : range_f32, &job);
+    return COPPICE_OK;
+}
+
+static coppice_status softmax_run(const cop_call *call) {
+    return run_softmax(call, FORM_PLAIN);
+}
+
+static coppice_status logsoftmax_run(const cop_call *call) {
+    return run_softmax(call, FORM_LOG);
+}
+
+static coppice_status hardmax_run(const cop_call *call) {
+    return run_softmax(call, FORM_HARD);
+}
+
+/* ---- rows of the operator table ---- */
+
+#define ROW(op, fn)                                                                                \
+    {                                                                                              \
+        .name = op, .since = 1, ONE_TO_ONE, .types = FLOATS, PARSE(softmax, cop_ints_params),      \
+        INFER(softmax), RUN(fn)                                                                    \
+    }
+
+/* clang-format off */
+const cop_op cop_ops_softmax[] = {
+    ROW("Hardmax", hardmax),
+    ROW("LogSoftmax", logsoftmax),
+    ROW("Softmax", softmax),
+    {.name = NULL},
+};
+/* clang-format on */
