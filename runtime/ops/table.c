@@ -44,7 +44,9 @@
     X(sequence)                                                                                    \
     X(shape)                                                                                       \
     X(softmax)                                                                                     \
+    X(signal)                                                                                      \
     X(string)                                                                                      \
+    X(training)                                                                                    \
     X(unary)                                                                                       \
     X(unique)
 
