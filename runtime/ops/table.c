@@ -18,6 +18,7 @@
     X(control_scan)                                                                                \
     X(conv)                                                                                        \
     X(convtranspose)                                                                               \
+    X(deform)                                                                                      \
     X(einsum)                                                                                      \
     X(fill)                                                                                        \
     X(gather)                                                                                      \
@@ -37,14 +38,16 @@
     X(reduce)                                                                                      \
     X(resize)                                                                                      \
     X(rnn)                                                                                         \
+    X(roi)                                                                                         \
     X(rotary)                                                                                      \
+    X(sample)                                                                                      \
     X(scan)                                                                                        \
     X(scatter)                                                                                     \
     X(select)                                                                                      \
     X(sequence)                                                                                    \
     X(shape)                                                                                       \
-    X(softmax)                                                                                     \
     X(signal)                                                                                      \
+    X(softmax)                                                                                     \
     X(string)                                                                                      \
     X(training)                                                                                    \
     X(unary)                                                                                       \
