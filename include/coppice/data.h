@@ -24,16 +24,18 @@ extern "C" {
 
 /* ---- one array: .npy ---- */
 
-/* Reads a NumPy array file (format 1, 2 or 3; C or Fortran order; bool, integers, floats, complex).
- * `out->data` is owned by the caller: release it with coppice_tensor_release. On failure `out` is
- * zeroed. Errors: NOT_FOUND, IO; BAD_DATA (damaged, or the length disagrees with the shape);
- * UNSUPPORTED (Python objects, strings, structures); LIMIT (rank above COPPICE_MAX_RANK).
- * Thread-safe. */
+/* Reads a NumPy array file (format 1, 2 or 3; C or Fortran order; bool, integers, floats, complex,
+ * strings). `out->data` is owned by the caller: release it with coppice_tensor_release. Strings
+ * come out as UTF-8 (|S: as the bytes they are), their bytes in the same block as out->data; NULs
+ * at their ends are lost, as NumPy cannot have them. On failure `out` is zeroed. Errors: NOT_FOUND,
+ * IO; BAD_DATA (damaged, or the length disagrees with the shape); UNSUPPORTED (Python objects,
+ * structures); LIMIT (rank above COPPICE_MAX_RANK). Thread-safe. */
 COPPICE_API coppice_status coppice_npy_read(const char *path, coppice_tensor *out,
                                             coppice_error *error);
 
-/* Writes a file that appears complete or not at all, format 1, little-endian, C order. NumPy has no
- * bfloat16: it is widened to float32. Errors: EXISTS when `overwrite` is false and the file is
+/* Writes a file that appears complete or not at all, format 1, little-endian, C order. What NumPy
+ * has no type for is widened: bfloat16, float8 and float4 to float32, 4-bit and 2-bit integers to
+ * 8 bits. Strings become <U; bytes that are no UTF-8 U+DC80 to U+DCFF, as Python has it. Errors: EXISTS when `overwrite` is false and the file is
  * there; UNSUPPORTED for types without a NumPy counterpart; IO. Thread-safe. */
 COPPICE_API coppice_status coppice_npy_write(const char *path, const coppice_tensor *tensor,
                                              bool overwrite, coppice_error *error);

@@ -33,7 +33,8 @@ static coppice_status open_npy(cop_array *array, const char *path, coppice_error
     array->tensor = header.tensor;
     unsigned char *stored = array->mapping.data + header.header_bytes;
     bool plain = !header.swap && !(header.fortran && header.tensor.rank > 1) &&
-                 header.tensor.type != COPPICE_TYPE_BOOL;
+                 header.tensor.type != COPPICE_TYPE_BOOL &&
+                 header.tensor.type != COPPICE_TYPE_STRING;
     if (plain && header.header_bytes % VIEW_ALIGNMENT == 0) {
         array->tensor.data = stored;
         return COPPICE_OK;

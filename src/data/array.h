@@ -30,8 +30,10 @@ bool cop_is_array(const unsigned char *bytes, size_t size);
 typedef struct cop_npy_header {
     coppice_tensor tensor; /* without data */
     size_t header_bytes;   /* where the data begin */
-    size_t data_bytes;
+    size_t data_bytes;     /* as stored */
+    size_t unit;           /* bytes of an element as stored */
     bool swap, fortran;
+    bool wide; /* of strings: four bytes a character, not one */
 } cop_npy_header;
 
 enum {
@@ -55,19 +57,31 @@ coppice_status cop_npy_header_length(const unsigned char *bytes, size_t size, co
 coppice_status cop_npy_parse(const unsigned char *bytes, size_t size, uint64_t total,
                              const char *what, cop_npy_header *out, coppice_error *err);
 
-/* Turns the data as stored into native order and row-major layout, in place where that can be; may
- * replace *data (allocated) by another allocated block. */
+/* Turns the data as stored into native order and row-major layout, and strings into an array of
+ * coppice_string; in place where that can be; may replace *data (allocated) by another allocated
+ * block. */
 coppice_status cop_npy_normalise(const cop_npy_header *header, void **data, coppice_error *err);
 
-/* Writes the header for a tensor of this shape; *length is a multiple of 64. UNSUPPORTED when NumPy
- * has no such type. */
-coppice_status cop_npy_make_header(const coppice_tensor *tensor, const char *what,
+/* A tensor as NumPy has it. Zero-initialise; cop_free `owned`. */
+typedef struct cop_npy_form {
+    coppice_tensor shape; /* without data; of strings: <U */
+    size_t unit;          /* bytes of an element */
+    const void *data;     /* the tensor's own, or `owned` */
+    size_t bytes;
+    void *owned;
+} cop_npy_form;
+
+/* Widens what NumPy has no type for (bfloat16, float8 and float4 to float32, 4-bit and 2-bit
+ * integers to 8 bits), and strings to UCS-4. Errors: INVALID_ARGUMENT for an invalid shape or no
+ * data; LIMIT for strings that make too large an array. */
+coppice_status cop_npy_form_of(const coppice_tensor *tensor, const char *what, cop_npy_form *out,
+                               coppice_error *err);
+
+/* Writes the header for an array of this shape and element size; *length is a multiple of 64.
+ * UNSUPPORTED when NumPy has no such type. */
+coppice_status cop_npy_make_header(const coppice_tensor *shape, size_t unit, const char *what,
                                    unsigned char header[COP_NPY_HEADER_MAX], size_t *length,
                                    coppice_error *err);
-
-/* Checks that a tensor to be written has a sensible shape and data. */
-coppice_status cop_npy_check(const coppice_tensor *tensor, const char *what, size_t *bytes,
-                             coppice_error *err);
 
 /* From idx.c: the whole content of an idx file, plain or compressed. */
 coppice_status cop_idx_decode(const unsigned char *bytes, size_t size, const char *what,

@@ -8,8 +8,10 @@
 #include <coppice/data.h>
 
 #include "base/error.h"
+#include "base/narrow.h"
 #include "base/size.h"
 #include "data/convert.h"
+#include "data/npy_text.h"
 
 static const unsigned char magic[6] = {0x93, 'N', 'U', 'M', 'P', 'Y'};
 
@@ -125,6 +127,20 @@ static coppice_status bad_header(const char *what, const char *part, coppice_err
     return cop_fail(err, COPPICE_BAD_DATA, "%s: the .npy header has no valid %s", what, part);
 }
 
+/* "U12" or "S5": strings of so many characters or bytes. */
+static bool parse_text(const char *code, cop_npy_header *out) {
+    if (code[0] != 'U' && code[0] != 'S')
+        return false;
+    cursor c = {code + 1, code + strlen(code)};
+    int64_t width;
+    if (!take_number(&c, &width) || c.at != c.end || width > INT32_MAX)
+        return false;
+    out->wide = code[0] == 'U';
+    out->unit = (size_t)width * (out->wide ? 4 : 1);
+    out->tensor.type = COPPICE_TYPE_STRING;
+    return true;
+}
+
 static coppice_status parse_descr(cursor *c, const char *what, cop_npy_header *out,
                                   coppice_error *err) {
     char descr[32];
@@ -141,9 +157,14 @@ static coppice_status parse_descr(cursor *c, const char *what, cop_npy_header *o
             "a numeric dtype",
             what);
     const char *code = strchr("<>=|", descr[0]) ? descr + 1 : descr;
+    if (parse_text(code, out)) {
+        out->swap = descr[0] == '>';
+        return COPPICE_OK;
+    }
     for (int i = 0; i < CODE_COUNT; i++) {
         if (strcmp(code, codes[i].code) == 0) {
             out->tensor.type = codes[i].type;
+            out->unit = coppice_type_bits(codes[i].type) / 8;
             out->swap = descr[0] == '>' && codes[i].word > 1;
             return COPPICE_OK;
         }
@@ -223,9 +244,11 @@ coppice_status cop_npy_parse(const unsigned char *bytes, size_t size, uint64_t t
         return cop_fail(err, COPPICE_BAD_DATA, "%s: the .npy header is cut short", what);
     cursor c = {(const char *)bytes + text, (const char *)bytes + out->header_bytes};
     COP_TRY(parse_dict(c, what, out, err));
-    int64_t data = coppice_tensor_bytes(&out->tensor);
-    if (data < 0)
+    int64_t count = coppice_tensor_count(&out->tensor), data;
+    if (coppice_tensor_bytes(&out->tensor) < 0 || !cop_i64_mul(count, (int64_t)out->unit, &data))
         return cop_fail(err, COPPICE_BAD_DATA, "%s: the shape overflows", what);
+    if (count > 0 && out->unit == 0)
+        return cop_fail(err, COPPICE_BAD_DATA, "%s: strings of no characters", what);
     if (total - out->header_bytes != (uint64_t)data)
         return cop_fail(err, COPPICE_BAD_DATA,
                         "%s: the shape needs %lld bytes of data, but there are %llu; the file is "
@@ -258,18 +281,30 @@ static void transpose(const coppice_tensor *shape, size_t unit, const unsigned c
     }
 }
 
+static coppice_status normalise_text(const cop_npy_header *header, void **data,
+                                     coppice_error *err) {
+    size_t width = header->unit / (header->wide ? 4 : 1);
+    void *strings = NULL;
+    COP_TRY(cop_npy_text_read(*data, (size_t)coppice_tensor_count(&header->tensor), width,
+                              header->wide, header->swap, &strings, err));
+    cop_free(*data);
+    *data = strings;
+    return COPPICE_OK;
+}
+
 coppice_status cop_npy_normalise(const cop_npy_header *header, void **data, coppice_error *err) {
     const coppice_tensor *shape = &header->tensor;
-    size_t unit = coppice_type_bits(shape->type) / 8;
-    size_t word = codes[code_of_type(shape->type)].word;
     if (header->fortran && shape->rank > 1 && header->data_bytes > 0) {
         unsigned char *turned = cop_malloc(header->data_bytes);
         if (!turned)
             return cop_fail_memory(err, header->data_bytes);
-        transpose(shape, unit, *data, turned);
+        transpose(shape, header->unit, *data, turned);
         cop_free(*data);
         *data = turned;
     }
+    if (shape->type == COPPICE_TYPE_STRING)
+        return normalise_text(header, data, err);
+    size_t word = codes[code_of_type(shape->type)].word;
     if (header->swap)
         cop_swap_bytes(*data, header->data_bytes / word, word);
     unsigned char *flags = *data;
@@ -278,28 +313,68 @@ coppice_status cop_npy_normalise(const cop_npy_header *header, void **data, copp
     return COPPICE_OK;
 }
 
-coppice_status cop_npy_check(const coppice_tensor *tensor, const char *what, size_t *bytes,
-                             coppice_error *err) {
+/* ---- writing ---- */
+
+static coppice_status widen(const coppice_tensor *tensor, cop_npy_form *out, coppice_error *err) {
+    size_t count = (size_t)coppice_tensor_count(tensor);
+    out->shape.type = cop_wide_type(tensor->type);
+    out->unit = coppice_type_bits(out->shape.type) / 8;
+    if (!cop_size_mul(count, out->unit, &out->bytes))
+        return cop_fail(err, COPPICE_LIMIT, "%zu elements are too many", count);
+    out->owned = cop_malloc(out->bytes ? out->bytes : 1);
+    if (!out->owned)
+        return cop_fail_memory(err, out->bytes);
+    cop_narrow_unpack(tensor->type, tensor->data, 0, count, out->owned);
+    out->data = out->owned;
+    return COPPICE_OK;
+}
+
+static coppice_status spell(const coppice_tensor *tensor, cop_npy_form *out, coppice_error *err) {
+    size_t width = cop_npy_text_width(tensor);
+    COP_TRY(cop_npy_text_write(tensor, width, &out->owned, err));
+    out->unit = 4 * width;
+    out->bytes = out->unit * (size_t)coppice_tensor_count(tensor);
+    out->data = out->owned;
+    return COPPICE_OK;
+}
+
+coppice_status cop_npy_form_of(const coppice_tensor *tensor, const char *what, cop_npy_form *out,
+                               coppice_error *err) {
     int64_t size = tensor->rank <= COPPICE_MAX_RANK ? coppice_tensor_bytes(tensor) : -1;
     if (size < 0 || (size > 0 && !tensor->data))
         return cop_fail(err, COPPICE_INVALID_ARGUMENT,
                         "%s: an array of type %s with an invalid shape or without data", what,
                         coppice_type_name(tensor->type));
-    *bytes = (size_t)size;
-    return COPPICE_OK;
+    *out = (cop_npy_form){.shape = *tensor,
+                          .unit = coppice_type_bits(tensor->type) / 8,
+                          .data = tensor->data,
+                          .bytes = (size_t)size};
+    out->shape.data = NULL;
+    coppice_status status = COPPICE_OK;
+    if (tensor->type == COPPICE_TYPE_STRING)
+        status = spell(tensor, out, err);
+    else if (cop_is_narrow_type(tensor->type) && tensor->type != COPPICE_TYPE_FLOAT16)
+        status = widen(tensor, out, err);
+    if (status)
+        cop_error_prefix(err, "%s", what);
+    return status;
 }
 
-coppice_status cop_npy_make_header(const coppice_tensor *tensor, const char *what,
+coppice_status cop_npy_make_header(const coppice_tensor *tensor, size_t unit, const char *what,
                                    unsigned char header[COP_NPY_HEADER_MAX], size_t *length,
                                    coppice_error *err) {
+    char descr[32];
     int code = code_of_type(tensor->type);
-    if (code < 0)
+    if (tensor->type == COPPICE_TYPE_STRING)
+        snprintf(descr, sizeof descr, "<U%zu", unit / 4);
+    else if (code >= 0)
+        snprintf(descr, sizeof descr, "%c%s", codes[code].word == 1 ? '|' : '<', codes[code].code);
+    else
         return cop_fail(err, COPPICE_UNSUPPORTED, "%s: NumPy has no type %s", what,
                         coppice_type_name(tensor->type));
     char *text = (char *)header + 10;
     size_t room = COP_NPY_HEADER_MAX - 10 - 64; /* 16 dimensions of 20 digits stay far below */
-    int used = snprintf(text, room, "{'descr': '%c%s', 'fortran_order': False, 'shape': (",
-                        codes[code].word == 1 ? '|' : '<', codes[code].code);
+    int used = snprintf(text, room, "{'descr': '%s', 'fortran_order': False, 'shape': (", descr);
     for (uint32_t i = 0; i < tensor->rank; i++)
         used += snprintf(text + used, room - (size_t)used, "%lld,%s", (long long)tensor->dims[i],
                          i + 1 < tensor->rank ? " " : "");
@@ -321,26 +396,19 @@ coppice_status cop_npy_make_header(const coppice_tensor *tensor, const char *wha
 coppice_status coppice_npy_write(const char *path, const coppice_tensor *tensor, bool overwrite,
                                  coppice_error *error) {
     unsigned char header[COP_NPY_HEADER_MAX];
-    size_t length, bytes = 0;
-    coppice_tensor shape = *tensor;
-    float *widened = NULL;
-    COP_TRY(cop_npy_check(tensor, path, &bytes, error));
-    if (tensor->type == COPPICE_TYPE_BFLOAT16) {
-        shape.type = COPPICE_TYPE_FLOAT;
-        if (!cop_size_mul(bytes, 2, &bytes) || !(widened = cop_malloc(bytes + 1)))
-            return cop_fail_memory(error, bytes);
-        cop_widen_bfloat16(tensor->data, coppice_tensor_count(tensor), widened);
-        shape.data = widened;
-    }
+    size_t length;
+    cop_npy_form form = {0};
     cop_writer writer = {0};
-    coppice_status status = cop_npy_make_header(&shape, path, header, &length, error);
+    coppice_status status = cop_npy_form_of(tensor, path, &form, error);
+    if (status == COPPICE_OK)
+        status = cop_npy_make_header(&form.shape, form.unit, path, header, &length, error);
     if (status == COPPICE_OK)
         status = cop_writer_open(&writer, path, overwrite, error);
     if (status == COPPICE_OK) {
         cop_writer_write(&writer, header, length);
-        cop_writer_write(&writer, shape.data, bytes);
+        cop_writer_write(&writer, form.data, form.bytes);
         status = cop_writer_commit(&writer, error);
     }
-    cop_free(widened);
+    cop_free(form.owned);
     return status;
 }

@@ -262,30 +262,36 @@ static coppice_status add_entry(cop_npz_writer *w, const char *name, uint64_t by
     return COPPICE_OK;
 }
 
-coppice_status cop_npz_writer_begin(cop_npz_writer *w, const char *name,
-                                    const coppice_tensor *shape, cop_npz_packing packing,
-                                    coppice_error *err) {
+/* Starts an array of `bytes` bytes with elements of `unit`. */
+static coppice_status begin(cop_npz_writer *w, const char *name, const coppice_tensor *shape,
+                            size_t unit, uint64_t bytes, cop_npz_packing packing,
+                            coppice_error *err) {
     unsigned char header[COP_NPY_HEADER_MAX];
     size_t length;
-    int64_t bytes = shape->rank <= COPPICE_MAX_RANK ? coppice_tensor_bytes(shape) : -1;
-    coppice_status status = bytes < 0 ? cop_fail(err, COPPICE_INVALID_ARGUMENT,
-                                                 "an array of type %s with an invalid shape",
-                                                 coppice_type_name(shape->type))
-                                      : COPPICE_OK;
-    if (status == COPPICE_OK)
-        status = cop_npy_make_header(shape, "this array", header, &length, err);
+    coppice_status status = cop_npy_make_header(shape, unit, "this array", header, &length, err);
     if (status != COPPICE_OK) {
         cop_error_prefix(err, "%s: array '%s'", w->path, name ? name : "");
         return status;
     }
-    COP_TRY(add_entry(w, name, (uint64_t)bytes, err));
+    COP_TRY(add_entry(w, name, bytes, err));
     COP_TRY(start_deflate(w, packing, err));
     write_local_header(w, &w->entries[w->count - 1]);
     COP_TRY(append(w, header, length, err));
-    w->left = (uint64_t)bytes;
+    w->left = bytes;
     if (!w->left)
         end_array(w);
     return COPPICE_OK;
+}
+
+coppice_status cop_npz_writer_begin(cop_npz_writer *w, const char *name,
+                                    const coppice_tensor *shape, cop_npz_packing packing,
+                                    coppice_error *err) {
+    int64_t bytes = shape->rank <= COPPICE_MAX_RANK ? coppice_tensor_bytes(shape) : -1;
+    if (bytes < 0)
+        return cop_fail(err, COPPICE_INVALID_ARGUMENT,
+                        "%s: array '%s': an array of type %s with an invalid shape", w->path,
+                        name ? name : "", coppice_type_name(shape->type));
+    return begin(w, name, shape, coppice_type_bits(shape->type) / 8, (uint64_t)bytes, packing, err);
 }
 
 coppice_status cop_npz_writer_write(cop_npz_writer *w, const void *data, size_t bytes,
@@ -315,19 +321,25 @@ void cop_npz_writer_close(cop_npz_writer *w) {
     *w = (cop_npz_writer){0};
 }
 
+static coppice_status write_array(cop_npz_writer *w, const char *name, const coppice_tensor *tensor,
+                                  coppice_error *err) {
+    cop_npy_form form = {0};
+    coppice_status status = cop_npy_form_of(tensor, w->path, &form, err);
+    if (status == COPPICE_OK)
+        status = begin(w, name, &form.shape, form.unit, form.bytes, COP_NPZ_NUMBERS, err);
+    if (status == COPPICE_OK)
+        status = cop_npz_writer_write(w, form.data, form.bytes, err);
+    cop_free(form.owned);
+    return status;
+}
+
 coppice_status coppice_npz_write(const char *path, size_t count, const char *const *names,
                                  const coppice_tensor *tensors, bool overwrite,
                                  coppice_error *error) {
     cop_npz_writer writer = {0};
     coppice_status status = cop_npz_writer_open(&writer, path, overwrite, error);
-    for (size_t i = 0; status == COPPICE_OK && i < count; i++) {
-        size_t bytes = 0;
-        status = cop_npy_check(&tensors[i], path, &bytes, error);
-        if (status == COPPICE_OK)
-            status = cop_npz_writer_begin(&writer, names[i], &tensors[i], COP_NPZ_NUMBERS, error);
-        if (status == COPPICE_OK)
-            status = cop_npz_writer_write(&writer, tensors[i].data, bytes, error);
-    }
+    for (size_t i = 0; status == COPPICE_OK && i < count; i++)
+        status = write_array(&writer, names[i], &tensors[i], error);
     if (status == COPPICE_OK)
         status = cop_npz_writer_commit(&writer, error);
     cop_npz_writer_close(&writer);
