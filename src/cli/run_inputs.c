@@ -54,6 +54,8 @@ static bool fits(const coppice_value_info *info, const coppice_value *value) {
 static coppice_status set_input(cli_context *cli, run_state *state, size_t index,
                                 coppice_value *value, const char *path) {
     coppice_value_info info = coppice_model_input(state->model, index);
+    if (info.rank == 0 && value->tensor.rank > 0 && coppice_tensor_count(&value->tensor) == 1)
+        value->tensor.rank = 0; /* arrays of one number are as good as scalars */
     bool good = fits(&info, value);
     if (good && !state->sources[index]) {
         state->inputs[index] = *value;
