@@ -4,7 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "runtime/ops/vector_math.h"
+#include "runtime/ops/vmath.h"
 
 /* A block of rows of one head. */
 typedef struct rows_block {
@@ -164,7 +164,7 @@ static void keep(const rows_block *u, cop_attention_mode mode) {
         }                                                                                          \
     }
 
-ROWS(f32, float, cop_exp, cop_tanh)
+ROWS(f32, float, cop_expf, cop_tanhf)
 ROWS(f64, double, exp, tanh)
 
 static void normalize(const rows_block *u) {

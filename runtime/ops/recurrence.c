@@ -5,7 +5,7 @@
 
 #include "runtime/ops/ops.h"
 #include "runtime/ops/util.h"
-#include "runtime/ops/vector_math.h"
+#include "runtime/ops/vmath.h"
 
 /* ---- LinearAttention ---- */
 
@@ -299,7 +299,7 @@ typedef struct causal_job {
         }                                                                                          \
     }
 
-CAUSAL(f32, float, cop_exp)
+CAUSAL(f32, float, cop_expf)
 CAUSAL(f64, double, exp)
 
 static coppice_status causalconvwithstate_run(const cop_call *call) {

@@ -7,7 +7,7 @@
 #include <strings.h>
 
 #include "runtime/ops/ops.h"
-#include "runtime/ops/vector_math.h"
+#include "runtime/ops/vmath.h"
 
 enum { PROJECTED_ROWS = 128 };
 
@@ -269,9 +269,9 @@ static coppice_status check_length_values(const cop_call *call, size_t steps) {
 #define REAL float
 #define REAL_TYPE COPPICE_TYPE_FLOAT
 #define NAME(x) x##_f32
-#define REAL_EXP cop_exp
-#define REAL_TANH cop_tanh
-#define REAL_SIGMOID cop_sigmoid
+#define REAL_EXP cop_expf
+#define REAL_TANH cop_tanhf
+#define REAL_SIGMOID cop_sigmoidf
 #include "runtime/ops/rnn_cells.h"
 #undef REAL
 #undef REAL_TYPE

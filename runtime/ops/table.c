@@ -21,6 +21,7 @@
     X(deform)                                                                                      \
     X(einsum)                                                                                      \
     X(fill)                                                                                        \
+    X(flex)                                                                                        \
     X(gather)                                                                                      \
     X(logic)                                                                                       \
     X(lppool)                                                                                      \
