@@ -108,7 +108,7 @@ static int axis_taps(const grid_params *p, double x, int64_t size, int64_t *pixe
         x = x > 0 ? 1e9 : -1e9;
     if (p->mode == GRID_NEAREST)
         x = nearbyint(x);
-    if ((x < low || x > high) && p->padding == GRID_BORDER)
+    if ((x < low || x > high) && p->padding == GRID_BORDER && p->mode != GRID_CUBIC)
         x = x < low ? 0 : (double)(size - 1);
     if (p->padding == GRID_REFLECTION)
         x = reflect(x, low, high);
