@@ -1,5 +1,5 @@
-/* Operators about shapes: views of the same bytes (Reshape, Flatten, Squeeze, Unsqueeze, Identity,
- * Dropout) and what tells a shape (Shape, Size). */
+/* Operators about shapes: views of the same bytes (Reshape, Flatten, Squeeze, Unsqueeze, Identity)
+ * and what tells a shape (Shape, Size). */
 #include <string.h>
 
 #include "runtime/ops/ops.h"
@@ -148,38 +148,10 @@ static coppice_status unsqueeze_infer(cop_call *call) {
     return COPPICE_OK;
 }
 
-/* ---- Identity, Dropout ---- */
+/* ---- Identity ---- */
 
 static coppice_status identity_infer(cop_call *call) {
     return cop_infer_same(call);
-}
-
-/* Opsets before 7 said with `is_test` whether it is training; a session never is. */
-static coppice_status dropout_infer(cop_call *call) {
-    const coppice_tensor *in = cop_in(call, 0), *training = cop_in(call, 2);
-    if (training && !training->data)
-        return cop_fail(call->err, COPPICE_UNSUPPORTED, "input 'training_mode' must be constant");
-    if (training && coppice_tensor_count(training) > 0 && cop_tensor_get_int(training, 0))
-        return cop_fail(call->err, COPPICE_UNSUPPORTED, "training is not supported");
-    bool float_mask = call->opset < 10;
-    cop_set_out(call, 1, float_mask ? in->type : COPPICE_TYPE_BOOL, in->rank, in->dims);
-    return cop_infer_same(call);
-}
-
-/* Nothing is dropped: the mask is all ones. */
-static coppice_status dropout_run(const cop_call *call) {
-    const coppice_tensor *mask = cop_out(call, 1);
-    int64_t count = mask && mask->data ? coppice_tensor_count(mask) : 0;
-    for (int64_t i = 0; i < count; i++) {
-        if (mask->type == COPPICE_TYPE_BOOL)
-            ((uint8_t *)mask->data)[i] = 1;
-        else if (mask->type == COPPICE_TYPE_FLOAT)
-            ((float *)mask->data)[i] = 1;
-        else
-            return cop_fail(call->err, COPPICE_UNSUPPORTED, "a mask of type %s",
-                            coppice_type_name(mask->type));
-    }
-    return cop_view_run(call);
 }
 
 /* ---- Shape, Size ---- */
@@ -234,10 +206,6 @@ static coppice_status size_run(const cop_call *call) {
 
 /* clang-format off */
 const cop_op cop_ops_shape[] = {
-    {.name = "Dropout", .since = 1, .until = 11, .min_inputs = 1, .max_inputs = 1, .max_outputs = 2,
-     .types = WHOLE_BYTES, INFER(dropout), RUN(dropout), ANY_LAYOUT},
-    {.name = "Dropout", .since = 12, .min_inputs = 1, .max_inputs = 3, .max_outputs = 2,
-     .types = WHOLE_BYTES, INFER(dropout), RUN(dropout), ANY_LAYOUT},
     {.name = "Flatten", .since = 1, ONE_TO_ONE, .types = WHOLE_BYTES, .flags = COP_OP_VIEW,
      PARSE(flatten, cop_ints_params), INFER(flatten), .run = cop_view_run},
     {.name = "Identity", .since = 1, ONE_TO_ONE, .types = WHOLE_BYTES,

@@ -24,6 +24,7 @@
     X(flex)                                                                                        \
     X(gather)                                                                                      \
     X(logic)                                                                                       \
+    X(loss)                                                                                        \
     X(lppool)                                                                                      \
     X(math)                                                                                        \
     X(matrix)                                                                                      \
@@ -35,6 +36,7 @@
     X(pattern)                                                                                     \
     X(pool)                                                                                        \
     X(pow)                                                                                         \
+    X(random)                                                                                      \
     X(recurrence)                                                                                  \
     X(reduce)                                                                                      \
     X(resize)                                                                                      \
