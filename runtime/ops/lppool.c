@@ -217,7 +217,7 @@ static coppice_status maxunpool_run(const cop_call *call) {
     for (int64_t i = 0; i < count; i++) {
         int64_t place = indices[i], to = 0;
         if (place < 0 || place >= places)
-            return cop_fail(call->err, COPPICE_INVALID_ARGUMENT,
+            return cop_fail(call->err, COPPICE_BAD_DATA,
                             "index %lld at %lld of '%s' is not within the %lld elements of %s",
                             (long long)place, (long long)i, cop_in_name(call, 1), (long long)places,
                             cop_shape_text(&from).s);
