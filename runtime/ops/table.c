@@ -23,6 +23,7 @@
     X(fill)                                                                                        \
     X(flex)                                                                                        \
     X(gather)                                                                                      \
+    X(integer)                                                                                     \
     X(logic)                                                                                       \
     X(loss)                                                                                        \
     X(lppool)                                                                                      \
@@ -36,6 +37,7 @@
     X(pattern)                                                                                     \
     X(pool)                                                                                        \
     X(pow)                                                                                         \
+    X(quantize)                                                                                    \
     X(random)                                                                                      \
     X(recurrence)                                                                                  \
     X(reduce)                                                                                      \
