@@ -190,11 +190,3 @@ void cop_swap_bytes(void *data, size_t count, size_t bytes) {
         }
     }
 }
-
-void cop_widen_bfloat16(const void *data, int64_t count, float *out) {
-    for (int64_t i = 0; i < count; i++) {
-        uint16_t high;
-        memcpy(&high, (const unsigned char *)data + 2 * i, sizeof high);
-        out[i] = cop_float_from_bfloat(high);
-    }
-}

@@ -31,7 +31,4 @@ int64_t cop_convert(coppice_type from, const void *data, coppice_type to, void *
 /* Reverses the bytes of each of `count` units of `bytes` bytes (1, 2, 4 or 8). */
 void cop_swap_bytes(void *data, size_t count, size_t bytes);
 
-/* bfloat16 to float32, exact. */
-void cop_widen_bfloat16(const void *data, int64_t count, float *out);
-
 #endif

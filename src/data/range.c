@@ -4,6 +4,7 @@
 
 #include <coppice/metrics.h>
 
+#include "base/narrow.h"
 #include "data/convert.h"
 
 /* Element `index` of a type that has numbers, else NaN. */
@@ -14,12 +15,18 @@ static double element(const coppice_tensor *tensor, int64_t index) {
         return (double)((const uint64_t *)tensor->data)[index];
     if (cop_is_numpy_integer(tensor->type))
         return (double)cop_load_integer(tensor->type, tensor->data, index, NULL);
-    if (tensor->type == COPPICE_TYPE_BFLOAT16) {
-        float wide;
-        cop_widen_bfloat16((const uint16_t *)tensor->data + index, 1, &wide);
-        return wide;
-    }
-    return NAN;
+    if (!cop_is_narrow_type(tensor->type))
+        return NAN;
+    union {
+        float number;
+        int8_t is_signed;
+        uint8_t is_unsigned;
+    } wide;
+    cop_narrow_unpack(tensor->type, tensor->data, (size_t)index, 1, &wide);
+    coppice_type held = cop_wide_type(tensor->type);
+    return held == COPPICE_TYPE_FLOAT  ? (double)wide.number
+           : held == COPPICE_TYPE_INT8 ? (double)wide.is_signed
+                                       : (double)wide.is_unsigned;
 }
 
 void coppice_tensor_range(const coppice_tensor *tensor, double *min, double *max, double *mean) {

@@ -1,6 +1,7 @@
 /* Tests of values in files (.pb) and of strings in .npy: what is written is read again, what is
  * damaged or hostile is refused, and comparing says what differs. */
 #include <coppice/data.h>
+#include <coppice/metrics.h>
 #include <coppice/value.h>
 #include <math.h>
 
@@ -353,6 +354,9 @@ START_TEST(types_that_numpy_lacks_are_widened) {
     ck_assert_int_eq(back.type, COPPICE_TYPE_INT8);
     ck_assert_mem_eq(back.data, "\x01\xff\x07", 3);
     coppice_tensor_release(&back);
+    double min, max, mean;
+    coppice_tensor_range(&value.tensor, &min, &max, &mean);
+    ck_assert(min == -1 && max == 7 && fabs(mean - 7.0 / 3) < 1e-12);
 }
 END_TEST
 
