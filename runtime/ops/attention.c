@@ -283,7 +283,7 @@ static coppice_status check_valid_values(const cop_call *call, const cop_attenti
     for (size_t b = 0; a->valid && b < a->batch; b++) {
         int64_t valid = cop_tensor_get_int(a->valid, (int64_t)b);
         if (valid < 0 || (uint64_t)valid > a->keys)
-            return cop_fail(call->err, COPPICE_INVALID_ARGUMENT,
+            return cop_fail(call->err, COPPICE_BAD_DATA,
                             "nonpad_kv_seqlen '%s' has %lld at %zu, there are %zu keys",
                             cop_in_name(call, VALID), (long long)valid, b, a->keys);
     }

@@ -49,10 +49,16 @@ typedef struct number_list {
     size_t count, used;
 } number_list;
 
+/* Lists without elements are as good as none. */
+static bool is_empty(const cop_attr *attr) {
+    return attr->count == 0 && (attr->kind == COP_ATTR_FLOATS || attr->kind == COP_ATTR_INTS ||
+                                attr->kind == COP_ATTR_STRINGS);
+}
+
 static coppice_status read_list(const cop_call *call, const char *name, number_list *out) {
     const cop_attr *attr = cop_node_attr(call->node, name);
     *out = (number_list){0};
-    if (!attr || attr->count == 0)
+    if (!attr || is_empty(attr))
         return COPPICE_OK;
     if (attr->kind != COP_ATTR_FLOATS)
         return cop_fail(call->err, COPPICE_BAD_MODEL, "attribute %s is no list of floats", name);
@@ -84,7 +90,7 @@ static coppice_status parse_activations(const cop_call *call, cop_rnn_params *p)
     number_list alphas, betas;
     COP_TRY(read_list(call, "activation_alpha", &alphas));
     COP_TRY(read_list(call, "activation_beta", &betas));
-    if (names && names->count == 0)
+    if (names && is_empty(names))
         names = NULL;
     if (names && (names->kind != COP_ATTR_STRINGS || names->count != (size_t)wanted))
         return cop_fail(call->err, COPPICE_BAD_MODEL,
@@ -259,7 +265,7 @@ static coppice_status check_length_values(const cop_call *call, size_t steps) {
     for (int64_t i = 0; lengths && i < lengths->dims[0]; i++) {
         int64_t length = cop_tensor_get_int(lengths, i);
         if (length < 0 || (uint64_t)length > steps)
-            return cop_fail(call->err, COPPICE_INVALID_ARGUMENT,
+            return cop_fail(call->err, COPPICE_BAD_DATA,
                             "sequence_lens '%s' has %lld at %lld, the sequences have %zu steps",
                             cop_in_name(call, 4), (long long)length, (long long)i, steps);
     }

@@ -142,7 +142,7 @@ static coppice_status rotaryembedding_run(const cop_call *call) {
     for (int64_t i = 0; ids && i < coppice_tensor_count(ids); i++) {
         int64_t id = cop_tensor_get_int(ids, i), known = cop_in(call, COSINES)->dims[0];
         if (id < 0 || id >= known)
-            return cop_fail(call->err, COPPICE_INVALID_ARGUMENT,
+            return cop_fail(call->err, COPPICE_BAD_DATA,
                             "'%s' has position %lld at %lld, there are %lld",
                             cop_in_name(call, POSITIONS), (long long)id, (long long)i,
                             (long long)known);

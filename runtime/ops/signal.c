@@ -431,7 +431,7 @@ static coppice_status melweightmatrix_run(const cop_call *call) {
     COP_TRY(cop_input_number(call, LOW, &low, &present));
     COP_TRY(cop_input_number(call, HIGH, &high, &present));
     if (!(low >= 0) || !(high >= low))
-        return cop_fail(call->err, COPPICE_INVALID_ARGUMENT,
+        return cop_fail(call->err, COPPICE_BAD_DATA,
                         "frequencies from lower_edge_hertz %g to upper_edge_hertz %g make no sense",
                         low, high);
     mel_scale s = {.low = mel_of(low),
