@@ -310,6 +310,15 @@ static coppice_status choose_conv(tuner *t, const cop_conv *c, cop_node_choices 
     return COPPICE_OK;
 }
 
+coppice_status cop_choose_kernel(const cop_settings *settings, const cop_conv *conv,
+                                 cop_node_choices *out, coppice_error *err) {
+    tuner t = {.settings = settings, .err = err};
+    *out = (cop_node_choices){.dense_ms = -1, .sparse_ms = -1};
+    coppice_status status = choose_conv(&t, conv, out);
+    cop_free(t.timings);
+    return status;
+}
+
 /* ---- operators' own loops ---- */
 
 /* Adds to *mask the layouts that the operator could work in here. */

@@ -29,7 +29,7 @@ void cop_spare_release(cop_spare *spare, cop_operand *operand) {
 }
 
 /* The smallest block that is large enough and at most twice as large, or a new one. */
-static cop_block *take_block(cop_spare *spare, size_t bytes) {
+cop_block *cop_spare_take(cop_spare *spare, size_t bytes) {
     size_t best = SIZE_MAX;
     for (size_t i = 0; spare && i < spare->count; i++) {
         size_t has = spare->blocks[i]->bytes;
@@ -50,7 +50,7 @@ static cop_block *take_block(cop_spare *spare, size_t bytes) {
 
 coppice_status cop_eager_run(const cop_op *op, cop_call *call, cop_spare *spare) {
     size_t bytes = op->scratch ? op->scratch(call) : 0;
-    cop_operand scratch = {.block = bytes ? take_block(spare, bytes) : NULL};
+    cop_operand scratch = {.block = bytes ? cop_spare_take(spare, bytes) : NULL};
     if (bytes && !scratch.block)
         return cop_fail_memory(call->err, bytes);
     call->scratch = bytes ? scratch.block->data : NULL;
@@ -59,7 +59,7 @@ coppice_status cop_eager_run(const cop_op *op, cop_call *call, cop_spare *spare)
     return status;
 }
 
-static coppice_status make_outputs(cop_call *call, cop_spare *spare) {
+coppice_status cop_eager_outputs(cop_call *call, cop_spare *spare) {
     for (int i = 0; i < call->node->output_count; i++) {
         cop_operand *out = &call->out[i];
         int64_t bytes = coppice_tensor_bytes(&out->t);
@@ -68,7 +68,7 @@ static coppice_status make_outputs(cop_call *call, cop_spare *spare) {
                             cop_shape_text(&out->t).s);
         if (i > 0 && call->node->outputs[i] < 0)
             continue;
-        out->block = take_block(spare, (size_t)bytes);
+        out->block = cop_spare_take(spare, (size_t)bytes);
         if (!out->block)
             return cop_fail_memory(call->err, (size_t)bytes);
         out->t.data = out->block->data;
@@ -104,6 +104,6 @@ coppice_status cop_eager_call(const cop_op *op, cop_call *call, cop_spare *spare
         share_view(call);
         return COPPICE_OK;
     }
-    COP_TRY(make_outputs(call, spare));
+    COP_TRY(cop_eager_outputs(call, spare));
     return cop_eager_run(op, call, spare);
 }

@@ -18,6 +18,12 @@ void cop_spare_free(cop_spare *spare);
 /* Drops what the operand owns and zeroes it; a block without other users becomes spare. */
 void cop_spare_release(cop_spare *spare, cop_operand *operand);
 
+/* A block of at least `bytes`, a spare one if there is one. NULL: no memory. */
+cop_block *cop_spare_take(cop_spare *spare, size_t bytes);
+
+/* Makes the outputs that are read, shapes given. */
+coppice_status cop_eager_outputs(cop_call *call, cop_spare *spare);
+
 /* Runs `op` with scratch; outputs must be there unless the row makes them. */
 coppice_status cop_eager_run(const cop_op *op, cop_call *call, cop_spare *spare);
 

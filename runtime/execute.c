@@ -42,19 +42,22 @@ static void keep_results(cop_plan *plan, const cop_step *step) {
     }
 }
 
-static coppice_status run_eager(cop_plan *plan, const cop_step *step, coppice_error *err) {
+static coppice_status run_eager(cop_plan *plan, cop_step *step, coppice_error *err) {
     cop_call call = call_of(plan, step, err);
     for (size_t i = 0; step->bodies && i < call.node->attr_count; i++)
         cop_body_enter(step->bodies[i], plan);
     memset(step->results, 0, (size_t)step->out_count * sizeof *step->results);
-    coppice_status status = cop_eager_call(step->op, &call, &plan->spare);
+    bool done = false;
+    coppice_status status = step->kept ? cop_run_kept_kernel(plan, step, &call, &done) : COPPICE_OK;
+    if (!status && !done)
+        status = cop_eager_call(step->op, &call, &plan->spare);
     keep_results(plan, step);
     for (int i = 0; i < step->dead_count; i++)
         cop_spare_release(&plan->spare, &plan->slots[step->dead[i]].operand);
     return status;
 }
 
-static coppice_status run_step(cop_plan *plan, const cop_step *step, coppice_error *err) {
+static coppice_status run_step(cop_plan *plan, cop_step *step, coppice_error *err) {
     coppice_status status = COPPICE_OK;
     if (step->node == COP_STEP_LAYOUT)
         cop_layout_convert(step->operands[0], &step->results[0], step->pool);

@@ -161,6 +161,14 @@ static const struct {
     coppice_status (*lower)(lowering *l, bool *is_conv);
 } lowerings[] = {{"Conv", lower_conv}, {"Gemm", lower_gemm}, {"MatMul", lower_gemm}};
 
+bool cop_may_lower(const cop_node *node) {
+    for (size_t i = 0; i < sizeof lowerings / sizeof lowerings[0]; i++) {
+        if (!node->domain[0] && strcmp(node->op, lowerings[i].op) == 0)
+            return node->input_count > 1;
+    }
+    return false;
+}
+
 coppice_status cop_lower(const cop_graph *graph, const cop_shapes *shapes, size_t node,
                          bool *is_conv, cop_lowered *out, coppice_error *err) {
     *is_conv = false;

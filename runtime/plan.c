@@ -326,6 +326,11 @@ static coppice_status emit_eager(builder *b, size_t node) {
     step->eager = true;
     step->why = "its shape depends on data";
     COP_TRY(make_bodies(b, n, step));
+    if (cop_may_lower(n) && n->inputs[1] >= 0 && tensor_of(plan, n->inputs[1])->data) {
+        step->kept = cop_arena_array(&plan->arena, COP_KEPT_KERNELS, sizeof *step->kept);
+        if (!step->kept)
+            return cop_fail_memory(b->err, sizeof *step->kept);
+    }
     for (int i = 0; i < n->input_count; i++) {
         if (in[i] >= 0)
             touch(plan, in[i], at);
@@ -543,6 +548,7 @@ coppice_status cop_plan_compile(const cop_graph *graph, const cop_infer_options 
     plan->kernels = cop_kernels_of(
         settings->backend == COPPICE_BACKEND_REFERENCE ? COPPICE_ISA_SCALAR : settings->isa);
     plan->bound = options->bound;
+    plan->settings = *settings;
     builder b = {.graph = graph, .settings = settings, .plan = plan, .err = err};
     coppice_status status = build(&b, options);
     cop_free(b.choices);
@@ -562,6 +568,7 @@ void cop_plan_free(cop_plan *plan) {
         cop_step *step = &plan->steps[i];
         if (step->state)
             step->kernel->destroy(step->state);
+        cop_free_kept_kernels(step);
         for (size_t k = 0; step->bodies && k < plan->graph->nodes[step->node].attr_count; k++)
             cop_body_free(step->bodies[k]);
     }

@@ -61,11 +61,18 @@ coppice_status cop_lower(const cop_graph *graph, const cop_shapes *shapes, size_
                          bool *is_conv, cop_lowered *out, coppice_error *err);
 void cop_lowered_free(cop_lowered *lowered);
 
+/* True for the operators that cop_lower knows. */
+bool cop_may_lower(const cop_node *node);
+
 /* Lists the choices of every node that needs a step, timing them where the settings ask for it.
  * choices[node].count is 0 for nodes whose outputs are all constant. */
 coppice_status cop_list_choices(const cop_graph *graph, const cop_shapes *shapes,
                                 const cop_settings *settings, cop_node_choices *choices,
                                 coppice_error *err);
+
+/* Lists the choices for one convolution. */
+coppice_status cop_choose_kernel(const cop_settings *settings, const cop_conv *conv,
+                                 cop_node_choices *out, coppice_error *err);
 
 /* The threads a kernel gets: the session's pool, or NULL (the caller alone) for a layer so small
  * that waking other threads would take longer, by far where the machine is busy. */
@@ -89,7 +96,16 @@ typedef struct cop_slot {
     cop_operand operand; /* data set once memory is planned; constants at once */
 } cop_slot;
 
-enum { COP_STEP_LAYOUT = -1 };
+enum { COP_STEP_LAYOUT = -1, COP_KEPT_KERNELS = 4 };
+
+/* The kernel of an eager convolution or matrix product, for one shape of its input. */
+typedef struct cop_kept_kernel {
+    coppice_tensor input;
+    const cop_conv_kernel *kernel; /* NULL: the operator's own loops */
+    cop_layout layout;
+    void *state;
+    const coppice_threadpool *pool;
+} cop_kept_kernel;
 
 typedef struct cop_step {
     int node; /* index in the graph, or COP_STEP_LAYOUT */
@@ -99,8 +115,10 @@ typedef struct cop_step {
     int *in, *out;                 /* slots; -1: left out. A kernel's are input and output only */
     int in_count, out_count;
     bool eager;
-    cop_body **bodies; /* of an eager node with sub-graphs: by attribute; else NULL */
-    int *dead;         /* dynamic slots that nothing reads after this step, when it is eager */
+    cop_body **bodies;     /* of an eager node with sub-graphs: by attribute; else NULL */
+    cop_kept_kernel *kept; /* of an eager node with constant weights: the last few; else NULL */
+    int kept_count;
+    int *dead; /* dynamic slots that nothing reads after this step, when it is eager */
     int dead_count;
     const cop_operand **operands; /* for op->run: pointers to the slots' operands */
     cop_operand *results;
@@ -114,6 +132,7 @@ typedef struct cop_step {
 typedef struct cop_plan {
     const cop_graph *graph;            /* borrowed */
     const struct cop_kernels *kernels; /* inner loops of the session's instruction set */
+    cop_settings settings;
     const cop_bound *bound;     /* of a sub-graph's plan: what it was compiled for; borrowed */
     struct cop_plan *enclosing; /* while it runs: the plan around it; NULL: none */
     cop_shapes shapes;
@@ -163,6 +182,12 @@ coppice_status cop_plan_execute(cop_plan *plan, double *step_ms, coppice_error *
 /* All of that for inputs that are tensors; plan->outputs hold the results. */
 coppice_status cop_plan_run(cop_plan *plan, const coppice_tensor *inputs, double *step_ms,
                             coppice_error *err);
+
+/* ---- eager convolutions (eager_kernel.c) ---- */
+
+/* Runs an eager step with a kernel where there is one for it; *done says so. */
+coppice_status cop_run_kept_kernel(cop_plan *plan, cop_step *step, cop_call *call, bool *done);
+void cop_free_kept_kernels(cop_step *step);
 
 /* ---- sub-graphs (body.c) ---- */
 

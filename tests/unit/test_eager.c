@@ -4,6 +4,7 @@
 #include <coppice/interrupt.h>
 
 #include "base/memory.h"
+#include "base/shape.h"
 #include "runtime/plan.h"
 #include "small_graph.h"
 #include "unit.h"
@@ -213,6 +214,59 @@ START_TEST(tensors_without_elements_go_through) {
     is_floats(&out[0], DIMS(0, 3), NULL);
     is_floats(&out[1], DIMS(3, 0), NULL);
     end(&plan);
+}
+END_TEST
+
+/* Reshape by a constant, and by an input: a planned convolution and an eager one agree. */
+static void eager_agrees(const char *op, uint32_t rank, const int64_t *dims, uint32_t weight_rank,
+                         const int64_t *weight, coppice_backend backend) {
+    cop_plan plan = {0};
+    float x[2 * 8 * 6 * 6];
+    int64_t shape[4];
+    for (size_t i = 0; i < sizeof x / sizeof *x; i++)
+        x[i] = (float)(i % 17) - 8;
+    memcpy(shape, dims, rank * sizeof *dims);
+    small_begin(13);
+    int a = small_input("x", COPPICE_TYPE_FLOAT, DIMS(2 * 8 * 6 * 6));
+    int s = small_input("s", COPPICE_TYPE_INT64, DIMS(rank));
+    int w = small_weights("w", weight_rank, weight);
+    small_output(small_node(op, 2, small_node("Reshape", 2, a, s), w));
+    int constant = small_ints("dims", (int)rank, dims);
+    small_output(small_node(op, 2, small_node("Reshape", 2, a, constant), w));
+    const coppice_tensor in[2] = {floats(DIMS(2 * 8 * 6 * 6), x), ints(rank, shape)};
+    const cop_settings settings = {
+        .tune = COPPICE_TUNE_NONE, .backend = backend, .isa = coppice_isa_best()};
+    connect(small_graph);
+    coppice_status status = cop_plan_build(small_graph, in, 2, &settings, &plan, &small_error);
+    ck_assert_msg(status == COPPICE_OK, "%s", small_error.message);
+    for (int turn = 0; turn < 3; turn++) {
+        shape[0] = turn == 1 ? 1 : dims[0];
+        shape[1] = turn == 1 ? dims[1] * dims[0] : dims[1];
+        if (turn == 1) { /* does not fit the weights */
+            ck_assert_int_eq(cop_plan_run(&plan, in, NULL, &small_error), COPPICE_BAD_MODEL);
+            continue;
+        }
+        const coppice_tensor *out = run(&plan, in);
+        ck_assert(cop_same_shape(&out[0], &out[1]));
+        for (int64_t i = 0; i < coppice_tensor_count(&out[0]); i++)
+            ck_assert_float_eq_tol(((float *)out[0].data)[i], ((float *)out[1].data)[i], 1e-4);
+    }
+    end(&plan);
+}
+
+START_TEST(eager_convolutions_agree_with_planned_ones) {
+    static const coppice_backend backends[] = {COPPICE_BACKEND_AUTO, COPPICE_BACKEND_NATIVE,
+                                               COPPICE_BACKEND_XNNPACK, COPPICE_BACKEND_REFERENCE};
+    for (size_t i = 0; i < sizeof backends / sizeof *backends; i++) {
+        eager_agrees("Conv", DIMS(2, 8, 6, 6), DIMS(5, 8, 3, 3), backends[i]);
+        eager_agrees("Conv", DIMS(2, 8, 6, 6), DIMS(16, 8, 1, 1), backends[i]);
+    }
+}
+END_TEST
+
+START_TEST(eager_matrix_products_agree_with_planned_ones) {
+    eager_agrees("MatMul", DIMS(6, 96), DIMS(96, 7), COPPICE_BACKEND_AUTO);
+    eager_agrees("Gemm", DIMS(6, 96), DIMS(96, 7), COPPICE_BACKEND_NATIVE);
 }
 END_TEST
 
@@ -478,6 +532,8 @@ int main(void) {
     tcase_add_test(tests, planned_memory_stays_until_an_eager_step_has_read_it);
     tcase_add_test(tests, running_again_allocates_nothing_for_data);
     tcase_add_test(tests, tensors_without_elements_go_through);
+    tcase_add_test(tests, eager_convolutions_agree_with_planned_ones);
+    tcase_add_test(tests, eager_matrix_products_agree_with_planned_ones);
     tcase_add_test(tests, branches_have_shapes_of_their_own);
     tcase_add_test(tests, a_branch_reads_values_at_any_depth);
     tcase_add_test(tests, a_loop_carries_states_and_collects);
