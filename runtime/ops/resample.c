@@ -131,7 +131,7 @@ static coppice_status make_table(const cop_resample_rule *rule, const cop_resamp
         if (rule->coordinates == COP_COORDINATES_TF_CROP_AND_RESIZE)
             t->outside[i] = x < 0 || x > (double)(a->in - 1);
         if (rule->mode == COP_RESAMPLE_NEAREST)
-            t->index[i] = clamp_index(nearest(rule, a, x), a->in);
+            t->index[i] = clamp_index(nearest(rule, a, (float)x), a->in); /* scales are floats */
         else
             fill_weights(rule, a, t, i, first, shrink);
     }
