@@ -29,12 +29,14 @@ static const cli_option test_rows[] = {
      "only the tests of this name, as in '*softmax*'; repeatable"},
     {"except", 0, CLI_TEXT, FLAG(except), "FILE",
      "tests that are known to fail: a line 'NAME reason' each,\n"
-     "'#' begins a comment. One that passes is a failure"},
+     "'#' begins a comment. One that passes is a failure,\n"
+     "but '~NAME': chance decides, either is fine"},
     {0}};
 
 /* A line of the list of tests that are known to fail. */
 typedef struct exception {
     const char *name, *reason;
+    bool by_chance; /* it may pass as well */
     bool seen;
 } exception;
 
@@ -104,7 +106,9 @@ static bool parse_line(char *line, exception *out) {
         line++;
     if (!*line || *line == '#')
         return false;
-    *out = (exception){.name = line, .reason = ""};
+    bool by_chance = *line == '~';
+    line += by_chance;
+    *out = (exception){.name = line, .reason = "", .by_chance = by_chance};
     char *end = line + strcspn(line, " \t\r");
     if (!*end)
         return true;
@@ -297,13 +301,13 @@ static void count_test(test_run *run, const cli_test *test, bool good, const cha
     exception *known = find_exception(run, test);
     if (known)
         known->seen = true;
-    if (known && good) {
+    if (known && good && !known->by_chance) {
         reason why;
         set_reason(&why, "passes, but %s lists it: take it off the list", run->flags->except);
         count_failure(run, test->name, why.text);
     } else if (known) {
         run->excused++;
-        record(run->expected, test->name, text);
+        record(run->expected, test->name, good ? "passed by chance" : text);
         if (run->cli->verbose)
             report_line(run, "known", test->name, text);
     } else if (good) {

@@ -52,7 +52,7 @@ exceptions() {
         echo
         # One item per reason, with its tests.
         names "$list" | awk '
-            { name = $1; $1 = ""; sub(/^ +/, ""); if (!($0 in tests)) order[++n] = $0
+            { name = $1; sub(/^~/, "", name); $1 = ""; sub(/^ +/, ""); if (!($0 in tests)) order[++n] = $0
               tests[$0] = tests[$0] (tests[$0] ? ", " : "") "`" name "`" }
             END { for (i = 1; i <= n; i++) printf "- %s: %s\n", order[i], tests[order[i]] }'
     done

@@ -13,3 +13,6 @@ coppice test t --except list
 echo "exit code $?"
 coppice test t --except list -q
 coppice test t --except list --only bad
+printf '~good\n~bad\n' >list
+coppice test t --except list
+echo "exit code $?"
