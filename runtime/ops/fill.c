@@ -224,45 +224,87 @@ static int64_t pad_source(pad_mode mode, int64_t at, int64_t dim) {
     return at < 0 ? -at : 2 * (dim - 1) - at; /* infer saw to it that this is inside */
 }
 
-/* The part that lies inside the input in one strided copy. */
-static void copy_inside(const coppice_tensor *in, const coppice_tensor *out, const pad_plan *plan,
-                        const coppice_threadpool *pool) {
-    cop_walk walk = {.rank = (int)out->rank, .inputs = 1};
-    int64_t to = 0, from = 0;
-    cop_plain_strides(out->rank, out->dims, walk.strides[0]);
-    cop_plain_strides(in->rank, in->dims, walk.strides[1]);
-    for (uint32_t d = 0; d < in->rank; d++) {
-        int64_t first = plan->begin[d] < 0 ? -plan->begin[d] : 0;
-        int64_t last = in->dims[d] + (plan->end[d] < 0 ? plan->end[d] : 0);
-        if (last <= first)
-            return;
-        walk.dims[d] = last - first;
-        from += first * walk.strides[1][d];
-        to += (first + plan->begin[d]) * walk.strides[0][d];
+/* Rows of the last dimension, each from the row it repeats. */
+typedef struct pad_job {
+    const coppice_tensor *in, *out;
+    const pad_plan *plan;
+    const void *element; /* what PAD_CONSTANT puts where there is nothing */
+    size_t bytes;
+    int64_t strides[COPPICE_MAX_RANK];
+} pad_job;
+
+/* `element` from place `first` to `last` of a row. */
+static void pad_places(const pad_job *j, char *to, int64_t first, int64_t last) {
+    if (j->bytes == sizeof(uint32_t)) {
+        uint32_t v;
+        memcpy(&v, j->element, sizeof v);
+        for (int64_t i = first; i < last; i++)
+            ((uint32_t *)to)[i] = v;
+        return;
     }
-    size_t bytes = cop_type_bytes(in->type);
-    walk.element[0] = walk.element[1] = bytes;
-    walk.out = (char *)out->data + (size_t)to * bytes;
-    walk.in[0] = (const char *)in->data + (size_t)from * bytes;
-    cop_walk_copy(&walk, pool);
+    for (int64_t i = first; i < last; i++)
+        memcpy(to + (size_t)i * j->bytes, j->element, j->bytes);
 }
 
-/* Element by element, for the modes that repeat elements. */
-static void copy_repeated(const coppice_tensor *in, const coppice_tensor *out,
-                          const pad_plan *plan) {
-    size_t bytes = cop_type_bytes(in->type);
-    int64_t count = coppice_tensor_count(out), strides[COPPICE_MAX_RANK];
-    cop_plain_strides(in->rank, in->dims, strides);
-    for (int64_t i = 0; i < count; i++) {
-        int64_t rest = i, from = 0;
-        for (uint32_t d = out->rank; d-- > 0;) {
-            int64_t at = rest % out->dims[d] - plan->begin[d];
-            rest /= out->dims[d];
-            from += pad_source(plan->mode, at, in->dims[d]) * strides[d];
-        }
-        memcpy((char *)out->data + (size_t)i * bytes, (const char *)in->data + (size_t)from * bytes,
-               bytes);
+/* Places first .. last - 1 of a row, which lie outside of the input's row. */
+static void repeat_places(const pad_job *j, const char *from, char *to, int64_t first,
+                          int64_t last) {
+    uint32_t d = j->out->rank - 1;
+    if (j->plan->mode == PAD_CONSTANT) {
+        pad_places(j, to, first, last);
+        return;
     }
+    for (int64_t i = first; i < last; i++) {
+        int64_t at = pad_source(j->plan->mode, i - j->plan->begin[d], j->in->dims[d]);
+        memcpy(to + (size_t)i * j->bytes, from + (size_t)at * j->bytes, j->bytes);
+    }
+}
+
+static void pad_row(const pad_job *j, const char *from, char *to) {
+    uint32_t last = j->out->rank - 1;
+    int64_t begin = j->plan->begin[last], dim = j->in->dims[last], size = j->out->dims[last];
+    int64_t first = begin > 0 ? begin : 0, stop = begin + dim; /* what is copied as it stands */
+    first = first < size ? first : size;
+    stop = stop < size ? stop : size;
+    stop = stop < first ? first : stop;
+    repeat_places(j, from, to, 0, first);
+    if (stop > first)
+        memcpy(to + (size_t)first * j->bytes, from + (size_t)(first - begin) * j->bytes,
+               (size_t)(stop - first) * j->bytes);
+    repeat_places(j, from, to, stop, size);
+}
+
+/* Items: rows of the output. */
+static void pad_rows(void *context, size_t begin, size_t end) {
+    const pad_job *j = context;
+    uint32_t last = j->out->rank - 1;
+    for (size_t row = begin; row < end; row++) {
+        char *to = (char *)j->out->data + row * (size_t)j->out->dims[last] * j->bytes;
+        int64_t rest = (int64_t)row, from = 0;
+        bool outside = false;
+        for (uint32_t d = last; d-- > 0;) {
+            int64_t at = rest % j->out->dims[d] - j->plan->begin[d], dim = j->in->dims[d];
+            rest /= j->out->dims[d];
+            outside = outside || (j->plan->mode == PAD_CONSTANT && (at < 0 || at >= dim));
+            from += outside ? 0 : pad_source(j->plan->mode, at, dim) * j->strides[d];
+        }
+        if (outside)
+            pad_places(j, to, 0, j->out->dims[last]);
+        else
+            pad_row(j, (const char *)j->in->data + (size_t)from * j->bytes, to);
+    }
+}
+
+static void pad_all(const coppice_tensor *in, const coppice_tensor *out, const pad_plan *plan,
+                    const void *element, const coppice_threadpool *pool) {
+    pad_job j = {in, out, plan, element, cop_type_bytes(in->type), {0}};
+    if (out->rank == 0) {
+        memcpy(out->data, in->data, j.bytes);
+        return;
+    }
+    size_t wide = (size_t)out->dims[out->rank - 1];
+    cop_plain_strides(in->rank, in->dims, j.strides);
+    cop_parallel_for(pool, (size_t)coppice_tensor_count(out) / wide, cop_grain(wide), pad_rows, &j);
 }
 
 static coppice_status pad_run(const cop_call *call) {
@@ -273,10 +315,6 @@ static coppice_status pad_run(const cop_call *call) {
     if (coppice_tensor_count(out) == 0)
         return COPPICE_OK;
     COP_TRY(plan_pad(call, &plan));
-    if (plan.mode != PAD_CONSTANT) {
-        copy_repeated(in, out, &plan);
-        return COPPICE_OK;
-    }
     if (call->opset >= 11 && value)
         memcpy(element, value->data, cop_type_bytes(value->type));
     if (call->opset < 11)
@@ -286,8 +324,7 @@ static coppice_status pad_run(const cop_call *call) {
         memcpy(element, &attribute, sizeof attribute);
     if (in->type == COPPICE_TYPE_DOUBLE && call->opset < 11)
         memcpy(element, &wide, sizeof wide);
-    fill(out, element, call->pool);
-    copy_inside(in, out, &plan, call->pool);
+    pad_all(in, out, &plan, element, call->pool);
     return COPPICE_OK;
 }
 

@@ -177,7 +177,11 @@ static void pool_plain_taps(const pool_job *j, const float *x, float *y) {
         const float *from = x + first * stride + offset;
         size_t n = (size_t)(last - first);
         /* A stride that is a constant where it is inlined makes vectors of the loop. */
-        if (j->average)
+        if (j->average && stride == 1)
+            add_strided(y + first, from, n, 1);
+        else if (j->average && stride == 2)
+            add_strided(y + first, from, n, 2);
+        else if (j->average)
             add_strided(y + first, from, n, (size_t)stride);
         else if (stride == 1)
             max_strided(y + first, from, n, 1);
@@ -188,22 +192,57 @@ static void pool_plain_taps(const pool_job *j, const float *x, float *y) {
     }
 }
 
-/* One output row of a plane, floats, from `x`, the start of the plane. */
+/* Divides a row of sums by how many elements each has. Between the borders that is one number. */
+static void divide_row(const pool_job *j, const taps *d, const taps *h, float *y) {
+    int64_t stride = j->stride[2], extent = (j->kernel[2] - 1) * j->dilation[2] + 1;
+    int64_t first = (j->begin[2] + stride - 1) / stride, room = j->in[2] + j->begin[2] - extent;
+    int64_t last = room < 0 ? 0 : room / stride + 1;
+    last = last < j->out[2] ? last : j->out[2];
+    int64_t rows =
+        j->include_pad ? d->padded * h->padded : (d->last - d->first) * (h->last - h->first);
+    float whole = (float)(rows * j->kernel[2]);
+    for (int64_t i = first; whole > 0 && i < last; i++)
+        y[i] /= whole;
+    for (int64_t i = 0; i < j->out[2]; i++) {
+        if (i == first && first < last)
+            i = last;
+        if (i >= j->out[2])
+            break;
+        taps w = taps_at(j, 2, i);
+        int64_t count = rows * (j->include_pad ? w.padded : w.last - w.first);
+        y[i] = count > 0 ? y[i] / (float)count : 0;
+    }
+}
+
+enum { ROW_BUFFER = 2048 };
+
+/* One output row of a plane, floats, from `x`, the start of the plane. Where it has room, the input
+ * rows are put together first, so that the strided loops run over one row. */
 static void pool_plain_row(const pool_job *j, const float *x, const taps *d, const taps *h,
                            float *y) {
+    float buffer[ROW_BUFFER];
+    size_t wide = (size_t)j->in[2];
+    bool joined = wide <= ROW_BUFFER && j->kernel[1] > 1 && j->kernel[2] > 1;
+    const float *row = NULL;
     for (int64_t i = 0; i < j->out[2]; i++)
         y[i] = j->average ? 0 : -INFINITY;
     for (int64_t q = d->first; q < d->last; q++)
         for (int64_t r = h->first; r < h->last; r++) {
             int64_t z = d->start + q * j->dilation[0];
-            pool_plain_taps(j, x + (z * j->in[1] + h->start + r * j->dilation[1]) * j->in[2], y);
+            const float *from = x + (z * j->in[1] + h->start + r * j->dilation[1]) * j->in[2];
+            if (!joined)
+                pool_plain_taps(j, from, y);
+            else if (!row)
+                row = memcpy(buffer, from, wide * sizeof *buffer);
+            else if (j->average)
+                add_row(buffer, from, wide);
+            else
+                max_row(buffer, from, wide);
         }
-    for (int64_t i = 0; j->average && i < j->out[2]; i++) {
-        taps w = taps_at(j, 2, i);
-        int64_t inside = (d->last - d->first) * (h->last - h->first) * (w.last - w.first);
-        int64_t count = j->include_pad ? d->padded * h->padded * w.padded : inside;
-        y[i] = count > 0 ? y[i] / (float)count : 0;
-    }
+    if (row)
+        pool_plain_taps(j, row, y);
+    if (j->average)
+        divide_row(j, d, h, y);
 }
 
 /* Items: output rows of every plane. */
@@ -238,8 +277,38 @@ static coppice_status run_float_pool(const cop_call *call, bool average) {
     return COPPICE_OK;
 }
 
+/* Doubles, window by window. */
+static void average_doubles(const pool_job *j) {
+    int64_t in_plane = j->in[0] * j->in[1] * j->in[2];
+    int64_t out_plane = j->out[0] * j->out[1] * j->out[2], count = (int64_t)j->planes * out_plane;
+    for (int64_t i = 0; i < count; i++) {
+        const double *x = (const double *)j->x + i / out_plane * in_plane;
+        int64_t at = i % out_plane;
+        taps d = taps_at(j, 0, at / (j->out[1] * j->out[2]));
+        taps h = taps_at(j, 1, at / j->out[2] % j->out[1]), w = taps_at(j, 2, at % j->out[2]);
+        int64_t inside = (d.last - d.first) * (h.last - h.first) * (w.last - w.first);
+        int64_t whole = j->include_pad ? d.padded * h.padded * w.padded : inside;
+        double sum = 0;
+        for (int64_t k = 0; k < inside; k++) {
+            int64_t columns = w.last - w.first, rows = h.last - h.first;
+            int64_t z = d.start + (d.first + k / columns / rows) * j->dilation[0];
+            int64_t y = h.start + (h.first + k / columns % rows) * j->dilation[1];
+            int64_t c = w.start + (w.first + k % columns) * j->dilation[2];
+            sum += x[(z * j->in[1] + y) * j->in[2] + c];
+        }
+        ((double *)j->y)[i] = whole > 0 ? sum / (double)whole : 0;
+    }
+}
+
 static coppice_status averagepool_run(const cop_call *call) {
-    return run_float_pool(call, true);
+    const cop_pool_params *p = call->params;
+    cop_window window;
+    if (cop_in(call, 0)->type == COPPICE_TYPE_FLOAT)
+        return run_float_pool(call, true);
+    COP_TRY(cop_window_resolve(&p->window, cop_in(call, 0), NULL, &window, call->err));
+    pool_job job = make_job(call, &window, true);
+    average_doubles(&job);
+    return COPPICE_OK;
 }
 
 /* ---- MaxPool of other types, and with the places of the maxima ---- */
@@ -379,8 +448,27 @@ static void global_range(void *context, size_t begin, size_t end) {
     }
 }
 
+/* Doubles, plain. */
+static void global_doubles(const coppice_tensor *x, const coppice_tensor *y, bool average) {
+    size_t planes = (size_t)coppice_tensor_count(y);
+    size_t pixels = planes ? (size_t)coppice_tensor_count(x) / planes : 0;
+    const double *from = x->data;
+    for (size_t i = 0; i < planes; i++, from += pixels) {
+        double result = from[0];
+        for (size_t k = 1; k < pixels; k++)
+            result = average                                  ? result + from[k]
+                     : from[k] > result || from[k] != from[k] ? from[k]
+                                                              : result;
+        ((double *)y->data)[i] = average ? result / (double)pixels : result;
+    }
+}
+
 static coppice_status run_global(const cop_call *call, bool average) {
     const coppice_tensor *x = cop_in(call, 0);
+    if (x->type == COPPICE_TYPE_DOUBLE) {
+        global_doubles(x, cop_out(call, 0), average);
+        return COPPICE_OK;
+    }
     bool last = call->in[0]->layout == COP_LAYOUT_NHWC;
     global_job job = {.pixels = 1,
                       .channels = last ? (size_t)x->dims[1] : 1,
@@ -406,11 +494,11 @@ static coppice_status globalmaxpool_run(const cop_call *call) {
 
 /* clang-format off */
 const cop_op cop_ops_pool[] = {
-    {.name = "AveragePool", .since = 1, ONE_TO_ONE, .types = F32, PARSE(averagepool, cop_pool_params),
+    {.name = "AveragePool", .since = 1, ONE_TO_ONE, .types = FLOATS, PARSE(averagepool, cop_pool_params),
      INFER(averagepool), RUN(averagepool), .layouts = pool_layouts},
-    {.name = "GlobalAveragePool", .since = 1, ONE_TO_ONE, .types = F32, INFER(globalpool),
+    {.name = "GlobalAveragePool", .since = 1, ONE_TO_ONE, .types = FLOATS, INFER(globalpool),
      RUN(globalpool), .layouts = pool_layouts},
-    {.name = "GlobalMaxPool", .since = 1, ONE_TO_ONE, .types = F32, INFER(globalpool),
+    {.name = "GlobalMaxPool", .since = 1, ONE_TO_ONE, .types = FLOATS, INFER(globalpool),
      RUN(globalmaxpool), .layouts = pool_layouts},
     {.name = "MaxPool", .since = 1, .min_inputs = 1, .max_inputs = 1, .max_outputs = 2,
      .types = FLOATS | COP_TYPE_BIT(INT8) | COP_TYPE_BIT(UINT8), PARSE(maxpool, cop_pool_params),

@@ -5,7 +5,7 @@ import functools
 import numpy as np
 import onnx
 import onnxruntime
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper, numpy_helper
 
 import harness
 
@@ -106,7 +106,8 @@ def pool(rng):
         attributes["pads"] = [int(rng.integers(0, k)) for k in kernel] * 2
     if op == "AveragePool":
         attributes["count_include_pad"] = int(rng.integers(2))
-    return op, attributes, [floats(rng, 1, 3, *whole(rng, 9, 14, spatial))], [], 19
+    x = floats(rng, 1, 3, *whole(rng, 9, 14, spatial))
+    return op, attributes, [x.astype(pick(rng, np.float32, np.float64))], [], 19
 
 
 def pad(rng):
@@ -154,7 +155,7 @@ def build(cases, opset):
         nodes.append(helper.make_node(op, names, [f"y{index}"], **attributes))
     graph = helper.make_graph(
         nodes, "images", [helper.make_tensor_value_info(n, TYPES[a.dtype], a.shape) for n, a in values.items()],
-        [helper.make_tensor_value_info(f"y{i}", TensorProto.FLOAT, None) for i in range(len(cases))], constants)
+        [helper.make_tensor_value_info(f"y{i}", TYPES[case[2][0].dtype], None) for i, case in enumerate(cases)], constants)
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8), values
 
 
