@@ -21,12 +21,23 @@ static const double LEAST_SPARSITY_TO_TRY = 0.2;
 static const double LEAST_PARALLEL_MACS = 2e6;
 
 /* Timed runs of a candidate whatever they cost: on a busy machine a single one says nothing. */
-enum { LEAST_RUNS = 3 };
+enum { LEAST_RUNS = 3, LEAST_LONG_RUNS = 1 };
+
+/* From here on a run is long: it says more. */
+static const double LONG_MS = 2;
 
 static const struct {
     unsigned runs;
     double budget_ms; /* per candidate, after the first run */
-} efforts[] = {[COPPICE_TUNE_FAST] = {5, 30}, [COPPICE_TUNE_FULL] = {25, 300}};
+} efforts[] = {[COPPICE_TUNE_FAST] = {5, 10}, [COPPICE_TUNE_FULL] = {25, 300}};
+
+/* What timing dense layers may take in all, with --tune fast: a model without zeros is to run at
+ * once. Layers behind that are estimated from those before. */
+static const double DENSE_BUDGET_MS = 50;
+
+/* A candidate that is slower than the best so far by these factors is timed no further: in its
+ * first run, which may be slow for other reasons, unless it takes but a moment, and later. */
+static const double HOPELESS_COLD = 4, HOPELESS_WARM = 1.5, A_MOMENT_MS = 0.5;
 
 /* One timed kernel on one geometry: layers that repeat are timed once. */
 typedef struct timing {
@@ -41,6 +52,8 @@ typedef struct tuner {
     const cop_settings *settings;
     timing *timings;
     size_t timing_count, timing_capacity;
+    cop_block *x, *y, *scratch; /* that kernels are timed on */
+    double dense_ms;            /* spent on layers without sparse candidates */
     coppice_error *err;
 } tuner;
 
@@ -191,12 +204,6 @@ static const timing *find_timing(const tuner *t, const cop_conv *c, const cop_co
     return NULL;
 }
 
-static void *padded_alloc(size_t bytes) {
-    size_t size = (bytes + COP_MEMORY_SLACK + 63) / 64 * 64;
-    void *p = cop_aligned_alloc(64, size);
-    return p ? memset(p, 0, size) : NULL;
-}
-
 /* Numbers between -1 and 1 that are neither all the same nor denormal. */
 static void fill_activations(float *x, size_t count) {
     uint32_t state = 1;
@@ -206,40 +213,74 @@ static void fill_activations(float *x, size_t count) {
     }
 }
 
-static coppice_status measure(const tuner *t, const cop_conv *c, const cop_conv_kernel *k,
-                              void *state, double *ms) {
-    size_t in = c->batch * c->in_channels * c->in_h * c->in_w;
-    size_t out = c->batch * c->out_channels * c->out_h * c->out_w;
-    size_t scratch_bytes = k->scratch ? k->scratch(state) : 0;
-    float *x = padded_alloc(in * sizeof *x), *y = padded_alloc(out * sizeof *y);
-    void *scratch = padded_alloc(scratch_bytes);
-    coppice_status status = COPPICE_OK;
-    if (!x || !y || !scratch)
-        status = cop_fail_memory(t->err, (in + out) * sizeof *x + scratch_bytes);
-    else
-        fill_activations(x, in);
+/* Makes *block at least as large; zeros, where it is new. Blocks have room behind their ends. */
+static bool make_large(cop_block **block, size_t bytes, bool *grown) {
+    *grown = !*block || (*block)->bytes < bytes;
+    if (!*grown)
+        return true;
+    cop_block_release(*block);
+    *block = cop_block_new(bytes);
+    if (*block)
+        memset((*block)->data, 0, (*block)->bytes);
+    return *block != NULL;
+}
+
+static coppice_status make_buffers(tuner *t, const cop_conv *c, size_t scratch) {
+    size_t in = c->batch * c->in_channels * c->in_h * c->in_w * sizeof(float);
+    size_t out = c->batch * c->out_channels * c->out_h * c->out_w * sizeof(float);
+    bool grown, ignored;
+    if (!make_large(&t->x, in, &grown) || !make_large(&t->y, out, &ignored) ||
+        !make_large(&t->scratch, scratch, &ignored))
+        return cop_fail_memory(t->err, in + out + scratch);
+    if (grown)
+        fill_activations(t->x->data, in / sizeof(float));
+    return COPPICE_OK;
+}
+
+static void free_tuner(tuner *t) {
+    cop_block_release(t->x);
+    cop_block_release(t->y);
+    cop_block_release(t->scratch);
+    cop_free(t->timings);
+}
+
+/* True when a candidate that took `taken` in run `i` cannot become the best. */
+static bool hopeless(unsigned i, double taken, double best, double limit) {
+    if (limit < 0)
+        return false;
+    if (i == 0)
+        return taken > A_MOMENT_MS && taken > HOPELESS_COLD * limit;
+    return i >= 2 && best > HOPELESS_WARM * limit;
+}
+
+/* `limit`: the least time of the candidates before, -1 for the first. */
+static coppice_status measure(tuner *t, const cop_conv *c, const cop_conv_kernel *k, void *state,
+                              double limit, double *ms) {
+    COP_TRY(make_buffers(t, c, k->scratch ? k->scratch(state) : 0));
     double best = INFINITY, spent = 0;
-    unsigned runs = efforts[t->settings->tune].runs;
+    unsigned runs = efforts[t->settings->tune].runs, least = LEAST_RUNS;
     double budget = efforts[t->settings->tune].budget_ms;
     const coppice_threadpool *pool = cop_conv_pool(t->settings, c, k);
-    for (unsigned i = 0; !status && i <= runs && (i <= LEAST_RUNS || spent < budget); i++) {
+    for (unsigned i = 0; i <= runs && (i <= least || spent < budget); i++) {
         double begin = cop_now_ms();
-        status = k->run(state, x, y, scratch, pool, t->err);
+        COP_TRY(k->run(state, t->x->data, t->y->data, t->scratch->data, pool, t->err));
         double taken = cop_now_ms() - begin;
-        if (i == 0) /* the first run warms caches and indirection tables */
-            continue;
-        best = taken < best ? taken : best;
-        spent += taken;
+        bool stop = hopeless(i, taken, best, limit);
+        if (i > 0 || stop) /* the first run warms caches and indirection tables */
+            best = taken < best ? taken : best;
+        if (i > 0)
+            spent += taken;
+        if (taken > LONG_MS)
+            least = LEAST_LONG_RUNS;
+        if (stop)
+            break;
     }
     *ms = best;
-    cop_free(x);
-    cop_free(y);
-    cop_free(scratch);
-    return status;
+    return COPPICE_OK;
 }
 
 /* Sets choice->ms; drops the kernel (ms stays negative) when it does not run on this machine. */
-static coppice_status time_choice(tuner *t, const cop_conv *c, cop_choice *choice) {
+static coppice_status time_choice(tuner *t, const cop_conv *c, double limit, cop_choice *choice) {
     const timing *known = find_timing(t, c, choice->kernel);
     choice->ms = known ? known->ms : -1;
     choice->measured = true;
@@ -252,7 +293,7 @@ static coppice_status time_choice(tuner *t, const cop_conv *c, cop_choice *choic
     if (status == COPPICE_UNSUPPORTED)
         return COPPICE_OK;
     if (!status)
-        status = measure(t, c, choice->kernel, state, &choice->ms);
+        status = measure(t, c, choice->kernel, state, limit, &choice->ms);
     if (state)
         choice->kernel->destroy(state);
     if (!status &&
@@ -260,6 +301,36 @@ static coppice_status time_choice(tuner *t, const cop_conv *c, cop_choice *choic
         t->timings[t->timing_count++] =
             (timing){.conv = geometry_of(c), .kernel = choice->kernel, .ms = choice->ms};
     return status;
+}
+
+static coppice_status time_choices(tuner *t, const cop_conv *c, cop_node_choices *out) {
+    double best = -1;
+    for (int i = 0; i < out->count; i++) {
+        cop_choice *choice = &out->list[i];
+        COP_TRY(time_choice(t, c, best, choice));
+        if (choice->ms >= 0 && (best < 0 || choice->ms < best))
+            best = choice->ms;
+    }
+    return COPPICE_OK;
+}
+
+/* Layers that one kernel does at about one rate. */
+static bool alike(const cop_conv *a, const cop_conv *b) {
+    return (a->groups == 1) == (b->groups == 1) && a->kernel_h == b->kernel_h &&
+           a->kernel_w == b->kernel_w && a->tokens == b->tokens;
+}
+
+/* From the rate of the kernel on the layers that were timed; by rule where there are none. */
+static double extrapolate_ms(const tuner *t, const cop_conv *c, const cop_conv_kernel *k) {
+    double ms = 0, work = 0;
+    for (size_t i = 0; i < t->timing_count; i++) {
+        const timing *known = &t->timings[i];
+        if (known->kernel != k || known->ms < 0 || !alike(&known->conv, c))
+            continue;
+        ms += known->ms;
+        work += work_of(&known->conv, k);
+    }
+    return work > 0 ? work_of(c, k) * ms / work : estimate_ms(c, k);
 }
 
 static void drop_failed(cop_node_choices *c) {
@@ -292,12 +363,17 @@ static coppice_status choose_conv(tuner *t, const cop_conv *c, cop_node_choices 
     }
     out->weights = conv_weights(c);
     out->nonzeros = c->nonzeros;
-    bool timed = s->tune != COPPICE_TUNE_NONE && out->count > 1;
-    for (int i = 0; i < out->count; i++) {
-        out->list[i].ms = estimate_ms(c, out->list[i].kernel);
-        if (timed)
-            COP_TRY(time_choice(t, c, &out->list[i]));
-    }
+    bool dense = !has_sparse(out), rule = s->tune == COPPICE_TUNE_NONE;
+    bool late = dense && s->tune == COPPICE_TUNE_FAST && t->dense_ms > DENSE_BUDGET_MS;
+    bool timed = !rule && !late && out->count > 1;
+    for (int i = 0; i < out->count; i++)
+        out->list[i].ms =
+            rule ? estimate_ms(c, out->list[i].kernel) : extrapolate_ms(t, c, out->list[i].kernel);
+    double begin = cop_now_ms();
+    if (timed)
+        COP_TRY(time_choices(t, c, out));
+    if (timed && dense)
+        t->dense_ms += cop_now_ms() - begin;
     drop_failed(out);
     if (!out->count)
         return cop_fail(t->err, COPPICE_INTERNAL, "no kernel runs on this machine");
@@ -306,6 +382,7 @@ static coppice_status choose_conv(tuner *t, const cop_conv *c, cop_node_choices 
     out->why = forced            ? "--sparse always"
                : out->count == 1 ? "only candidate"
                : timed           ? "fastest measured"
+               : late            ? "estimated from other layers"
                                  : "estimated (--tune none)";
     return COPPICE_OK;
 }
@@ -315,7 +392,7 @@ coppice_status cop_choose_kernel(const cop_settings *settings, const cop_conv *c
     tuner t = {.settings = settings, .err = err};
     *out = (cop_node_choices){.dense_ms = -1, .sparse_ms = -1};
     coppice_status status = choose_conv(&t, conv, out);
-    cop_free(t.timings);
+    free_tuner(&t);
     return status;
 }
 
@@ -395,6 +472,6 @@ coppice_status cop_list_choices(const cop_graph *graph, const cop_shapes *shapes
         if (status)
             cop_error_at_node(err, graph, &graph->nodes[i]);
     }
-    cop_free(t.timings);
+    free_tuner(&t);
     return status;
 }
