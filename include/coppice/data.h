@@ -40,6 +40,13 @@ COPPICE_API coppice_status coppice_npy_read(const char *path, coppice_tensor *ou
 COPPICE_API coppice_status coppice_npy_write(const char *path, const coppice_tensor *tensor,
                                              bool overwrite, coppice_error *error);
 
+/* Rounds a tensor that a function here read to a type that NumPy lacks, which it can hold in a wider
+ * one: float32 to float16, bfloat16, float8 and float4 (to nearest even; too large a number becomes
+ * infinite or NaN where the type has that), int8 and uint8 to 4 and 2 bits. Errors:
+ * INVALID_ARGUMENT for other types, and integers that do not fit; OUT_OF_MEMORY. Thread-safe. */
+COPPICE_API coppice_status coppice_tensor_narrow(coppice_tensor *tensor, coppice_type type,
+                                                 coppice_error *error);
+
 /* Frees the data of a tensor that a function here made, and zeroes it. NULL is allowed. */
 COPPICE_API void coppice_tensor_release(coppice_tensor *tensor);
 

@@ -50,12 +50,37 @@ static bool fits(const coppice_value_info *info, const coppice_value *value) {
     return good;
 }
 
+/* NumPy has no array of these types; float32, int8 and uint8 stand for them. */
+static bool lacks_numpy(coppice_type type) {
+    return type == COPPICE_TYPE_BFLOAT16 || type > COPPICE_TYPE_BFLOAT16;
+}
+
+/* Rounds what an input of such a type is given to it. */
+static coppice_status adapt(cli_context *cli, const coppice_value_info *info, coppice_value *value,
+                            const char *path) {
+    coppice_type type = value->tensor.type;
+    bool wide =
+        type == COPPICE_TYPE_FLOAT || type == COPPICE_TYPE_INT8 || type == COPPICE_TYPE_UINT8;
+    if (info->kind != COPPICE_KIND_TENSOR || value->kind != COPPICE_KIND_TENSOR ||
+        !lacks_numpy(info->type) || !wide || type == info->type)
+        return COPPICE_OK;
+    coppice_error error;
+    coppice_status status = coppice_tensor_narrow(&value->tensor, info->type, &error);
+    if (status == COPPICE_OK)
+        return COPPICE_OK;
+    coppice_value_release(value);
+    return cli_fail(cli, status, "%s: for input '%s': %s", path, info->name, error.message);
+}
+
 /* Checks and keeps data for an input; takes `value` over, also on failure. */
 static coppice_status set_input(cli_context *cli, run_state *state, size_t index,
                                 coppice_value *value, const char *path) {
     coppice_value_info info = coppice_model_input(state->model, index);
     if (info.rank == 0 && value->tensor.rank > 0 && coppice_tensor_count(&value->tensor) == 1)
         value->tensor.rank = 0; /* arrays of one number are as good as scalars */
+    coppice_status status = adapt(cli, &info, value, path);
+    if (status != COPPICE_OK)
+        return status;
     bool good = fits(&info, value);
     if (good && !state->sources[index]) {
         state->inputs[index] = *value;

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "base/narrow.h"
 
 enum { VIEW_ALIGNMENT = 8 }; /* of the data in the file, so that elements can be read in place */
 
@@ -82,6 +83,42 @@ void coppice_tensor_release(coppice_tensor *tensor) {
         return;
     cop_free(tensor->data);
     *tensor = (coppice_tensor){0};
+}
+
+/* Do all integers fit? Floats always do. */
+static bool fits(const coppice_tensor *tensor, const coppice_tensor *narrow) {
+    int64_t count = coppice_tensor_count(tensor);
+    uint8_t wide;
+    for (int64_t i = 0; tensor->type != COPPICE_TYPE_FLOAT && i < count; i++) {
+        cop_narrow_unpack(narrow->type, narrow->data, (size_t)i, 1, &wide);
+        if (wide != ((const uint8_t *)tensor->data)[i])
+            return false;
+    }
+    return true;
+}
+
+coppice_status coppice_tensor_narrow(coppice_tensor *tensor, coppice_type type,
+                                     coppice_error *error) {
+    coppice_tensor narrow = *tensor;
+    narrow.type = type;
+    if (!cop_is_narrow_type(type) || cop_wide_type(type) != tensor->type)
+        return cop_fail(error, COPPICE_INVALID_ARGUMENT, "a tensor of %s does not become %s",
+                        coppice_type_name(tensor->type), coppice_type_name(type));
+    int64_t count = coppice_tensor_count(tensor), bytes = coppice_tensor_bytes(&narrow);
+    if (bytes < 0)
+        return cop_fail(error, COPPICE_INVALID_ARGUMENT, "not a valid tensor");
+    narrow.data = cop_calloc(1, (size_t)bytes + 1);
+    if (!narrow.data)
+        return cop_fail_memory(error, (size_t)bytes);
+    cop_narrow_pack(type, tensor->data, 0, (size_t)count, narrow.data);
+    if (!fits(tensor, &narrow)) {
+        cop_free(narrow.data);
+        return cop_fail(error, COPPICE_INVALID_ARGUMENT, "a number in it is beyond %s",
+                        coppice_type_name(type));
+    }
+    cop_free(tensor->data);
+    *tensor = narrow;
+    return COPPICE_OK;
 }
 
 coppice_status coppice_npy_read(const char *path, coppice_tensor *out, coppice_error *error) {

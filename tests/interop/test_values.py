@@ -95,7 +95,7 @@ def narrow(context):
         assert report["outputs"][0]["type"] == name, report
         got = np.load(folder / "output_0.npy")
         assert got.dtype in (np.float32, np.int8, np.uint8) and (got == values.astype(got.dtype)).all(), f"{name}: {got}"
-        context.coppice("run", model, "-i", source, "-o", folder, "--format", "pb")
+        context.coppice("run", model, "-i", folder / "output_0.npy", "-o", folder, "--format", "pb")
         back = message(onnx.TensorProto, folder / "output_0.pb")
         assert back.data_type == number and (numpy_helper.to_array(back) == values).all(), name
 

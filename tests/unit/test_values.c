@@ -360,6 +360,30 @@ START_TEST(types_that_numpy_lacks_are_widened) {
 }
 END_TEST
 
+START_TEST(wide_arrays_are_narrowed_where_they_fit) {
+    float numbers[] = {1, -2, 1e30f};
+    signed char integers[] = {-8, 7, 3};
+    coppice_tensor t;
+    coppice_value value = tensor_value(COPPICE_TYPE_FLOAT, 3, numbers);
+    ck_assert_int_eq(coppice_npy_write(path, &value.tensor, true, &err), COPPICE_OK);
+    ck_assert_int_eq(coppice_npy_read(path, &t, &err), COPPICE_OK);
+    ck_assert_int_eq(coppice_tensor_narrow(&t, COPPICE_TYPE_INT4, &err), COPPICE_INVALID_ARGUMENT);
+    ck_assert_int_eq(coppice_tensor_narrow(&t, COPPICE_TYPE_DOUBLE, &err),
+                     COPPICE_INVALID_ARGUMENT);
+    ck_assert_int_eq(coppice_tensor_narrow(&t, COPPICE_TYPE_FLOAT8E5M2, &err), COPPICE_OK);
+    ck_assert_mem_eq(t.data, "\x3c\xc0\x7c", 3);
+    coppice_tensor_release(&t);
+
+    value = tensor_value(COPPICE_TYPE_INT8, 3, integers);
+    ck_assert_int_eq(coppice_npy_write(path, &value.tensor, true, &err), COPPICE_OK);
+    ck_assert_int_eq(coppice_npy_read(path, &t, &err), COPPICE_OK);
+    ck_assert_int_eq(coppice_tensor_narrow(&t, COPPICE_TYPE_INT2, &err), COPPICE_INVALID_ARGUMENT);
+    ck_assert_int_eq(coppice_tensor_narrow(&t, COPPICE_TYPE_INT4, &err), COPPICE_OK);
+    ck_assert_mem_eq(t.data, "\x78\x03", 2);
+    coppice_tensor_release(&t);
+}
+END_TEST
+
 int main(void) {
     TCase *tests = tcase_create("values");
     tcase_add_checked_fixture(tests, setup, remove_folder);
@@ -376,5 +400,6 @@ int main(void) {
     tcase_add_test(tests, strings_survive_a_npy);
     tcase_add_test(tests, strings_are_stored_as_numpy_has_them);
     tcase_add_test(tests, types_that_numpy_lacks_are_widened);
+    tcase_add_test(tests, wide_arrays_are_narrowed_where_they_fit);
     return unit_run("values", tests);
 }
