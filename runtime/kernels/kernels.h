@@ -10,6 +10,8 @@
 
 #include <coppice/runtime.h>
 
+#include "runtime/kernels/maps.h"
+
 enum { COP_SPMM_MAX_VECTORS = 8 };
 
 /* A kept weight and where its input lies: `offset` bytes behind args.input. */
@@ -90,6 +92,8 @@ typedef struct cop_kernels {
     size_t gemm_lanes, gemm_max_vectors;
     cop_gemm_f32_fn *gemv_f32;
     cop_dot_f32_fn *dot_f32;
+    cop_map_f32_fn *map_f32[COP_MAP_COUNT];
+    cop_softmax_f32_fn *softmax_f32;
 } cop_kernels;
 
 /* The kernels for `isa`, which the CPU has. */
@@ -104,6 +108,7 @@ void cop_spmv_f32_c_fill(cop_kernels *kernels);
 void cop_gemm_f32_c_fill(cop_kernels *kernels);
 void cop_gemv_f32_c_fill(cop_kernels *kernels);
 void cop_dot_f32_c_fill(cop_kernels *kernels);
+void cop_maps_f32_c_fill(cop_kernels *kernels);
 #if defined(__x86_64__)
 void cop_spmm_f32_avx2_fill(cop_kernels *kernels);
 void cop_spmm_f32_avx512_fill(cop_kernels *kernels);
@@ -111,6 +116,8 @@ void cop_gemm_f32_avx2_fill(cop_kernels *kernels);
 void cop_gemm_f32_avx512_fill(cop_kernels *kernels);
 void cop_dot_f32_avx2_fill(cop_kernels *kernels);
 void cop_dot_f32_avx512_fill(cop_kernels *kernels);
+void cop_maps_f32_avx2_fill(cop_kernels *kernels);
+void cop_maps_f32_avx512_fill(cop_kernels *kernels);
 #endif
 
 #endif

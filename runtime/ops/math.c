@@ -2,9 +2,25 @@
 #include <math.h>
 
 #include "runtime/ops/unary.h"
-#include "runtime/ops/vmath.h"
 
-/* ---- floats by the C library: name, float and double function of x ---- */
+/* ---- functions that the instruction set has for floats (runtime/kernels/maps.h) ---- */
+
+#define MAP_LIST(X)                                                                                \
+    X(ceil, ceil(x))                                                                               \
+    X(erf, erf(x))                                                                                 \
+    X(exp, exp(x))                                                                                 \
+    X(floor, floor(x))                                                                             \
+    X(log, log(x))                                                                                 \
+    X(reciprocal, 1.0 / x)                                                                         \
+    X(round, rint(x)) /* halves to even */                                                         \
+    X(sqrt, sqrt(x))
+
+#define MAP_LOOP(op, expr64)                                                                       \
+    UNARY(op##_f64, double, expr64)                                                                \
+    RUN_MAP(op)
+MAP_LIST(MAP_LOOP)
+
+/* ---- functions of the C library: name, of a float, of a double ---- */
 
 #define MATH_LIST(X)                                                                               \
     X(acos, acosf(x), acos(x))                                                                     \
@@ -13,18 +29,10 @@
     X(asinh, asinhf(x), asinh(x))                                                                  \
     X(atan, atanf(x), atan(x))                                                                     \
     X(atanh, atanhf(x), atanh(x))                                                                  \
-    X(ceil, ceilf(x), ceil(x))                                                                     \
     X(cos, cosf(x), cos(x))                                                                        \
     X(cosh, coshf(x), cosh(x))                                                                     \
-    X(erf, cop_erff(x), erf(x))                                                                    \
-    X(exp, cop_expf(x), exp(x))                                                                    \
-    X(floor, floorf(x), floor(x))                                                                  \
-    X(log, cop_logf(x), log(x))                                                                    \
-    X(reciprocal, 1.0f / x, 1.0 / x)                                                               \
-    X(round, rintf(x), rint(x)) /* halves to even */                                               \
     X(sin, sinf(x), sin(x))                                                                        \
     X(sinh, sinhf(x), sinh(x))                                                                     \
-    X(sqrt, sqrtf(x), sqrt(x))                                                                     \
     X(tan, tanf(x), tan(x))
 
 #define MATH_LOOPS(op, expr32, expr64)                                                             \

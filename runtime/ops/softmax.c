@@ -1,6 +1,7 @@
 /* Softmax, LogSoftmax and Hardmax, of a matrix [outer][length][inner] along its middle. */
 #include <math.h>
 
+#include "runtime/kernels/kernels.h"
 #include "runtime/ops/ops.h"
 #include "runtime/ops/types.h"
 #include "runtime/ops/util.h"
@@ -27,55 +28,29 @@ typedef struct softmax_job {
     void *out;
     size_t length, inner;
     softmax_form form;
+    const cop_kernels *kernels;
 } softmax_job;
 
-/* Sums and maxima of a row are spread over lanes so that they vectorise; columns that lie next to
- * each other are done together. */
-enum { LANES = 16, COLUMNS = 64 };
+/* Columns that lie next to each other are done together. */
+enum { COLUMNS = 64 };
+
+static void row_f32(const softmax_job *j, const float *x, float *out) {
+    j->kernels->softmax_f32(x, out, j->length, j->form == FORM_LOG);
+}
+
+static void row_f64(const softmax_job *j, const double *x, double *out) {
+    double top = x[0], sum = 0;
+    for (size_t i = 1; i < j->length; i++)
+        top = x[i] > top ? x[i] : top;
+    for (size_t i = 0; i < j->length; i++)
+        sum += out[i] = exp(x[i] - top);
+    double shift = top + log(sum);
+    for (size_t i = 0; i < j->length; i++)
+        out[i] = j->form == FORM_LOG ? x[i] - shift : out[i] / sum;
+}
 
 /* All shifted by the largest, so that nothing overflows. */
-#define SOFTMAX(T, suffix, exponential)                                                            \
-    static T top_##suffix(const T *x, size_t n) {                                                  \
-        T lanes[LANES];                                                                            \
-        size_t i = 0;                                                                              \
-        for (size_t k = 0; k < LANES; k++)                                                         \
-            lanes[k] = x[0];                                                                       \
-        for (; i + LANES <= n; i += LANES)                                                         \
-            for (size_t k = 0; k < LANES; k++)                                                     \
-                lanes[k] = x[i + k] > lanes[k] ? x[i + k] : lanes[k];                              \
-        T top = x[0];                                                                              \
-        for (size_t k = 0; k < LANES; k++)                                                         \
-            top = lanes[k] > top ? lanes[k] : top;                                                 \
-        for (; i < n; i++)                                                                         \
-            top = x[i] > top ? x[i] : top;                                                         \
-        return top;                                                                                \
-    }                                                                                              \
-    static double sum_##suffix(const T *x, size_t n) {                                             \
-        T lanes[LANES] = {0};                                                                      \
-        double sum = 0;                                                                            \
-        size_t i = 0;                                                                              \
-        for (; i + LANES <= n; i += LANES)                                                         \
-            for (size_t k = 0; k < LANES; k++)                                                     \
-                lanes[k] += x[i + k];                                                              \
-        for (size_t k = 0; k < LANES; k++)                                                         \
-            sum += (double)lanes[k];                                                               \
-        for (; i < n; i++)                                                                         \
-            sum += (double)x[i];                                                                   \
-        return sum;                                                                                \
-    }                                                                                              \
-    static void row_##suffix(const T *restrict x, T *restrict out, size_t n, bool log_form) {      \
-        T top = top_##suffix(x, n);                                                                \
-        for (size_t i = 0; i < n; i++)                                                             \
-            out[i] = exponential(x[i] - top);                                                      \
-        double sum = sum_##suffix(out, n);                                                         \
-        T scale = (T)(log_form ? log(sum) : 1.0 / sum);                                            \
-        if (log_form)                                                                              \
-            for (size_t i = 0; i < n; i++)                                                         \
-                out[i] = x[i] - top - scale;                                                       \
-        else                                                                                       \
-            for (size_t i = 0; i < n; i++)                                                         \
-                out[i] *= scale;                                                                   \
-    }                                                                                              \
+#define SOFTMAX(T, suffix, exponential, row)                                                       \
     static void columns_##suffix(const T *restrict x, T *restrict out, size_t n, size_t step,      \
                                  size_t m, bool log_form) {                                        \
         T top[COLUMNS], sum[COLUMNS];                                                              \
@@ -118,20 +93,26 @@ enum { LANES = 16, COLUMNS = 64 };
             if (j->form == FORM_HARD) {                                                            \
                 hard_##suffix(x, out, n, j->inner);                                                \
             } else if (j->inner == 1) {                                                            \
-                row_##suffix(x, out, n, j->form == FORM_LOG);                                      \
+                row(j, x, out);                                                                    \
             } else {                                                                               \
                 m = cop_smaller(cop_smaller(j->inner - column, end - item), COLUMNS);              \
                 columns_##suffix(x, out, n, j->inner, m, j->form == FORM_LOG);                     \
             }                                                                                      \
         }                                                                                          \
     }
-SOFTMAX(float, f32, cop_expf)
-SOFTMAX(double, f64, exp)
+SOFTMAX(float, f32, cop_expf, row_f32)
+SOFTMAX(double, f64, exp, row_f64)
 
 static coppice_status run_softmax(const cop_call *call, softmax_form form) {
     const cop_ints_params *p = call->params;
     const coppice_tensor *in = cop_in(call, 0);
-    softmax_job job = {in->data, cop_out(call, 0)->data, 1, 1, form};
+    softmax_job job = {.in = in->data,
+                       .out = cop_out(call, 0)->data,
+                       .length = 1,
+                       .inner = 1,
+                       .form = form,
+                       .kernels =
+                           call->kernels ? call->kernels : cop_kernels_of(COPPICE_ISA_SCALAR)};
     int axis = 0;
     size_t outer = 1;
     if (coppice_tensor_count(in) == 0)

@@ -3,98 +3,92 @@
 #include <math.h>
 #include <string.h>
 
+#include "runtime/kernels/kernels.h"
 #include "runtime/ops/unary.h"
-#include "runtime/ops/vmath.h"
 
-/* ---- loops ---- */
+/* ---- loops; those of floats are of the instruction set (runtime/kernels/maps.h) ---- */
 
 /* NaN stays NaN: comparisons are written so that it falls through. */
 #define RELU(T, suffix, TYPE) UNARY(relu_##suffix, T, x < 0 ? 0 : x)
-RELU(float, f32, FLOAT)
 RELU(double, f64, DOUBLE)
 EACH_SIGNED(RELU)
-RUN_UNARY(relu, FLOAT_ROWS(relu), SIGNED_ROWS(relu))
 
-static inline float clamp01(float x) {
+static coppice_status relu_run(const cop_call *call) {
+    static const cop_unary_fn by_type[COP_HELD_TYPES] = {SIGNED_ROWS(relu)};
+    cop_unary_fn fn = by_type[cop_in(call, 0)->type];
+    return fn ? cop_run_unary(call, by_type) : cop_run_map(call, COP_MAP_relu, relu_f64);
+}
+
+static inline double clamp01(double x) {
     x = x < 0 ? 0 : x;
     return x > 1 ? 1 : x;
 }
 
-static inline double clamp01_f64(double x) {
-    x = x < 0 ? 0 : x;
-    return x > 1 ? 1 : x;
-}
-
-static inline double sigmoid_f64_of(double x) {
+static inline double sigmoid_of(double x) {
     return 1.0 / (1.0 + exp(-x));
 }
 
-static inline double softplus_f64_of(double x) {
+static inline double softplus_of(double x) {
     return (x > 0 ? x : 0) + log1p(exp(-fabs(x)));
 }
 
 #define SQRT_HALF 0.70710678118654752440 /* of 1/2 */
 #define SQRT_8_OVER_PI 1.59576912160573071176
 
-static inline double gelu_tanh_f64_of(double x) {
-    return x < -40 ? 0 : x * sigmoid_f64_of(SQRT_8_OVER_PI * (x + 0.044715 * x * x * x));
+static inline double gelu_of(double x) {
+    return x < -40 ? 0 : 0.5 * x * erfc(-x * SQRT_HALF);
 }
 
-/* X(operator, function of a float x, of a double x); A, B are alpha and beta in the type. */
+static inline double gelu_tanh_of(double x) {
+    return x < -40 ? 0 : x * sigmoid_of(SQRT_8_OVER_PI * (x + 0.044715 * x * x * x));
+}
+
+/* X(operator, function of a double x and of alpha and beta: A, B) */
+/* clang-format off */
 #define ACTIVATION_LIST(X)                                                                         \
-    X(celu, x < 0 ? A * cop_expm1f(x / A) : x, x < 0 ? A * expm1(x / A) : x)                       \
-    X(elu, x < 0 ? A * cop_expm1f(x) : x, x < 0 ? A * expm1(x) : x)                                \
-    X(gelu, cop_geluf(x), x < -40 ? 0 : 0.5 * x * erfc(-x * SQRT_HALF))                            \
-    X(gelu_tanh, cop_gelu_tanhf(x), gelu_tanh_f64_of(x))                                           \
-    X(hardsigmoid, clamp01(A *x + B), clamp01_f64(A *x + B))                                       \
-    X(hardswish, x *clamp01(x *(1.0f / 6.0f) + 0.5f), x *clamp01_f64(x / 6.0 + 0.5))               \
-    X(leakyrelu, x < 0 ? x * A : x, x < 0 ? x * A : x)                                             \
-    X(mish, cop_mishf(x), x *tanh(softplus_f64_of(x)))                                             \
-    X(selu, B *(x < 0 ? A * cop_expm1f(x) : x), B *(x < 0 ? A * expm1(x) : x))                     \
-    X(sigmoid, cop_sigmoidf(x), sigmoid_f64_of(x))                                                 \
-    X(softplus, cop_softplusf(x), softplus_f64_of(x))                                              \
-    X(softsign, x / (1.0f + fabsf(x)), x / (1.0 + fabs(x)))                                        \
-    X(swish, x *cop_sigmoidf(A *x), x *sigmoid_f64_of(A *x))                                       \
-    X(tanh, cop_tanhf(x), tanh(x))                                                                 \
-    X(thresholdedrelu, x > A ? x : 0, x > A ? x : 0)
+    X(celu, x < 0 ? A * expm1(x / A) : x)                                                          \
+    X(elu, x < 0 ? A * expm1(x) : x)                                                               \
+    X(gelu, gelu_of(x))                                                                            \
+    X(gelu_tanh, gelu_tanh_of(x))                                                                  \
+    X(hardsigmoid, clamp01(A * x + B))                                                             \
+    X(hardswish, x * clamp01(x / 6.0 + 0.5))                                                       \
+    X(leakyrelu, x < 0 ? x * A : x)                                                                \
+    X(mish, x * tanh(softplus_of(x)))                                                              \
+    X(selu, B * (x < 0 ? A * expm1(x) : x))                                                        \
+    X(sigmoid, sigmoid_of(x))                                                                      \
+    X(softplus, softplus_of(x))                                                                    \
+    X(softsign, x / (1.0 + fabs(x)))                                                               \
+    X(swish, x * sigmoid_of(A * x))                                                                \
+    X(tanh, tanh(x))                                                                               \
+    X(thresholdedrelu, x > A ? x : 0)
+/* clang-format on */
 
-#define ACTIVATION(op, T, suffix, expr)                                                            \
-    static void op##_##suffix(const void *from, void *to, size_t n, const cop_unary_params *p) {   \
-        const T *restrict in = from;                                                               \
-        T *restrict out = to;                                                                      \
-        T A = p ? (T)p->alpha : 0, B = p ? (T)p->beta : 0;                                         \
-        (void)A;                                                                                   \
-        (void)B;                                                                                   \
-        for (size_t i = 0; i < n; i++) {                                                           \
-            T x = in[i];                                                                           \
-            out[i] = expr;                                                                         \
-        }                                                                                          \
-    }
-#define ACTIVATION_LOOPS(op, expr32, expr64)                                                       \
-    ACTIVATION(op, float, f32, expr32)                                                             \
-    ACTIVATION(op, double, f64, expr64)
-ACTIVATION_LIST(ACTIVATION_LOOPS)
+#define A ((double)p->alpha)
+#define B ((double)p->beta)
+#define ACTIVATION_LOOP(op, expr) UNARY(op##_f64, double, expr)
+ACTIVATION_LIST(ACTIVATION_LOOP)
+#undef A
+#undef B
 
-RUN_UNARY(celu, FLOAT_ROWS(celu))
-RUN_UNARY(elu, FLOAT_ROWS(elu))
-RUN_UNARY(hardsigmoid, FLOAT_ROWS(hardsigmoid))
-RUN_UNARY(hardswish, FLOAT_ROWS(hardswish))
-RUN_UNARY(leakyrelu, FLOAT_ROWS(leakyrelu))
-RUN_UNARY(mish, FLOAT_ROWS(mish))
-RUN_UNARY(selu, FLOAT_ROWS(selu))
-RUN_UNARY(sigmoid, FLOAT_ROWS(sigmoid))
-RUN_UNARY(softplus, FLOAT_ROWS(softplus))
-RUN_UNARY(softsign, FLOAT_ROWS(softsign))
-RUN_UNARY(swish, FLOAT_ROWS(swish))
-RUN_UNARY(tanh, FLOAT_ROWS(tanh))
-RUN_UNARY(thresholdedrelu, FLOAT_ROWS(thresholdedrelu))
+RUN_MAP(celu)
+RUN_MAP(elu)
+RUN_MAP(hardsigmoid)
+RUN_MAP(hardswish)
+RUN_MAP(leakyrelu)
+RUN_MAP(mish)
+RUN_MAP(selu)
+RUN_MAP(sigmoid)
+RUN_MAP(softplus)
+RUN_MAP(softsign)
+RUN_MAP(swish)
+RUN_MAP(tanh)
+RUN_MAP(thresholdedrelu)
 
 /* alpha > 0: the approximation with tanh. */
 static coppice_status gelu_run(const cop_call *call) {
-    static const cop_unary_fn exact[COP_HELD_TYPES] = {FLOAT_ROWS(gelu)};
-    static const cop_unary_fn approximate[COP_HELD_TYPES] = {FLOAT_ROWS(gelu_tanh)};
     const cop_unary_params *p = call->params;
-    return cop_run_unary(call, p->alpha > 0 ? approximate : exact);
+    return p->alpha > 0 ? cop_run_map(call, COP_MAP_gelu_tanh, gelu_tanh_f64)
+                        : cop_run_map(call, COP_MAP_gelu, gelu_f64);
 }
 
 /* alpha: lambd, beta: bias. Integers are computed as doubles and saturate. */
@@ -160,6 +154,34 @@ coppice_status cop_run_unary(const cop_call *call, const cop_unary_fn *by_type) 
         return cop_fail(call->err, COPPICE_UNSUPPORTED, "input type %s is not supported",
                         coppice_type_name(in->type));
     cop_parallel_for(call->pool, (size_t)coppice_tensor_count(in), cop_grain(1), unary_range, &job);
+    return COPPICE_OK;
+}
+
+typedef struct map_job {
+    cop_map_f32_fn *fn;
+    const float *in;
+    float *out;
+    float alpha, beta;
+} map_job;
+
+static void map_range(void *context, size_t begin, size_t end) {
+    const map_job *job = context;
+    job->fn(job->in + begin, job->out + begin, end - begin, job->alpha, job->beta);
+}
+
+coppice_status cop_run_map(const cop_call *call, cop_map_id map, cop_unary_fn f64) {
+    const coppice_tensor *in = cop_in(call, 0);
+    const cop_unary_params *p = call->params;
+    const cop_unary_fn by_type[COP_HELD_TYPES] = {[COPPICE_TYPE_DOUBLE] = f64};
+    if (in->type != COPPICE_TYPE_FLOAT)
+        return cop_run_unary(call, by_type);
+    const cop_kernels *kernels = call->kernels ? call->kernels : cop_kernels_of(COPPICE_ISA_SCALAR);
+    map_job job = {.fn = kernels->map_f32[map],
+                   .in = in->data,
+                   .out = cop_out(call, 0)->data,
+                   .alpha = p ? p->alpha : 0,
+                   .beta = p ? p->beta : 0};
+    cop_parallel_for(call->pool, (size_t)coppice_tensor_count(in), cop_grain(1), map_range, &job);
     return COPPICE_OK;
 }
 

@@ -2,6 +2,7 @@
 #ifndef COP_OPS_UNARY_H
 #define COP_OPS_UNARY_H
 
+#include "runtime/kernels/maps.h"
 #include "runtime/ops/ops.h"
 #include "runtime/ops/types.h"
 #include "runtime/ops/util.h"
@@ -28,6 +29,14 @@ coppice_status cop_run_unary(const cop_call *call, const cop_unary_fn *by_type);
     static coppice_status op##_run(const cop_call *call) {                                         \
         static const cop_unary_fn by_type[COP_HELD_TYPES] = {__VA_ARGS__};                         \
         return cop_run_unary(call, by_type);                                                       \
+    }
+
+/* The same, floats by the function of the instruction set. */
+coppice_status cop_run_map(const cop_call *call, cop_map_id map, cop_unary_fn f64);
+
+#define RUN_MAP(op)                                                                                \
+    static coppice_status op##_run(const cop_call *call) {                                         \
+        return cop_run_map(call, COP_MAP_##op, op##_f64);                                          \
     }
 
 /* ---- rows ---- */

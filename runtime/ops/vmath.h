@@ -13,6 +13,12 @@
 #include <stdint.h>
 #include <string.h>
 
+/* x within 0 .. 1. */
+static inline float cop_clamp01f(float x) {
+    x = x < 0 ? 0 : x;
+    return x > 1 ? 1 : x;
+}
+
 static inline uint32_t cop_float_bits(float x) {
     uint32_t bits;
     memcpy(&bits, &x, sizeof bits);

@@ -2,6 +2,8 @@
  * over a walk through all floats, and right at the ends. */
 #include <stdlib.h>
 
+#include "runtime/conv.h"
+#include "runtime/kernels/kernels.h"
 #include "runtime/ops/vmath.h"
 #include "unit.h"
 
@@ -91,8 +93,41 @@ START_TEST(functions_are_within_their_error_over_all_floats) {
 }
 END_TEST
 
+/* Lengths that leave ends behind every vector, with values in both tails. */
+START_TEST(every_instruction_set_computes_the_same) {
+    enum { MOST = 203 };
+    float x[MOST], want[MOST], got[MOST + 1];
+    for (int i = 0; i < MOST; i++)
+        x[i] = i % 50 == 7 ? (i < 100 ? -95.0f : 95.0f) : (float)((i * 37) % 201 - 100) / 9;
+    const cop_kernels *plain = cop_kernels_of(COPPICE_ISA_SCALAR);
+    for (int isa = COPPICE_ISA_SSE2; isa <= COPPICE_ISA_NEON; isa++) {
+        const cop_kernels *kernels = cop_kernels_of((coppice_isa)isa);
+        if (!cop_isa_available((coppice_isa)isa))
+            continue;
+        for (int map = 0; map < COP_MAP_COUNT + 2; map++) {
+            size_t n = map % 2 ? MOST : 67;
+            got[n] = 123;
+            if (map < COP_MAP_COUNT) {
+                plain->map_f32[map](x, want, n, 0.5f, 1.25f);
+                kernels->map_f32[map](x, got, n, 0.5f, 1.25f);
+            } else {
+                plain->softmax_f32(x, want, n, map == COP_MAP_COUNT);
+                kernels->softmax_f32(x, got, n, map == COP_MAP_COUNT);
+            }
+            ck_assert(got[n] == 123.0f);
+            for (size_t i = 0; i < n; i++) {
+                bool same = isnan(want[i]) ? isnan(got[i]) : ulps(got[i], (double)want[i]) <= 140;
+                ck_assert_msg(same, "isa %d, function %d of %g: %.9g, not %.9g", isa, map,
+                              (double)x[i], (double)got[i], (double)want[i]);
+            }
+        }
+    }
+}
+END_TEST
+
 int main(void) {
     TCase *tests = tcase_create("vmath");
     tcase_add_test(tests, functions_are_within_their_error_over_all_floats);
+    tcase_add_test(tests, every_instruction_set_computes_the_same);
     return unit_run("vmath", tests);
 }
