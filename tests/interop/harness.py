@@ -94,7 +94,7 @@ def assert_close(got, expected, what, rtol=1e-3, atol=1e-4):
     if got.size == 0:
         return
     bound = atol * max(np.abs(expected).max(), 1e-3) + rtol * np.abs(expected)
-    error = np.abs(got.astype(np.float64) - expected)
+    error = np.asarray(np.abs(got.astype(np.float64) - expected))
     error[np.isnan(error)] = np.inf
     worst = np.unravel_index(np.argmax(error - bound), error.shape)
     assert error[worst] <= bound[worst], (
