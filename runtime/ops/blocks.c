@@ -82,8 +82,56 @@ static void copy_blocks(const cop_call *call, const coppice_tensor *deep,
     cop_walk_copy(&walk, call->pool);
 }
 
+/* Rows of the flat image, put together from rows of the deep one. */
+typedef struct weave_job {
+    const coppice_tensor *deep, *flat;
+    size_t block, row_step, column_step; /* elements between rows and columns of a block */
+    size_t channel_step;                 /* between channels of the flat image */
+} weave_job;
+
+/* Items: rows of the flat image. */
+static void weave_rows(void *context, size_t begin, size_t end) {
+    const weave_job *j = context;
+    size_t b = j->block, h = (size_t)j->deep->dims[2], w = (size_t)j->deep->dims[3];
+    size_t channels = (size_t)j->flat->dims[1];
+    for (size_t item = begin; item < end; item++) {
+        size_t plane = item / (h * b), row = item % (h * b), n = plane / channels;
+        const uint32_t *from = (const uint32_t *)j->deep->data + n * channels * b * b * h * w +
+                               plane % channels * j->channel_step + row % b * j->row_step +
+                               row / b * w;
+        uint32_t *restrict to = (uint32_t *)j->flat->data + item * w * b;
+        if (b == 2) {
+            const uint32_t *restrict even = from, *restrict odd = from + j->column_step;
+            for (size_t i = 0; i < w; i++) {
+                to[2 * i] = even[i];
+                to[2 * i + 1] = odd[i];
+            }
+            continue;
+        }
+        for (size_t k = 0; k < b; k++, from += j->column_step) {
+            for (size_t i = 0; i < w; i++)
+                to[i * b + k] = from[i];
+        }
+    }
+}
+
 static coppice_status depthtospace_run(const cop_call *call) {
-    copy_blocks(call, cop_in(call, 0), cop_out(call, 0), true);
+    const depth_params *p = call->params;
+    const coppice_tensor *x = cop_in(call, 0), *y = cop_out(call, 0);
+    size_t b = (size_t)p->block, pixels = (size_t)(x->dims[2] * x->dims[3]);
+    size_t channels = (size_t)y->dims[1];
+    if (cop_type_bytes(x->type) != sizeof(uint32_t)) {
+        copy_blocks(call, x, y, true);
+        return COPPICE_OK;
+    }
+    weave_job j = {.deep = x,
+                   .flat = y,
+                   .block = b,
+                   .row_step = b * (p->columns_first ? 1 : channels) * pixels,
+                   .column_step = (p->columns_first ? 1 : channels) * pixels,
+                   .channel_step = (p->columns_first ? b * b : 1) * pixels};
+    cop_parallel_for(call->pool, (size_t)(y->dims[0] * y->dims[1] * y->dims[2]),
+                     cop_grain((size_t)y->dims[3]), weave_rows, &j);
     return COPPICE_OK;
 }
 

@@ -27,37 +27,56 @@ size_t cop_patches_places(const cop_patches *p) {
     return product(p->count, p->spatial);
 }
 
-/* One tap on one row of places: places first .. last - 1 are inside of the image, where place i
- * lies on pixel start + i * stride. */
-typedef struct row {
+/* Rows of places (all dims but the last) under one tap, one after the other: places first .. last -
+ * 1 of a row are inside of the image, and place i lies on pixel start + i * stride. */
+typedef struct rows {
+    const cop_patches *p;
+    int64_t offset[COPPICE_MAX_RANK]; /* of place 0 */
+    int64_t at[COPPICE_MAX_RANK];     /* the row */
     int64_t start, first, last, stride;
-} row;
+    int64_t full; /* `last` of rows that are inside */
+} rows;
 
-/* The row of places `index` (all dims but the last) under tap `tap`; an empty one when it lies
- * outside. */
-static row row_of(const cop_patches *p, size_t tap, size_t index) {
+/* Sets start and last for the row at `at`. */
+static void place_row(rows *r) {
+    const cop_patches *p = r->p;
     uint32_t last = p->spatial - 1;
-    int64_t step = p->dilation[last], places = p->count[last];
-    row r = {.stride = p->stride[last]};
-    int64_t offset = (int64_t)(tap % (size_t)p->kernel[last]) * step - p->begin[last];
-    int64_t room = p->image[last] - offset, pixels = p->image[last];
-    tap /= (size_t)p->kernel[last];
-    r.first = offset >= 0 ? 0 : (-offset + r.stride - 1) / r.stride;
-    r.last = room <= 0 ? 0 : (room + r.stride - 1) / r.stride;
-    r.last = r.last < places ? r.last : places;
-    r.start = offset;
+    int64_t pixels = p->image[last];
+    r->start = r->offset[last];
+    r->last = r->full;
     for (uint32_t d = last; d-- > 0;) {
-        int64_t at = (int64_t)(index % (size_t)p->count[d]) * p->stride[d] +
-                     (int64_t)(tap % (size_t)p->kernel[d]) * p->dilation[d] - p->begin[d];
-        index /= (size_t)p->count[d];
-        tap /= (size_t)p->kernel[d];
-        if (at < 0 || at >= p->image[d])
-            r.last = r.first;
-        r.start += at * pixels;
+        int64_t pixel = r->at[d] * p->stride[d] + r->offset[d];
+        if (pixel < 0 || pixel >= p->image[d])
+            r->last = r->first;
+        r->start += pixel * pixels;
         pixels *= p->image[d];
     }
-    r.last = r.last < r.first ? r.first : r.last;
+}
+
+/* Begins with row `index` under tap `tap`. */
+static rows begin_rows(const cop_patches *p, size_t tap, size_t index) {
+    uint32_t last = p->spatial - 1;
+    rows r = {.p = p, .stride = p->stride[last]};
+    for (uint32_t d = p->spatial; d-- > 0; tap /= (size_t)p->kernel[d])
+        r.offset[d] = (int64_t)(tap % (size_t)p->kernel[d]) * p->dilation[d] - p->begin[d];
+    for (uint32_t d = last; d-- > 0; index /= (size_t)p->count[d])
+        r.at[d] = (int64_t)(index % (size_t)p->count[d]);
+    int64_t offset = r.offset[last], room = p->image[last] - offset;
+    r.first = offset >= 0 ? 0 : (-offset + r.stride - 1) / r.stride;
+    r.full = room <= 0 ? 0 : (room + r.stride - 1) / r.stride;
+    r.full = r.full < p->count[last] ? r.full : p->count[last];
+    r.full = r.full < r.first ? r.first : r.full;
+    place_row(&r);
     return r;
+}
+
+static void next_row(rows *r) {
+    for (uint32_t d = r->p->spatial - 1; d-- > 0;) {
+        if (++r->at[d] < r->p->count[d])
+            break;
+        r->at[d] = 0;
+    }
+    place_row(r);
 }
 
 typedef struct job {
@@ -70,7 +89,7 @@ typedef struct job {
 /* ---- taking ---- */
 
 #define TAKE_ROW(T)                                                                                \
-    static void take_row_##T(const row *r, int64_t begin, int64_t end, const T *restrict image,    \
+    static void take_row_##T(const rows *r, int64_t begin, int64_t end, const T *restrict image,   \
                              T *restrict to) {                                                     \
         int64_t first = r->first < begin ? begin : r->first < end ? r->first : end;                \
         int64_t last = r->last < end ? r->last : end;                                              \
@@ -96,9 +115,9 @@ static void take_items(void *context, size_t begin, size_t end) {
     for (size_t item = begin; item < end; item++) {
         const char *image = (const char *)j->from + item / taps * pixels * j->element;
         char *to = (char *)j->to + item * (j->last - j->first) * j->element;
-        for (size_t at = j->first; at < j->last;) {
-            row r = row_of(p, item % taps, at / wide);
-            size_t column = at % wide;
+        rows r = begin_rows(p, item % taps, j->first / wide);
+        size_t column = j->first % wide;
+        for (size_t at = j->first; at < j->last; next_row(&r), column = 0) {
             size_t stop = cop_smaller(wide, column + (j->last - at));
             if (j->element == 4)
                 take_row_uint32_t(&r, (int64_t)column, (int64_t)stop, (const uint32_t *)image,
@@ -127,19 +146,19 @@ void cop_patches_take(const cop_patches *p, size_t element, size_t channels, siz
         const job *j = context;                                                                    \
         const cop_patches *p = j->p;                                                               \
         size_t taps = cop_patches_taps(p), pixels = cop_patches_pixels(p);                         \
-        size_t wide = (size_t)p->count[p->spatial - 1], rows = cop_patches_places(p) / wide;       \
+        size_t wide = (size_t)p->count[p->spatial - 1], lines = cop_patches_places(p) / wide;      \
         for (size_t channel = begin; channel < end; channel++) {                                   \
             T *restrict image = (T *)j->to + channel * pixels;                                     \
-            const T *restrict from = (const T *)j->from + channel * taps * rows * wide;            \
-            for (size_t i = 0; i < taps * rows; i++, from += wide) {                               \
-                row r = row_of(p, i / rows, i % rows);                                             \
-                if (r.stride == 1) {                                                               \
-                    for (int64_t k = r.first; k < r.last; k++)                                     \
-                        image[r.start + k] += from[k];                                             \
-                    continue;                                                                      \
+            const T *restrict from = (const T *)j->from + channel * taps * lines * wide;           \
+            for (size_t tap = 0; tap < taps; tap++) {                                              \
+                rows r = begin_rows(p, tap, 0);                                                    \
+                for (size_t i = 0; i < lines; i++, from += wide, next_row(&r)) {                   \
+                    T *restrict to = image + r.start;                                              \
+                    for (int64_t k = r.first; r.stride == 1 && k < r.last; k++)                    \
+                        to[k] += from[k];                                                          \
+                    for (int64_t k = r.first; r.stride != 1 && k < r.last; k++)                    \
+                        to[k * r.stride] += from[k];                                               \
                 }                                                                                  \
-                for (int64_t k = r.first; k < r.last; k++)                                         \
-                    image[r.start + k * r.stride] += from[k];                                      \
             }                                                                                      \
         }                                                                                          \
     }

@@ -68,6 +68,7 @@ static double weight_at(const cop_resample_rule *rule, double distance) {
 /* For every output of an axis: `taps` inputs and their weights. */
 typedef struct table {
     size_t in, out, taps;
+    bool doubled;   /* NEAREST: each input twice */
     int64_t *index; /* [out][taps] */
     double *weight; /* [out][taps] */
     float *narrow;  /* the same */
@@ -126,6 +127,7 @@ static coppice_status make_table(const cop_resample_rule *rule, const cop_resamp
         free_table(t);
         return cop_fail_memory(err, bytes);
     }
+    t->doubled = t->out == 2 * t->in && rule->mode == COP_RESAMPLE_NEAREST;
     for (size_t i = 0; i < t->out; i++) {
         double x = source(rule, a, (int64_t)i);
         if (rule->coordinates == COP_COORDINATES_TF_CROP_AND_RESIZE)
@@ -134,6 +136,7 @@ static coppice_status make_table(const cop_resample_rule *rule, const cop_resamp
             t->index[i] = clamp_index(nearest(rule, a, (float)x), a->in); /* scales are floats */
         else
             fill_weights(rule, a, t, i, first, shrink);
+        t->doubled = t->doubled && t->index[i] == (int64_t)(i / 2);
     }
     return COPPICE_OK;
 }
@@ -155,6 +158,11 @@ static void fill_elements(void *y, const void *element, size_t bytes, size_t cou
 
 #define GATHER_ROW(T)                                                                              \
     static void gather_row_##T(const table *t, const T *restrict x, T *restrict y) {               \
+        if (t->doubled) {                                                                          \
+            for (size_t i = 0; i < t->in; i++)                                                     \
+                y[2 * i] = y[2 * i + 1] = x[i];                                                    \
+            return;                                                                                \
+        }                                                                                          \
         for (size_t i = 0; i < t->out; i++)                                                        \
             y[i] = x[t->index[i]];                                                                 \
     }
