@@ -140,6 +140,36 @@ def normalize(rng):
     return op, {"axes": [0, 2, 3]}, [x], [], 13
 
 
+def blocks(rng):
+    op, b = pick(rng, "DepthToSpace", "SpaceToDepth", "CenterCropPad", "Col2Im"), pick(rng, 1, 2, 3)
+    if op == "DepthToSpace":
+        x = floats(rng, 2, b * b * pick(rng, 1, 2, 3), *whole(rng, 1, 5, 2))
+        return op, {"blocksize": b, "mode": pick(rng, "DCR", "CRD")}, [x], [], 13
+    if op == "SpaceToDepth":
+        return op, {"blocksize": b}, [floats(rng, 2, 3, *(b * n for n in whole(rng, 1, 5, 2)))], [], 13
+    if op == "CenterCropPad":
+        return op, {"axes": [1, -1]}, [floats(rng, *whole(rng, 1, 6, 3))], [np.array(whole(rng, 1, 8, 2))], 18
+    image, kernel, stride = whole(rng, 5, 9, 2), whole(rng, 1, 3, 2), whole(rng, 1, 2, 2)
+    places = [(n + 1 - k) // s + 1 for n, k, s in zip(image, kernel, stride)]
+    x = floats(rng, 2, 3 * kernel[0] * kernel[1], places[0] * places[1])
+    return op, {"strides": stride, "pads": [1, 0, 0, 1]}, [x], [np.array(image), np.array(kernel)], 18
+
+
+def regions(rng):
+    """Regions that begin and end inside: the runtimes differ on what lies outside in mode max."""
+    count, x = int(rng.integers(1, 6)), floats(rng, 2, 3, *whole(rng, 6, 12, 2))
+    corner = rng.uniform(0, 5, (count, 2))
+    boxes = np.concatenate([corner, corner + rng.uniform(0.5, 6, (count, 2))], 1).astype(np.float32)
+    shape = whole(rng, 1, 5, 2)
+    if rng.random() < 0.3:
+        boxes = np.concatenate([rng.integers(0, 2, (count, 1)), boxes], 1).astype(np.float32)
+        return "MaxRoiPool", {"pooled_shape": shape}, [x, boxes], [], 13
+    attributes = {"output_height": shape[0], "output_width": shape[1], "sampling_ratio": pick(rng, 0, 1, 3),
+                  "coordinate_transformation_mode": pick(rng, "half_pixel", "output_half_pixel"),
+                  "mode": "avg", "spatial_scale": pick(rng, 1.0, 0.75)}
+    return "RoiAlign", attributes, [x, boxes], [rng.integers(0, 2, count)], 16
+
+
 def build(cases, opset):
     """(model, inputs) of nodes (op, attributes, inputs, constant inputs)."""
     nodes, values, constants = [], {}, []
@@ -194,5 +224,5 @@ def check(make, count, context):
 
 def tests():
     for make, count in ((resize, 80), (conv_transpose, 80), (conv, 40), (grid_sample, 60), (pool, 60), (pad, 30),
-                        (normalize, 50)):
+                        (normalize, 50), (blocks, 40), (regions, 30)):
         yield f"images {make.__name__}", functools.partial(check, make, count)
