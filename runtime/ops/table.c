@@ -19,6 +19,7 @@
     X(conv)                                                                                        \
     X(convtranspose)                                                                               \
     X(deform)                                                                                      \
+    X(det)                                                                                         \
     X(einsum)                                                                                      \
     X(fill)                                                                                        \
     X(flex)                                                                                        \
