@@ -55,7 +55,9 @@
     X(signal)                                                                                      \
     X(softmax)                                                                                     \
     X(string)                                                                                      \
+    X(tfidf)                                                                                       \
     X(training)                                                                                    \
+    X(tree)                                                                                        \
     X(unary)                                                                                       \
     X(unique)
 
