@@ -18,6 +18,8 @@ static const char *make_key(const cop_constants *out, const cop_graph *owner, co
 
 static coppice_status add(cop_constants *out, const cop_graph *graph, const cop_value *value,
                           coppice_error *err) {
+    if (value->constant->key)
+        return COPPICE_OK; /* shared: its first value has named it */
     if (cop_grow(&out->items, out->count, &out->capacity, sizeof *out->items) != 0)
         return cop_fail_memory(err, sizeof *out->items);
     value->constant->key = make_key(out, graph, value->name);

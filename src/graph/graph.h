@@ -41,6 +41,7 @@ typedef struct cop_constant {
     bool mapped;              /* tensor.data lie in a private mapping of a file, and in no other
                                  constant */
     bool repeated_as_input;   /* also a graph input (keep_initializers_as_inputs) */
+    bool shared;              /* by several values: calls of one function */
     bool is_output;           /* an output of its graph as it stands */
     const char *key;          /* its unique name in the whole model (constants.h) */
     cop_quantized *quantized; /* how DequantizeLinear reads its integers (quantized.h), or NULL */

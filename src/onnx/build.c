@@ -1,15 +1,20 @@
 /* From the unpacked message to the graph: values, nodes, attributes, sub-graphs. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "graph/subgraph.h"
 #include "graph/quantized.h"
+#include "onnx/functions.h"
 #include "onnx/internal.h"
 
 typedef struct builder {
     coppice_model *model;
     coppice_error *err;
     int depth; /* of sub-graphs */
+    cop_functions functions;
+    cop_scope *scope; /* of the call whose body is built; NULL: the model's graph */
+    cop_map shared;   /* message that functions may read again to its constant, by address */
 } builder;
 
 static coppice_status build_graph(builder *b, cop_graph *graph, Onnx__GraphProto *proto);
@@ -20,6 +25,56 @@ static coppice_status no_memory(builder *b) {
 
 static const char *domain_of(const char *domain) {
     return !domain || strcmp(domain, "ai.onnx") == 0 ? "" : domain;
+}
+
+/* The name in the graph; NULL with an error. */
+static const char *local_name(builder *b, const char *name) {
+    const char *local = cop_scope_name(b->model, &b->functions, b->scope, cop_or_empty(name));
+    if (!local)
+        cop_fail(b->err, COPPICE_LIMIT, "names in calls of functions take too much memory");
+    return local;
+}
+
+#define LOCAL_NAME(b, out, name)                                                                   \
+    const char *out = local_name(b, name);                                                         \
+    if (!(out))                                                                                    \
+    return COPPICE_LIMIT
+
+/* ---- constants that several calls of a function share ---- */
+
+/* The constant that was made of `message` before, or NULL. */
+static cop_constant *find_shared(const builder *b, const void *message) {
+    char key[32];
+    snprintf(key, sizeof key, "%p", message);
+    cop_constant *constant = (cop_constant *)(intptr_t)cop_map_get(&b->shared, key, 0);
+    if (constant)
+        constant->shared = true;
+    return constant;
+}
+
+static coppice_status share(builder *b, const void *message, cop_constant *constant) {
+    const char *key = b->functions.count ? cop_arena_printf(&b->model->arena, "%p", message) : "";
+    if (!b->functions.count || (key && cop_map_set(&b->shared, key, (int64_t)(intptr_t)constant)))
+        return COPPICE_OK;
+    return no_memory(b);
+}
+
+static coppice_status load_tensor(builder *b, Onnx__TensorProto *tensor, Onnx__GraphProto *graph,
+                                  cop_constant **out) {
+    *out = find_shared(b, tensor);
+    if (*out)
+        return COPPICE_OK;
+    COP_TRY(cop_tensor_load(b->model, tensor, graph, out, b->err));
+    return share(b, tensor, *out);
+}
+
+static coppice_status load_sparse(builder *b, Onnx__SparseTensorProto *sparse,
+                                  Onnx__GraphProto *graph, cop_constant **out) {
+    *out = find_shared(b, sparse);
+    if (*out)
+        return COPPICE_OK;
+    COP_TRY(cop_sparse_load(b->model, sparse, graph, out, b->err));
+    return share(b, sparse, *out);
 }
 
 /* ---- values ---- */
@@ -87,7 +142,8 @@ static coppice_status add_initializer(builder *b, cop_graph *graph, const char *
                                       cop_constant *constant) {
     if (!name[0])
         return cop_fail(b->err, COPPICE_BAD_MODEL, "an initializer has no name");
-    int index = cop_graph_value(graph, name);
+    LOCAL_NAME(b, local, name);
+    int index = cop_graph_value(graph, local);
     if (index < 0)
         return no_memory(b);
     cop_value *value = &graph->values[index];
@@ -105,7 +161,7 @@ static coppice_status add_initializers(builder *b, cop_graph *graph, Onnx__Graph
     for (size_t i = 0; status == COPPICE_OK && i < proto->n_initializer; i++) {
         cop_constant *constant;
         name = cop_or_empty(proto->initializer[i]->name);
-        status = cop_tensor_load(b->model, proto->initializer[i], proto, &constant, b->err);
+        status = load_tensor(b, proto->initializer[i], proto, &constant);
         if (status == COPPICE_OK)
             status = add_initializer(b, graph, name, constant);
     }
@@ -113,7 +169,7 @@ static coppice_status add_initializers(builder *b, cop_graph *graph, Onnx__Graph
         cop_constant *constant;
         Onnx__SparseTensorProto *sparse = proto->sparse_initializer[i];
         name = sparse->values ? cop_or_empty(sparse->values->name) : "";
-        status = cop_sparse_load(b->model, sparse, proto, &constant, b->err);
+        status = load_sparse(b, sparse, proto, &constant);
         if (status == COPPICE_OK)
             status = add_initializer(b, graph, name, constant);
     }
@@ -129,7 +185,7 @@ static coppice_status add_inputs(builder *b, cop_graph *graph, Onnx__GraphProto 
     if (!graph->inputs)
         return no_memory(b);
     for (size_t i = 0; i < proto->n_input; i++) {
-        const char *name = cop_or_empty(proto->input[i]->name);
+        LOCAL_NAME(b, name, proto->input[i]->name);
         if (!name[0])
             return cop_fail(b->err, COPPICE_BAD_MODEL, "graph input %zu has no name", i);
         int index = cop_graph_value(graph, name);
@@ -154,12 +210,13 @@ static coppice_status add_outputs(builder *b, cop_graph *graph, Onnx__GraphProto
     if (!graph->outputs)
         return no_memory(b);
     for (size_t i = 0; i < proto->n_value_info; i++) {
-        int index = cop_graph_find(graph, cop_or_empty(proto->value_info[i]->name));
+        LOCAL_NAME(b, name, proto->value_info[i]->name);
+        int index = cop_graph_find(graph, name);
         if (index >= 0)
             COP_TRY(declare(b, graph, index, proto->value_info[i]->type));
     }
     for (size_t i = 0; i < proto->n_output; i++) {
-        const char *name = cop_or_empty(proto->output[i]->name);
+        LOCAL_NAME(b, name, proto->output[i]->name);
         if (!name[0])
             return cop_fail(b->err, COPPICE_BAD_MODEL, "graph output %zu has no name", i);
         int index = cop_graph_value(graph, name);
@@ -257,7 +314,7 @@ static coppice_status build_attr(builder *b, cop_graph *graph, Onnx__AttributePr
         if (!a->t)
             return cop_fail(b->err, COPPICE_BAD_MODEL, "is a tensor but holds none");
         attr->kind = COP_ATTR_TENSOR;
-        return cop_tensor_load(b->model, a->t, NULL, &attr->tensor, b->err);
+        return load_tensor(b, a->t, NULL, &attr->tensor);
     case ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__GRAPH:
         if (!a->g)
             return cop_fail(b->err, COPPICE_BAD_MODEL, "is a graph but holds none");
@@ -269,36 +326,47 @@ static coppice_status build_attr(builder *b, cop_graph *graph, Onnx__AttributePr
 
 /* ---- Constant nodes ---- */
 
-static coppice_status alias(builder *b, coppice_type type, void *data, int64_t count, bool scalar,
+static coppice_status alias(builder *b, coppice_type type, void *data, size_t count, bool scalar,
                             cop_constant **out) {
-    coppice_tensor tensor = {.type = type, .rank = scalar ? 0 : 1, .dims = {count}, .data = data};
-    size_t bytes = (size_t)count * coppice_type_bits(type) / 8;
+    *out = data ? find_shared(b, data) : NULL;
+    if (*out)
+        return COPPICE_OK;
+    coppice_tensor tensor = {
+        .type = type, .rank = scalar ? 0 : 1, .dims = {(int64_t)count}, .data = data};
+    size_t bytes = (size_t)coppice_tensor_bytes(&tensor);
     *out = cop_constant_new(b->model, (cop_origin){.kind = COP_ORIGIN_ALIAS}, tensor, bytes);
-    return *out ? COPPICE_OK : no_memory(b);
+    return *out ? share(b, data, *out) : no_memory(b);
 }
 
-/* The constant that a Constant node makes; NULL for strings. */
-static coppice_status constant_of(builder *b, const cop_node *node, Onnx__NodeProto *proto,
+static coppice_status alias_strings(builder *b, const ProtobufCBinaryData *from, size_t count,
+                                    bool scalar, cop_constant **out) {
+    coppice_string *strings = cop_arena_array(&b->model->arena, count, sizeof *strings);
+    if (!strings)
+        return no_memory(b);
+    for (size_t i = 0; i < count; i++)
+        strings[i] = (coppice_string){(const char *)from[i].data, from[i].len};
+    return alias(b, COPPICE_TYPE_STRING, strings, count, scalar, out);
+}
+
+/* The constant that a Constant node makes of its attribute; NULL when it is of no known kind. */
+static coppice_status constant_of(builder *b, const cop_attr *attr, Onnx__AttributeProto *a,
                                   cop_constant **out) {
-    for (size_t i = 0; i < proto->n_attribute; i++) {
-        Onnx__AttributeProto *a = proto->attribute[i];
-        const char *name = cop_or_empty(a->name);
-        const cop_attr *attr = &node->attrs[i];
-        if (strcmp(name, "value") == 0 && attr->kind == COP_ATTR_TENSOR) {
-            *out = attr->tensor;
-            return COPPICE_OK;
-        }
-        if (strcmp(name, "sparse_value") == 0 && a->sparse_tensor)
-            return cop_sparse_load(b->model, a->sparse_tensor, NULL, out, b->err);
-        if (strcmp(name, "value_float") == 0)
-            return alias(b, COPPICE_TYPE_FLOAT, &a->f, 1, true, out);
-        if (strcmp(name, "value_int") == 0)
-            return alias(b, COPPICE_TYPE_INT64, &a->i, 1, true, out);
-        if (strcmp(name, "value_floats") == 0)
-            return alias(b, COPPICE_TYPE_FLOAT, a->floats, (int64_t)a->n_floats, false, out);
-        if (strcmp(name, "value_ints") == 0)
-            return alias(b, COPPICE_TYPE_INT64, a->ints, (int64_t)a->n_ints, false, out);
-    }
+    if (!strcmp(attr->name, "value") && attr->kind == COP_ATTR_TENSOR)
+        *out = attr->tensor;
+    else if (!strcmp(attr->name, "sparse_value") && a->sparse_tensor)
+        return load_sparse(b, a->sparse_tensor, NULL, out);
+    else if (!strcmp(attr->name, "value_float"))
+        return alias(b, COPPICE_TYPE_FLOAT, &a->f, 1, true, out);
+    else if (!strcmp(attr->name, "value_int"))
+        return alias(b, COPPICE_TYPE_INT64, &a->i, 1, true, out);
+    else if (!strcmp(attr->name, "value_string"))
+        return alias_strings(b, &a->s, 1, true, out);
+    else if (!strcmp(attr->name, "value_floats"))
+        return alias(b, COPPICE_TYPE_FLOAT, a->floats, a->n_floats, false, out);
+    else if (!strcmp(attr->name, "value_ints"))
+        return alias(b, COPPICE_TYPE_INT64, a->ints, a->n_ints, false, out);
+    else if (!strcmp(attr->name, "value_strings"))
+        return alias_strings(b, a->strings, a->n_strings, false, out);
     return COPPICE_OK;
 }
 
@@ -312,13 +380,37 @@ static bool is_constant(const cop_node *node) {
 static coppice_status name_values(builder *b, cop_graph *graph, char **names, size_t count,
                                   int *indices) {
     for (size_t i = 0; i < count; i++) {
-        if (!names[i][0])
+        LOCAL_NAME(b, name, names[i]);
+        if (!name[0])
             continue;
-        indices[i] = cop_graph_value(graph, names[i]);
+        indices[i] = cop_graph_value(graph, name);
         if (indices[i] < 0)
             return no_memory(b);
     }
     return COPPICE_OK;
+}
+
+/* Adds an attribute of the node, and what a Constant makes of it. One that refers to an attribute
+ * of the function which neither the call nor the function gives is left out. */
+static coppice_status add_attr(builder *b, cop_graph *graph, cop_node *node,
+                               Onnx__AttributeProto *a) {
+    cop_attr *attr = &node->attrs[node->attr_count];
+    cop_scope *own = b->scope, *where;
+    Onnx__AttributeProto *value = cop_scope_attribute(own, a, &where);
+    if (!value)
+        return COPPICE_OK;
+    b->scope = where;
+    coppice_status status = build_attr(b, graph, value, attr);
+    b->scope = own;
+    attr->name = cop_or_empty(a->name);
+    node->attr_count++; /* also of one that failed, whose graph is to be freed */
+    if (status) {
+        cop_error_prefix(b->err, "attribute '%s'", attr->name);
+        return status;
+    }
+    if (!is_constant(node) || graph->values[node->outputs[0]].constant)
+        return COPPICE_OK;
+    return constant_of(b, attr, value, &graph->values[node->outputs[0]].constant);
 }
 
 /* Fills a node; the graph's array of nodes does not move meanwhile (sub-graphs have their own). */
@@ -326,22 +418,21 @@ static coppice_status fill_node(builder *b, cop_graph *graph, cop_node *node,
                                 Onnx__NodeProto *proto) {
     node->name = cop_or_empty(proto->name);
     node->domain = domain_of(proto->domain);
+    node->attr_count = 0;
+    if (b->scope) {
+        LOCAL_NAME(b, name, proto->name);
+        node->name = name;
+        node->opset = cop_scope_opset(b->scope, node->domain);
+    }
     COP_TRY(name_values(b, graph, proto->input, proto->n_input, node->inputs));
     COP_TRY(name_values(b, graph, proto->output, proto->n_output, node->outputs));
-    for (size_t i = 0; i < proto->n_attribute; i++) {
-        coppice_status status = build_attr(b, graph, proto->attribute[i], &node->attrs[i]);
-        if (status != COPPICE_OK) {
-            cop_error_prefix(b->err, "attribute '%s'", cop_or_empty(proto->attribute[i]->name));
-            return status;
-        }
-    }
-    if (!is_constant(node))
-        return COPPICE_OK;
-    cop_constant *constant = NULL;
-    COP_TRY(constant_of(b, node, proto, &constant));
-    graph->values[node->outputs[0]].constant = constant;
+    for (size_t i = 0; i < proto->n_attribute; i++)
+        COP_TRY(add_attr(b, graph, node, proto->attribute[i]));
     return COPPICE_OK;
 }
+
+static coppice_status inline_call(builder *b, cop_graph *graph, const Onnx__NodeProto *proto,
+                                  const cop_function *function);
 
 static coppice_status add_node(builder *b, cop_graph *graph, Onnx__NodeProto *proto, size_t index) {
     if (!cop_or_empty(proto->op_type)[0])
@@ -349,6 +440,9 @@ static coppice_status add_node(builder *b, cop_graph *graph, Onnx__NodeProto *pr
                         cop_or_empty(proto->name));
     if (proto->n_input > INT32_MAX || proto->n_output > INT32_MAX)
         return cop_fail(b->err, COPPICE_LIMIT, "node %zu has too many inputs or outputs", index);
+    const cop_function *function = cop_functions_find(&b->functions, proto);
+    if (function)
+        return inline_call(b, graph, proto, function);
     cop_node *node = cop_graph_add_node(graph, proto->op_type, (int)proto->n_input,
                                         (int)proto->n_output, proto->n_attribute);
     if (!node)
@@ -358,6 +452,55 @@ static coppice_status add_node(builder *b, cop_graph *graph, Onnx__NodeProto *pr
         cop_error_at_node(b->err, graph, node);
     return status;
 }
+
+/* ---- functions ---- */
+
+/* Output `i` of the call is a value that the body does not make under this name. */
+static coppice_status hand_through(builder *b, cop_graph *graph, const cop_scope *scope, size_t i) {
+    LOCAL_NAME(b, from, scope->function->proto->output[i]);
+    b->scope = (cop_scope *)scope->outer;
+    const char *to = local_name(b, scope->call->output[i]);
+    b->scope = (cop_scope *)scope;
+    cop_node *node = to && from[0] ? cop_graph_add_node(graph, "Identity", 1, 1, 0) : NULL;
+    if (to && !from[0])
+        return COPPICE_OK; /* an input that the call leaves out */
+    if (!node)
+        return no_memory(b);
+    node->inputs[0] = cop_graph_value(graph, from);
+    node->outputs[0] = cop_graph_value(graph, to);
+    return node->inputs[0] < 0 || node->outputs[0] < 0 ? no_memory(b) : COPPICE_OK;
+}
+
+static coppice_status build_body(builder *b, cop_graph *graph, const cop_scope *scope) {
+    const Onnx__FunctionProto *f = scope->function->proto;
+    for (size_t i = 0; i < f->n_node; i++)
+        COP_TRY(add_node(b, graph, f->node[i], i));
+    for (size_t i = 0; i < scope->call->n_output; i++) {
+        if (scope->call->output[i][0] && cop_scope_hands_through(scope, i))
+            COP_TRY(hand_through(b, graph, scope, i));
+    }
+    return COPPICE_OK;
+}
+
+/* The body of the function in place of the call. Recursion is bounded: cop_scope_enter. */
+static coppice_status inline_call(builder *b, cop_graph *graph, const Onnx__NodeProto *proto,
+                                  const cop_function *function) {
+    cop_scope scope, *outer = b->scope;
+    coppice_status status =
+        cop_scope_enter(b->model, &b->functions, outer, function, proto, &scope, b->err);
+    if (!status) {
+        b->scope = &scope;
+        status = build_body(b, graph, &scope);
+        b->scope = outer;
+    }
+    cop_scope_leave(&scope);
+    if (status)
+        cop_error_prefix(b->err, "call '%s' of function '%s'", cop_or_empty(proto->name),
+                         function->name);
+    return status;
+}
+
+/* ---- the graph ---- */
 
 static coppice_status build_graph(builder *b, cop_graph *graph, Onnx__GraphProto *proto) {
     graph->origin = proto;
@@ -416,6 +559,18 @@ static coppice_status list_infos(builder *b, coppice_model *model) {
     return COPPICE_OK;
 }
 
+static coppice_status build_model(builder *b) {
+    coppice_model *model = b->model;
+    COP_TRY(set_opsets(b, model->graph, model->proto));
+    COP_TRY(cop_functions_read(model, &b->functions, b->err));
+    COP_TRY(build_graph(b, model->graph, model->proto->graph));
+    COP_TRY(cop_graph_connect(model->graph, b->err));
+    COP_TRY(cop_constants_collect(model->graph, &model->tensors, b->err));
+    COP_TRY(cop_graph_mark_quantized(model->graph, b->err));
+    COP_TRY(cop_external_find_overlaps(model, b->err));
+    return list_infos(b, model);
+}
+
 coppice_status cop_model_build(coppice_model *model, coppice_error *err) {
     builder b = {.model = model, .err = err};
     Onnx__ModelProto *proto = model->proto;
@@ -427,11 +582,8 @@ coppice_status cop_model_build(coppice_model *model, coppice_error *err) {
     model->graph = cop_graph_new(&model->arena, NULL, cop_or_empty(proto->graph->name));
     if (!model->graph)
         return no_memory(&b);
-    COP_TRY(set_opsets(&b, model->graph, proto));
-    COP_TRY(build_graph(&b, model->graph, proto->graph));
-    COP_TRY(cop_graph_connect(model->graph, err));
-    COP_TRY(cop_constants_collect(model->graph, &model->tensors, err));
-    COP_TRY(cop_graph_mark_quantized(model->graph, err));
-    COP_TRY(cop_external_find_overlaps(model, err));
-    return list_infos(&b, model);
+    coppice_status status = build_model(&b);
+    cop_functions_free(&b.functions);
+    cop_map_free(&b.shared);
+    return status;
 }

@@ -74,8 +74,19 @@ static char *name_of(cop_value_at at) {
     return (char *)at.graph->values[at.value].name;
 }
 
+/* Is the value in the message under its name, not put there by a call of a function? */
+static bool in_message(cop_value_at at) {
+    for (const cop_graph *graph = at.graph; graph; graph = graph->parent)
+        if (graph->origin && defines(graph->origin, name_of(at)))
+            return true;
+    return false;
+}
+
 bool cop_model_can_bypass(const coppice_model *model, const cop_bypass *edit) {
     (void)model;
+    if (!defines(edit->graph->origin, name_of((cop_value_at){edit->graph, edit->from})) ||
+        !in_message((cop_value_at){edit->graph, edit->to}))
+        return false;
     readers r = {.name = name_of((cop_value_at){edit->graph, edit->from}),
                  .shadow = name_of((cop_value_at){edit->graph, edit->to})};
     find_readers(edit->graph->origin, &r);
