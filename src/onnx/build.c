@@ -494,8 +494,9 @@ static coppice_status inline_call(builder *b, cop_graph *graph, const Onnx__Node
         b->scope = outer;
     }
     cop_scope_leave(&scope);
-    if (status)
-        cop_error_prefix(b->err, "call '%s' of function '%s'", cop_or_empty(proto->name),
+    if (status && !outer) /* calls inside of it are in the names */
+        cop_error_prefix(b->err, "call '%s' of function '%s'",
+                         proto->n_output ? proto->output[0] : cop_or_empty(proto->name),
                          function->name);
     return status;
 }

@@ -9,7 +9,7 @@
 enum {
     MAX_DEPTH = 100,         /* calls inside calls */
     MAX_NODES = 200000,      /* that all calls of a model may become */
-    MAX_TEXT = 256 << 20,    /* bytes of names made for them */
+    MAX_TEXT = 64 << 20,     /* bytes of names made for them */
     MAX_LABEL = 200,         /* of a call's name in a prefix */
     FIELD_DEFAULTS = 11,     /* FunctionProto.attribute_proto */
     FIELD_OVERLOAD = 13,     /* FunctionProto.overload */
