@@ -1,8 +1,10 @@
-/* Running a plan: its steps, one after another. */
+/* Running a plan: its steps, one after another; and letting go of it. */
 #include <string.h>
 
 #include "base/error.h"
 #include "base/interrupt.h"
+#include "base/memory.h"
+#include "base/shape.h"
 #include "runtime/plan.h"
 
 static cop_call call_of(const cop_plan *plan, const cop_step *step, coppice_error *err) {
@@ -162,4 +164,44 @@ coppice_status cop_plan_run(cop_plan *plan, const coppice_tensor *inputs, double
             COP_TRY(cop_operand_return(held, &plan->narrowed, &plan->outputs[i], err));
     }
     return COPPICE_OK;
+}
+
+/* ---- plans as a whole ---- */
+
+void cop_plan_free(cop_plan *plan) {
+    cop_plan_start(plan);
+    cop_spare_free(&plan->spare);
+    for (size_t i = 0; i < plan->step_count; i++) {
+        cop_step *step = &plan->steps[i];
+        if (step->state)
+            step->kernel->destroy(step->state);
+        cop_free_kept_kernels(step);
+        for (size_t k = 0; step->bodies && k < plan->graph->nodes[step->node].attr_count; k++)
+            cop_body_free(step->bodies[k]);
+    }
+    if (plan->own_graph)
+        cop_graph_free(plan->own_graph);
+    cop_free(plan->steps);
+    cop_free(plan->slots);
+    cop_free(plan->memory);
+    cop_shapes_free(&plan->shapes);
+    cop_arena_free(&plan->arena);
+    cop_arena_free(&plan->narrowed);
+    *plan = (cop_plan){0};
+}
+
+bool cop_plan_fits(const cop_plan *plan, const coppice_tensor *inputs, size_t count) {
+    if (!plan->memory || count != plan->input_count)
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        const cop_slot *slot = &plan->slots[plan->input_slots[i]];
+        const coppice_tensor *t = &slot->operand.t;
+        if (slot->dynamic != (inputs[i].type == COPPICE_TYPE_UNDEFINED))
+            return false;
+        if (slot->dynamic)
+            continue;
+        if (cop_onnx_type(&slot->operand) != inputs[i].type || !cop_same_shape(t, &inputs[i]))
+            return false;
+    }
+    return true;
 }

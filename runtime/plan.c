@@ -9,6 +9,7 @@
 #include "base/memory.h"
 #include "base/shape.h"
 #include "base/size.h"
+#include "graph/edit.h"
 #include "graph/subgraph.h"
 #include "runtime/kernels/kernels.h"
 #include "runtime/memory.h"
@@ -512,10 +513,29 @@ static void log_kernels(const builder *b) {
     }
 }
 
+/* Infers; where the condition of an If is known then, the plan gets a graph of its own with the
+ * branch in it. */
+static coppice_status infer(builder *b, const cop_infer_options *options) {
+    cop_plan *plan = b->plan;
+    COP_TRY(cop_infer(b->graph, options, &plan->shapes, b->err));
+    while (!b->graph->parent && cop_has_known_if(b->graph, &plan->shapes)) {
+        if (!plan->own_graph) {
+            plan->own_graph = cop_graph_copy(b->graph, &plan->arena, b->err);
+            if (!plan->own_graph)
+                return COPPICE_OUT_OF_MEMORY;
+            plan->graph = b->graph = plan->own_graph;
+        }
+        COP_TRY(cop_inline_known_ifs(plan->own_graph, &plan->shapes, b->err));
+        cop_shapes_free(&plan->shapes);
+        COP_TRY(cop_infer(b->graph, options, &plan->shapes, b->err));
+    }
+    return COPPICE_OK;
+}
+
 static coppice_status build(builder *b, const cop_infer_options *options) {
     cop_plan *plan = b->plan;
+    COP_TRY(infer(b, options));
     const cop_graph *graph = b->graph;
-    COP_TRY(cop_infer(graph, options, &plan->shapes, b->err));
     b->choices = cop_calloc(graph->node_count + 1, sizeof *b->choices);
     plan->slot_of = cop_arena_array(&plan->arena, graph->value_count + 1, sizeof *plan->slot_of);
     if (!b->choices || !plan->slot_of)
@@ -559,40 +579,4 @@ coppice_status cop_plan_build(const cop_graph *graph, const coppice_tensor *inpu
                               const cop_settings *settings, cop_plan *plan, coppice_error *err) {
     const cop_infer_options options = {.inputs = inputs, .input_count = count};
     return cop_plan_compile(graph, &options, settings, plan, err);
-}
-
-void cop_plan_free(cop_plan *plan) {
-    cop_plan_start(plan);
-    cop_spare_free(&plan->spare);
-    for (size_t i = 0; i < plan->step_count; i++) {
-        cop_step *step = &plan->steps[i];
-        if (step->state)
-            step->kernel->destroy(step->state);
-        cop_free_kept_kernels(step);
-        for (size_t k = 0; step->bodies && k < plan->graph->nodes[step->node].attr_count; k++)
-            cop_body_free(step->bodies[k]);
-    }
-    cop_free(plan->steps);
-    cop_free(plan->slots);
-    cop_free(plan->memory);
-    cop_shapes_free(&plan->shapes);
-    cop_arena_free(&plan->arena);
-    cop_arena_free(&plan->narrowed);
-    *plan = (cop_plan){0};
-}
-
-bool cop_plan_fits(const cop_plan *plan, const coppice_tensor *inputs, size_t count) {
-    if (!plan->memory || count != plan->input_count)
-        return false;
-    for (size_t i = 0; i < count; i++) {
-        const cop_slot *slot = &plan->slots[plan->input_slots[i]];
-        const coppice_tensor *t = &slot->operand.t;
-        if (slot->dynamic != (inputs[i].type == COPPICE_TYPE_UNDEFINED))
-            return false;
-        if (slot->dynamic)
-            continue;
-        if (cop_onnx_type(&slot->operand) != inputs[i].type || !cop_same_shape(t, &inputs[i]))
-            return false;
-    }
-    return true;
 }

@@ -130,7 +130,8 @@ typedef struct cop_step {
 } cop_step;
 
 typedef struct cop_plan {
-    const cop_graph *graph;            /* borrowed */
+    const cop_graph *graph; /* borrowed, unless it is own_graph */
+    cop_graph *own_graph;   /* with branches inlined whose condition is known; else NULL */
     const struct cop_kernels *kernels; /* inner loops of the session's instruction set */
     cop_settings settings;
     const cop_bound *bound;     /* of a sub-graph's plan: what it was compiled for; borrowed */
@@ -188,6 +189,15 @@ coppice_status cop_plan_run(cop_plan *plan, const coppice_tensor *inputs, double
 /* Runs an eager step with a kernel where there is one for it; *done says so. */
 coppice_status cop_run_kept_kernel(cop_plan *plan, cop_step *step, cop_call *call, bool *done);
 void cop_free_kept_kernels(cop_step *step);
+
+/* ---- If (inline.c) ---- */
+
+/* Is there an If whose condition is known, and whose branch can be part of the graph? */
+bool cop_has_known_if(const cop_graph *graph, const cop_shapes *shapes);
+
+/* Puts the branches of all these in their place. Node and value indices change. On failure the
+ * graph is good for freeing only. */
+coppice_status cop_inline_known_ifs(cop_graph *graph, const cop_shapes *shapes, coppice_error *err);
 
 /* ---- sub-graphs (body.c) ---- */
 

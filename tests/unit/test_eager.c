@@ -342,6 +342,42 @@ START_TEST(a_branch_reads_values_at_any_depth) {
 }
 END_TEST
 
+/* Twice: If(rows == 1) then x without its first axis, else its sum. As TorchScript writes squeeze.
+ */
+START_TEST(branch_that_shapes_decide_is_planned) {
+    float x[6] = {1, 2, 3, 4, 5, 6};
+    for (int64_t rows = 1; rows < 3; rows++) {
+        cop_plan plan = {0};
+        small_begin(13);
+        int value = small_input("x", COPPICE_TYPE_FLOAT, DIMS(-1, 3));
+        int a = value, zero = small_ints("zero", LIST(0)), one = small_ints("one", LIST(1));
+        for (int turn = 0; turn < 2; turn++) {
+            int first = small_node("Gather", 2, small_node("Shape", 1, a), zero);
+            int test = small_node("Equal", 2, first, one);
+            const char *name = name_of(a);
+            small_node("If", 1, test);
+            int next = called(turn ? "second" : "first");
+            cop_graph *around = begin_body("then_branch");
+            small_output(small_node("Squeeze", 2, outer(name), outer("zero")));
+            end_body(around);
+            begin_body("else_branch");
+            small_output(small_node("Neg", 1, outer(name)));
+            end_body(around);
+            a = turn ? next : small_node("Unsqueeze", 2, next, zero);
+        }
+        small_output(small_node("Exp", 1, small_node("Log", 1, small_node("Abs", 1, a))));
+        const coppice_tensor in = floats(DIMS(rows, 3), x);
+        prepare(&plan, &in, 1);
+        for (size_t i = 0; i < plan.step_count; i++)
+            ck_assert(!plan.steps[i].eager);
+        const coppice_tensor *out = run(&plan, &in);
+        ck_assert_uint_eq(out->rank, rows == 1 ? 1 : 2);
+        ck_assert_float_eq_tol(((float *)out->data)[2], 3, 1e-5);
+        end(&plan);
+    }
+}
+END_TEST
+
 /* ---- Loop ---- */
 
 /* A body: iteration, condition, one state. */
@@ -536,6 +572,7 @@ int main(void) {
     tcase_add_test(tests, eager_matrix_products_agree_with_planned_ones);
     tcase_add_test(tests, branches_have_shapes_of_their_own);
     tcase_add_test(tests, a_branch_reads_values_at_any_depth);
+    tcase_add_test(tests, branch_that_shapes_decide_is_planned);
     tcase_add_test(tests, a_loop_carries_states_and_collects);
     tcase_add_test(tests, a_state_may_grow);
     tcase_add_test(tests, bad_bodies_are_refused);
