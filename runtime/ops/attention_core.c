@@ -6,6 +6,8 @@
 
 #include "runtime/ops/vmath.h"
 
+enum { LANES = 16 };
+
 /* A block of rows of one head. */
 typedef struct rows_block {
     const cop_attention *a;
@@ -131,7 +133,7 @@ static void keep(const rows_block *u, cop_attention_mode mode) {
             seen_keys(u, row, &first, &last);                                                      \
             for (int64_t i = 0; i < first; i++)                                                    \
                 s[i] = -(T)INFINITY;                                                               \
-            for (int64_t i = last; i < (int64_t)a->keys; i++)                                      \
+            for (int64_t i = last; i < (int64_t)u->keys; i++)                                      \
                 s[i] = -(T)INFINITY;                                                               \
             if (a->mask && a->mask->type == COPPICE_TYPE_BOOL) {                                   \
                 const uint8_t *m = (const uint8_t *)a->mask->data + mask_at(u, row);               \
@@ -145,19 +147,44 @@ static void keep(const rows_block *u, cop_attention_mode mode) {
         }                                                                                          \
     }                                                                                              \
                                                                                                    \
+    /* Sums and maxima in lanes of their own: one after another they would wait for each other. */ \
+    static T most_##name(const T *s, size_t n) {                                                   \
+        T lanes[LANES], most = -(T)INFINITY;                                                       \
+        size_t i = 0;                                                                              \
+        for (int l = 0; l < LANES; l++)                                                            \
+            lanes[l] = most;                                                                       \
+        for (; i + LANES <= n; i += LANES)                                                         \
+            for (int l = 0; l < LANES; l++)                                                        \
+                lanes[l] = s[i + (size_t)l] > lanes[l] ? s[i + (size_t)l] : lanes[l];              \
+        for (; i < n; i++)                                                                         \
+            most = s[i] > most ? s[i] : most;                                                      \
+        for (int l = 0; l < LANES; l++)                                                            \
+            most = lanes[l] > most ? lanes[l] : most;                                              \
+        return most;                                                                               \
+    }                                                                                              \
+                                                                                                   \
+    static T sum_##name(const T *s, size_t n) {                                                    \
+        T lanes[LANES] = {0}, sum = 0;                                                             \
+        size_t i = 0;                                                                              \
+        for (; i + LANES <= n; i += LANES)                                                         \
+            for (int l = 0; l < LANES; l++)                                                        \
+                lanes[l] += s[i + (size_t)l];                                                      \
+        for (; i < n; i++)                                                                         \
+            sum += s[i];                                                                           \
+        for (int l = 0; l < LANES; l++)                                                            \
+            sum += lanes[l];                                                                       \
+        return sum;                                                                                \
+    }                                                                                              \
+                                                                                                   \
     static void soften_##name(const rows_block *u) {                                               \
         for (size_t row = 0; row < u->rows; row++) {                                               \
             T *restrict s = (T *)u->scores + row * u->a->keys;                                     \
-            T most = -(T)INFINITY, sum = 0;                                                        \
-            for (size_t i = 0; i < u->keys; i++)                                                   \
-                most = s[i] > most ? s[i] : most;                                                  \
+            T most = most_##name(s, u->keys);                                                      \
             if (most == -(T)INFINITY)                                                              \
                 most = 0;                                                                          \
             for (size_t i = 0; i < u->keys; i++)                                                   \
                 s[i] = EXP(s[i] - most);                                                           \
-            for (size_t i = 0; i < u->keys; i++)                                                   \
-                sum += s[i];                                                                       \
-            const T by = sum == 0 ? 1 : 1 / sum;                                                   \
+            const T sum = sum_##name(s, u->keys), by = sum == 0 ? 1 : 1 / sum;                     \
             for (size_t i = 0; i < u->keys; i++)                                                   \
                 s[i] *= by;                                                                        \
             memset(s + u->keys, 0, (u->a->keys - u->keys) * sizeof *s);                            \
