@@ -5,13 +5,16 @@
 #include <string.h>
 
 #include "base/size.h"
+#include "runtime/kernels/vector.h"
 #include "runtime/parallel.h"
 
 enum {
-    ROW_BLOCK = 64,
+    ROW_BLOCK = 128,
     COLUMN_BLOCK = 384, /* a multiple of every tile */
     K_BLOCK = 128,      /* its tile of b stays in the first level cache */
     MAX_LANES = 16,
+    MOST_COLUMNS = 96,     /* of a tile */
+    MANY_ROWS = 24,        /* that turning b around pays for */
     TASK_WORK = 256 * 1024 /* multiply-accumulates that are worth a thread */
 };
 
@@ -71,9 +74,10 @@ static void narrow_tile(const block *u, cop_gemm_args args, size_t depth, size_t
         memcpy(to + m * u->out_row, out + m * lanes, count * sizeof *out);
 }
 
+static const float zeros[ROW_BLOCK];
+
 static void gemm_block(const block *u) {
     const cop_product *p = u->p;
-    static const float zeros[ROW_BLOCK];
     float weights[(ROW_BLOCK + COP_GEMM_ROWS) * K_BLOCK];
     uint32_t offsets[K_BLOCK];
     size_t lanes = u->kernels->gemm_lanes, most = u->kernels->gemm_max_vectors;
@@ -105,7 +109,80 @@ static void gemm_block(const block *u) {
     }
 }
 
-/* ---- float, reductions beside each other: rows of a times rows of b ---- */
+/* ---- float, reductions beside each other ---- */
+
+/* to[k][n] = from[n][k]: four by four, rows of `wide` floats. */
+static void transpose(const float *from, size_t stride, size_t columns, size_t depth,
+                      float *restrict to, size_t wide) {
+    size_t n = 0;
+    for (; n + COP_VECTOR_LANES <= columns; n += COP_VECTOR_LANES) {
+        const float *r = from + n * stride;
+        size_t k = 0;
+        for (; k + COP_VECTOR_LANES <= depth; k += COP_VECTOR_LANES) {
+            typedef int32_t order __attribute__((vector_size(16)));
+            const cop_vector a = cop_vector_load(r + k), b = cop_vector_load(r + stride + k);
+            const cop_vector c = cop_vector_load(r + 2 * stride + k);
+            const cop_vector d = cop_vector_load(r + 3 * stride + k);
+            const cop_vector ac = __builtin_shuffle(a, c, (order){0, 4, 1, 5});
+            const cop_vector bd = __builtin_shuffle(b, d, (order){0, 4, 1, 5});
+            const cop_vector ac2 = __builtin_shuffle(a, c, (order){2, 6, 3, 7});
+            const cop_vector bd2 = __builtin_shuffle(b, d, (order){2, 6, 3, 7});
+            const cop_vector out[] = {__builtin_shuffle(ac, bd, (order){0, 4, 1, 5}),
+                                      __builtin_shuffle(ac, bd, (order){2, 6, 3, 7}),
+                                      __builtin_shuffle(ac2, bd2, (order){0, 4, 1, 5}),
+                                      __builtin_shuffle(ac2, bd2, (order){2, 6, 3, 7})};
+            for (size_t i = 0; i < COP_VECTOR_LANES; i++)
+                memcpy(to + (k + i) * wide + n, &out[i], sizeof out[i]);
+        }
+        for (; k < depth; k++)
+            for (size_t i = 0; i < COP_VECTOR_LANES; i++)
+                to[k * wide + n + i] = r[i * stride + k];
+    }
+    for (; n < columns; n++)
+        for (size_t k = 0; k < depth; k++)
+            to[k * wide + n] = from[n * stride + k];
+}
+
+/* Many rows of a: tiles of b are turned around first. */
+static void turned_block(const block *u) {
+    const cop_product *p = u->p;
+    float tile[K_BLOCK * MOST_COLUMNS], weights[(ROW_BLOCK + COP_GEMM_ROWS) * K_BLOCK];
+    uint32_t offsets[K_BLOCK];
+    const size_t lanes = u->kernels->gemm_lanes, most = u->kernels->gemm_max_vectors * lanes;
+    for (size_t k0 = 0; k0 < p->reduction; k0 += K_BLOCK) {
+        size_t depth = cop_smaller(p->reduction - k0, K_BLOCK);
+        cop_gemm_args args = {.input = (const char *)tile,
+                              .offsets = offsets,
+                              .weights = weights,
+                              .rows = u->rows,
+                              .columns = depth,
+                              .bias = k0 > 0 || p->add ? NULL : zeros,
+                              .output_stride = u->out_row,
+                              .min = -__builtin_inff(),
+                              .max = __builtin_inff()};
+        pack_rows(u, k0, depth, weights);
+        for (size_t column = 0; column < u->columns; column += most) {
+            size_t count = cop_smaller(u->columns - column, most), full = count / lanes;
+            const float *b = (const float *)u->b + k0 + (int64_t)column * p->b_column;
+            transpose(b, (size_t)p->b_column, count, depth, tile, most);
+            for (size_t k = 0; k < depth; k++)
+                offsets[k] = (uint32_t)(most * k * sizeof *tile);
+            args.output = (float *)u->out + column;
+            if (full)
+                u->kernels->gemm_f32[full](&args);
+            if (count > full * lanes) {
+                block rest = *u;
+                cop_product turned = *p;
+                turned.b_k = (int64_t)most;
+                rest.p = &turned;
+                narrow_tile(&rest, args, depth, column + full * lanes, tile + full * lanes,
+                            !args.bias);
+            }
+        }
+    }
+}
+
+/* Few rows of a: rows of a times rows of b. */
 
 static void dot_block(const block *u) {
     const cop_product *p = u->p;
@@ -228,7 +305,7 @@ static void float_block(const block *u) {
     if (p->reduction == 0)
         f32_block(u);
     else if (p->b_k == 1 && p->b_column >= 0 && p->a_row >= 0)
-        dot_block(u);
+        (u->rows >= MANY_ROWS ? turned_block : dot_block)(u);
     else if (p->b_column == 1 && p->b_k >= 0 && close && u->columns > 1)
         gemm_block(u);
     else

@@ -10,14 +10,15 @@
 enum { MAX_VECTORS = LANES == 16 ? 6 : 3 };
 
 /* One function body for every tile: `vectors` is a constant where it is inlined, so that the
- * accumulators live in registers. `rows`: how many of the four there are. */
-static inline __attribute__((always_inline)) void four_rows(const cop_gemm_args *args, size_t row,
-                                                            int rows, int vectors) {
+ * accumulators live in registers. `rows`: how many of the four there are; `computed`, a constant
+ * too: how many are computed. */
+static inline __attribute__((always_inline)) void some_rows(const cop_gemm_args *args, size_t row,
+                                                            int rows, int computed, int vectors) {
     const cop_wide min = COP_WIDE(set1)(args->min), max = COP_WIDE(set1)(args->max);
     const float *weights = args->weights + row * args->columns;
     float *out = args->output + row * args->output_stride;
     cop_wide acc[COP_GEMM_ROWS][MAX_VECTORS];
-    for (int r = 0; r < COP_GEMM_ROWS; r++)
+    for (int r = 0; r < computed; r++)
         for (int v = 0; v < vectors; v++)
             acc[r][v] = r >= rows ? COP_WIDE(setzero)()
                         : args->bias
@@ -28,13 +29,13 @@ static inline __attribute__((always_inline)) void four_rows(const cop_gemm_args 
         cop_wide x[MAX_VECTORS];
         for (int v = 0; v < vectors; v++)
             x[v] = COP_WIDE(loadu)(in + v * LANES);
-        for (int r = 0; r < COP_GEMM_ROWS; r++) {
+        for (int r = 0; r < computed; r++) {
             const cop_wide weight = COP_WIDE(set1)(weights[r]);
             for (int v = 0; v < vectors; v++)
                 acc[r][v] = COP_WIDE(fmadd)(weight, x[v], acc[r][v]);
         }
     }
-    for (int r = 0; r < COP_GEMM_ROWS && r < rows; r++)
+    for (int r = 0; r < computed && r < rows; r++)
         for (int v = 0; v < vectors; v++)
             cop_wide_store(out + (size_t)r * args->output_stride + v * LANES,
                            cop_wide_clamp(acc[r][v], min, max));
@@ -43,9 +44,11 @@ static inline __attribute__((always_inline)) void four_rows(const cop_gemm_args 
 static inline __attribute__((always_inline)) void gemm(const cop_gemm_args *args, int vectors) {
     size_t row = 0;
     for (; row + COP_GEMM_ROWS <= args->rows; row += COP_GEMM_ROWS)
-        four_rows(args, row, COP_GEMM_ROWS, vectors);
-    if (row < args->rows)
-        four_rows(args, row, (int)(args->rows - row), vectors);
+        some_rows(args, row, COP_GEMM_ROWS, COP_GEMM_ROWS, vectors);
+    if (row + 1 == args->rows)
+        some_rows(args, row, 1, 1, vectors);
+    else if (row < args->rows)
+        some_rows(args, row, (int)(args->rows - row), COP_GEMM_ROWS, vectors);
 }
 
 #endif
