@@ -24,41 +24,52 @@ static coppice_status constant_infer(cop_call *call) {
 
 /* ---- ConstantOfShape ---- */
 
-/* The value, 0 as float32 when the node does not say. */
-static coppice_status filler(const cop_call *call, coppice_tensor *out) {
-    static const float zero = 0;
+enum { FILLER_BYTES = 16 }; /* of an element, however wide */
+
+/* The value, 0 as float32 when the node does not say; its data are in `element`. */
+static coppice_status filler(const cop_call *call, cop_operand *out, unsigned char *element) {
     const cop_attr *attr = cop_node_attr(call->node, "value");
-    *out = (coppice_tensor){.type = COPPICE_TYPE_FLOAT, .data = (void *)&zero};
+    *out = (cop_operand){.t = {.type = COPPICE_TYPE_FLOAT, .data = element}};
+    memset(element, 0, FILLER_BYTES);
     if (!attr)
         return COPPICE_OK;
-    if (attr->kind != COP_ATTR_TENSOR || coppice_tensor_count(&attr->tensor->tensor) != 1 ||
-        !attr->tensor->tensor.data || cop_type_bytes(attr->tensor->tensor.type) == 0)
+    const coppice_tensor *t = attr->kind == COP_ATTR_TENSOR ? &attr->tensor->tensor : NULL;
+    if (!t || t->rank > COPPICE_MAX_RANK || coppice_tensor_count(t) != 1 || !t->data ||
+        cop_type_bytes(cop_held_type(t->type)) == 0)
         return cop_fail(call->err, COPPICE_BAD_MODEL,
                         "attribute 'value' is no tensor of one number");
-    *out = attr->tensor->tensor;
+    *out = cop_operand_of(t);
+    if (attr->tensor->narrow)
+        out->narrow = attr->tensor->narrow;
+    out->t.data = element;
+    if (cop_held_type(t->type) == t->type)
+        memcpy(element, t->data, cop_type_bytes(t->type));
+    else
+        cop_operand_fill(out, t);
     return COPPICE_OK;
 }
 
 static coppice_status constantofshape_infer(cop_call *call) {
+    _Alignas(16) unsigned char element[FILLER_BYTES];
     int64_t dims[COPPICE_MAX_RANK];
     int count;
-    coppice_tensor value;
-    COP_TRY(filler(call, &value));
+    cop_operand value;
+    COP_TRY(filler(call, &value, element));
     COP_TRY(cop_input_ints(call, 0, dims, COPPICE_MAX_RANK, &count));
     for (int i = 0; i < count; i++) {
         if (dims[i] < 0)
             return cop_fail(call->err, COPPICE_BAD_MODEL, "the wanted shape is %s",
                             cop_dims_text((uint32_t)count, dims).s);
     }
-    cop_set_out(call, 0, value.type, (uint32_t)count, dims);
+    cop_set_out(call, 0, value.t.type, (uint32_t)count, dims);
+    call->out[0].narrow = cop_onnx_type(&value);
     return COPPICE_OK;
 }
 
 static coppice_status constantofshape_run(const cop_call *call) {
-    coppice_tensor value;
-    _Alignas(16) unsigned char element[16];
-    COP_TRY(filler(call, &value));
-    memcpy(element, value.data, cop_type_bytes(value.type));
+    _Alignas(16) unsigned char element[FILLER_BYTES];
+    cop_operand value;
+    COP_TRY(filler(call, &value, element));
     fill(cop_out(call, 0), element, call->pool);
     return COPPICE_OK;
 }
