@@ -180,7 +180,8 @@ REDUCE_FLOAT(double, f64)
     REDUCER(mean_##suffix, T, uint64_t, 0, v, a + b, (S)a / (S)n)                                  \
     REDUCER(prod_##suffix, T, uint64_t, 1, v, a *b, a)                                             \
     REDUCER(l1_##suffix, T, uint64_t, 0, magnitude, a + b, a)                                      \
-    REDUCER(l2_##suffix, T, uint64_t, 0, (uint64_t)v *(uint64_t)v, a + b, sqrt((double)a))         \
+    REDUCER(l2_##suffix, T, uint64_t, 0, (uint64_t)v *(uint64_t)v, a + b,                          \
+            (int64_t)sqrt((double)a))                                                              \
     REDUCER(sumsquare_##suffix, T, uint64_t, 0, (uint64_t)v *(uint64_t)v, a + b, a)
 #define MAGNITUDE (v < 0 ? 0 - (uint64_t)v : (uint64_t)v)
 REDUCE_INTEGER(int32_t, int64_t, i32, MAGNITUDE)
