@@ -38,23 +38,43 @@ int *cop_graph_use_counts(const cop_graph *graph) {
 
 /* ---- replacing ---- */
 
+/* Does `name` mean something else in `inner`, or in a graph between it and `outer`? */
+static bool is_hidden(const cop_graph *outer, const cop_graph *inner, const char *name) {
+    for (const cop_graph *graph = inner; graph && graph != outer; graph = graph->parent) {
+        int other = cop_graph_find(graph, name);
+        if (other >= 0 && !graph->values[other].outer)
+            return true;
+    }
+    return false;
+}
+
+/* Renames what one sub-graph reads. After earlier edits several of its values may have the same
+ * name, and its map may have names that nothing bears any more. */
+static bool rename_values(const cop_graph *outer, cop_graph *inner, int from, int to, bool check) {
+    const char *old_name = outer->values[from].name, *new_name = outer->values[to].name;
+    const cop_graph *owner;
+    for (size_t v = 0; v < inner->value_count; v++) {
+        cop_value *value = &inner->values[v];
+        if (!value->outer || strcmp(value->name, old_name) != 0 ||
+            cop_graph_resolve(inner, old_name, &owner) < 0 || owner != outer)
+            continue;
+        if (check && is_hidden(outer, inner, new_name))
+            return false;
+        if (check)
+            continue;
+        value->name = new_name;
+        if (cop_graph_find(inner, new_name) < 0 &&
+            !cop_map_set(&inner->value_by_name, new_name, (int64_t)v))
+            return false;
+    }
+    return true;
+}
+
 /* A sub-graph knows an outer value by name only: `from` becomes `to` there. With `check` nothing is
  * changed: false when `to` is a name of the sub-graph's own, or no memory is left for it. */
 static bool rename_outer(const cop_graph *outer, cop_graph *inner, int from, int to, bool check) {
-    const char *old_name = outer->values[from].name, *new_name = outer->values[to].name;
-    const cop_graph *owner;
-    int index = cop_graph_find(inner, old_name);
-    if (index >= 0 && inner->values[index].outer &&
-        cop_graph_resolve(inner, old_name, &owner) >= 0 && owner == outer) {
-        int other = cop_graph_find(inner, new_name);
-        if (check && other >= 0 && !inner->values[other].outer)
-            return false;
-        if (!check) {
-            inner->values[index].name = new_name;
-            if (other < 0 && !cop_map_set(&inner->value_by_name, new_name, index))
-                return false;
-        }
-    }
+    if (!rename_values(outer, inner, from, to, check))
+        return false;
     for (size_t n = 0; n < inner->node_count; n++) {
         for (size_t a = 0; a < inner->nodes[n].attr_count; a++) {
             const cop_attr *attr = &inner->nodes[n].attrs[a];

@@ -259,6 +259,47 @@ START_TEST(uses_inside_sub_graphs_of_sub_graphs_count) {
 }
 END_TEST
 
+START_TEST(values_that_came_to_mean_the_same_are_replaced_together) {
+    net outer, inner;
+    cop_graph *graph = with_branch(&outer, &inner);
+    int a = cop_graph_find(graph, "a_out"), x = cop_graph_find(graph, "x");
+    cop_node *node = cop_graph_add_node(inner.graph, "Add", 2, 1, 0);
+    node->inputs[0] = cop_graph_value(inner.graph, "x");
+    node->inputs[1] = cop_graph_value(inner.graph, "a_out");
+    node->outputs[0] = cop_graph_value(inner.graph, "sum");
+    ck_assert_msg(cop_graph_connect(graph, &err) == COPPICE_OK, "%s", err.message);
+    ck_assert(cop_graph_replace_value(graph, a, x)); /* two values of the branch are "x" now */
+    int z = cop_graph_value(graph, "z");
+    graph->values[z].is_input = true;
+    ck_assert(cop_graph_replace_value(graph, x, z));
+    ck_assert_int_eq(use_count(graph, x), 0);
+    ck_assert(cop_graph_replace_value(graph, a, x)); /* nothing reads it any more */
+    ck_assert_int_eq(use_count(graph, x), 0);
+    net_close(&outer);
+}
+END_TEST
+
+START_TEST(names_that_a_graph_between_hides_are_not_replaced) {
+    net outer, inner, innermost;
+    cop_graph *graph = with_branch(&outer, &inner);
+    int a = cop_graph_value(graph, "b_out"), z = cop_graph_value(graph, "in_out");
+    graph->values[a].is_input = true; /* which the branch does not mention */
+    graph->values[z].is_input = true; /* "in_out" is a value of the branch's own, too */
+    net_open(&innermost, &inner, "innermost");
+    innermost.last = cop_graph_value(innermost.graph, "b_out");
+    add_node(&innermost, "Relu", "deep", -1);
+    cop_node *node = cop_graph_add_node(inner.graph, "If", 1, 1, 1);
+    node->inputs[0] = inner.last;
+    node->outputs[0] = cop_graph_value(inner.graph, "nested");
+    node->attrs[0] =
+        (cop_attr){.name = "then_branch", .kind = COP_ATTR_GRAPH, .graph = innermost.graph};
+    ck_assert_msg(cop_graph_connect(graph, &err) == COPPICE_OK, "%s", err.message);
+    ck_assert(!cop_graph_replace_value(graph, a, z));
+    ck_assert_int_ge(use_count(graph, a), 1);
+    net_close(&outer);
+}
+END_TEST
+
 START_TEST(copies_of_sub_graphs_hang_at_the_copy) {
     net outer, inner;
     cop_graph *graph = with_branch(&outer, &inner);
@@ -327,6 +368,8 @@ int main(void) {
     tcase_add_test(tests, added_constants_get_names_of_their_own);
     tcase_add_test(tests, uses_inside_sub_graphs_count);
     tcase_add_test(tests, uses_inside_sub_graphs_of_sub_graphs_count);
+    tcase_add_test(tests, values_that_came_to_mean_the_same_are_replaced_together);
+    tcase_add_test(tests, names_that_a_graph_between_hides_are_not_replaced);
     tcase_add_test(tests, copies_of_sub_graphs_hang_at_the_copy);
     tcase_add_test(tests, constants_are_found_behind_identities_and_in_outer_graphs);
     tcase_add_test(tests, errors_name_the_node);
