@@ -21,6 +21,8 @@ def attributes(op, rng, directions):
         count = len(USUAL[op]) * directions
         lists = rng.random() < 0.5
         found["activations"] = [str(f) for f in rng.choice(PLAIN + GIVEN * lists, count)]
+        if op == "GRU":  # its update gate must be within 0 and 1, or the state grows without bounds
+            found["activations"][::2] = [str(f) for f in rng.choice(["HardSigmoid", "Sigmoid"], directions)]
         if lists:
             found["activation_alpha"] = [float(x) for x in rng.uniform(0.1, 1, count)]
             found["activation_beta"] = [float(x) for x in rng.uniform(0.1, 1, count)]
