@@ -373,7 +373,7 @@ void cop_product_run(const cop_product *p, const cop_kernels *kernels,
              .kernels = kernels ? kernels : cop_kernels_of(COPPICE_ISA_SCALAR),
              .row_blocks = cop_divide_up(p->rows, ROW_BLOCK),
              .column_block = COLUMN_BLOCK};
-    if (p->columns == 0)
+    if (p->rows == 0 || p->columns == 0)
         return;
     j.column_blocks = cop_divide_up(p->columns, COLUMN_BLOCK);
     j.element = coppice_type_bits(p->type) / 8;

@@ -68,7 +68,8 @@ static void check_one(cop_product p, const cop_kernels *kernels) {
 START_TEST(every_layout_and_size_gives_what_loops_give) {
     static const size_t sizes[][3] = {{1, 1, 1},    {1, 7, 5},     {3, 9, 17},   {4, 16, 16},
                                       {5, 33, 40},  {65, 100, 31}, {2, 400, 9},  {70, 97, 130},
-                                      {1, 390, 64}, {6, 5, 300},   {130, 3, 33}, {3, 4, 0}};
+                                      {1, 390, 64}, {6, 5, 300},   {130, 3, 33}, {3, 4, 0},
+                                      {0, 4, 3},    {3, 0, 4}};
     fill_inputs();
     for (int isa = COPPICE_ISA_SCALAR; isa <= COPPICE_ISA_NEON; isa++) {
         if (!cop_isa_available((coppice_isa)isa))
