@@ -164,8 +164,18 @@ static void keep_ratio(keep_policy policy, cop_resample_axis *axes, const int *l
     }
 }
 
-/* Scales of Upsample 7: an attribute. */
+/* Scales of Upsample until opset 8: attributes, first of height and width alone. */
 static coppice_status attribute_scales(const cop_call *call, double *scales, int *count) {
+    float height, width;
+    if (call->opset < 7) {
+        COP_TRY(cop_node_float(call->node, "height_scale", 0, &height, call->err));
+        COP_TRY(cop_node_float(call->node, "width_scale", 0, &width, call->err));
+        scales[0] = scales[1] = 1;
+        scales[2] = (double)height;
+        scales[3] = (double)width;
+        *count = 4;
+        return COPPICE_OK;
+    }
     const cop_attr *attr = cop_node_attr(call->node, "scales");
     if (!attr || attr->kind != COP_ATTR_FLOATS || attr->count > COPPICE_MAX_RANK)
         return cop_fail(call->err, COPPICE_BAD_MODEL,
@@ -270,7 +280,7 @@ static coppice_status resize_run(const cop_call *call) {
 const cop_op cop_ops_resize[] = {
     {.name = "Resize", .since = 10, .until = 10, .min_inputs = 2, .max_inputs = 2, .max_outputs = 1, RESIZE},
     {.name = "Resize", .since = 11, .min_inputs = 1, .max_inputs = 4, .max_outputs = 1, RESIZE},
-    {.name = "Upsample", .since = 7, .until = 8, ONE_TO_ONE, RESIZE},
+    {.name = "Upsample", .since = 1, .until = 8, ONE_TO_ONE, RESIZE},
     {.name = "Upsample", .since = 9, .until = 9, .min_inputs = 2, .max_inputs = 2, .max_outputs = 1, RESIZE},
     {.name = NULL},
 };

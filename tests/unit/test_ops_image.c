@@ -146,6 +146,8 @@ START_TEST(resizing_refuses_what_makes_no_sense) {
         {"Resize", 19, {X4}, "axes", NULL, 2, {1, 1}, "axis 1 is given twice"},
         {"Resize", 19, {X4}, "axes", NULL, 1, {4}, "axis 4 is not within"},
         {"Upsample", 7, {X4}, .message = "attribute 'scales'"},
+        {"Upsample", 1, {X4}, .message = "a scale of 0"},
+        {"Upsample", 1, {{3, {1, 4, 6}}}, .message = "4 scales for 3 axes"},
     };
     all_refused(ALL(cases));
     static const float tall[] = {1, 1, 1e30f, 1}, none[] = {1, 1, NAN, 1};
