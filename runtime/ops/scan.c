@@ -77,6 +77,19 @@ static coppice_status arg_infer(cop_call *call) {
         for (size_t item = begin; item < end; item += m) {                                         \
             m = next_lines(l, item, end, &at);                                                     \
             const T *x = (const T *)l->in + at;                                                    \
+            if (m == 1) {                                                                          \
+                T b = x[0];                                                                        \
+                int64_t found = 0;                                                                 \
+                for (size_t i = 1; i < l->length; i++) {                                           \
+                    T v = x[i * l->inner];                                                         \
+                    if (better) {                                                                  \
+                        b = v;                                                                     \
+                        found = (int64_t)i;                                                        \
+                    }                                                                              \
+                }                                                                                  \
+                out[item] = found;                                                                 \
+                continue;                                                                          \
+            }                                                                                      \
             T best[COLUMNS];                                                                       \
             memcpy(best, x, m * sizeof *x);                                                        \
             memset(out + item, 0, m * sizeof *out);                                                \
