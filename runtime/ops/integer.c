@@ -1,5 +1,6 @@
 /* Matrix products and convolutions of small integers: MatMulInteger, ConvInteger, QLinearMatMul,
- * QLinearConv. Operands less their zero points are multiplied as int32. */
+ * QLinearConv. Operands less their zero points are whole floats of up to 255: sums of 256 products
+ * are exact, and floats multiply fast; from there on sums are int32. */
 #include <math.h>
 #include <string.h>
 
@@ -50,26 +51,26 @@ static float scale_at(const coppice_tensor *t, size_t index) {
 
 /* to[i] = from[i] - zero, for `n` elements from `first` on. */
 static void centre_run(const coppice_tensor *from, size_t first, size_t n, int32_t zero,
-                       int32_t *to) {
+                       float *to) {
     if (from->type == COPPICE_TYPE_INT8) {
         for (size_t i = 0; i < n; i++)
-            to[i] = ((const int8_t *)from->data)[first + i] - zero;
+            to[i] = (float)(((const int8_t *)from->data)[first + i] - zero);
     } else {
         for (size_t i = 0; i < n; i++)
-            to[i] = ((const uint8_t *)from->data)[first + i] - zero;
+            to[i] = (float)(((const uint8_t *)from->data)[first + i] - zero);
     }
 }
 
 /* Rows of `n` elements, each less its zero point. */
 static void centre_rows(const coppice_tensor *from, const coppice_tensor *zero, size_t rows,
-                        size_t n, int32_t *to) {
+                        size_t n, float *to) {
     for (size_t r = 0; r < rows; r++)
         centre_run(from, r * n, n, zero_at(zero, r), to + r * n);
 }
 
 /* Matrices [reduction][columns], each column less its zero point. */
 static void centre_columns(const coppice_tensor *from, const coppice_tensor *zero, size_t batch,
-                           size_t reduction, size_t columns, int32_t *to) {
+                           size_t reduction, size_t columns, float *to) {
     if (count_of(zero) == 1) {
         centre_run(from, 0, batch * reduction * columns, zero_at(zero, 0), to);
         return;
@@ -79,6 +80,27 @@ static void centre_columns(const coppice_tensor *from, const coppice_tensor *zer
             centre_run(from, row * columns + n, 1, zero_at(zero, row / reduction * columns + n),
                        to + row * columns + n);
     }
+}
+
+enum { EXACT_PRODUCTS = 256 }; /* 256 * 255 * 255 is below 2^24 */
+
+/* sums = the product, exactly; both have `count` elements, as `part` has. */
+static void multiply(const cop_call *call, cop_product p, size_t count, float *part,
+                     int32_t *sums) {
+    size_t reduction = p.reduction, done = 0;
+    const float *a = p.a, *b = p.b;
+    p.out = part;
+    do {
+        p.a = a + (int64_t)done * p.a_k;
+        p.b = b + (int64_t)done * p.b_k;
+        p.reduction = cop_smaller(reduction - done, EXACT_PRODUCTS);
+        cop_product_run(&p, call->kernels, call->pool);
+        for (size_t i = 0; i < count; i++) {
+            uint32_t before = done ? (uint32_t)sums[i] : 0;
+            sums[i] = (int32_t)(before + (uint32_t)(int32_t)part[i]);
+        }
+        done += p.reduction;
+    } while (done < reduction);
 }
 
 /* `n` sums times a factor, rounded to nearest even, plus the zero point, as int8 or uint8. */
@@ -165,8 +187,11 @@ static coppice_status infer_matmul(cop_call *call, const roles *r) {
 }
 
 static size_t matmul_scratch(const cop_call *call, const roles *r) {
-    size_t sums = r->y_zero < 0 ? 0 : count_of(cop_out(call, 0));
-    return (count_of(cop_in(call, r->a)) + count_of(cop_in(call, r->b)) + sums) * sizeof(int32_t);
+    size_t a = count_of(cop_in(call, r->a)), b = count_of(cop_in(call, r->b)), total = a;
+    size_t sums = count_of(cop_out(call, 0)) * (r->y_zero < 0 ? 1 : 2); /* and parts of them */
+    bool fits = cop_size_add(total, b, &total) && cop_size_add(total, sums, &total) &&
+                cop_size_mul(total, sizeof(float), &total);
+    return fits ? total : SIZE_MAX / 4;
 }
 
 /* Strides over the batch dims of the result, 0 where the operand repeats. */
@@ -197,24 +222,23 @@ static void requantize_matrix(const cop_call *call, const roles *r, const matric
 static coppice_status run_matmul(const cop_call *call, const roles *r) {
     matrices m;
     COP_TRY(resolve_matrices(call, r, &m));
-    int32_t *a = call->scratch, *b = a + count_of(&m.a), *sums = b + count_of(&m.b);
-    if (r->y_zero < 0)
-        sums = cop_out(call, 0)->data;
+    size_t count = count_of(cop_out(call, 0));
+    float *a = call->scratch, *b = a + count_of(&m.a), *part = b + count_of(&m.b);
+    int32_t *sums = r->y_zero < 0 ? cop_out(call, 0)->data : (void *)(part + count);
     centre_rows(&m.a, input(call, r->a_zero), m.a_batch * m.rows, m.reduction, a);
     centre_columns(&m.b, input(call, r->b_zero), m.b_batch, m.reduction, m.columns, b);
-    cop_product p = {.type = COPPICE_TYPE_INT32,
+    cop_product p = {.type = COPPICE_TYPE_FLOAT,
                      .rows = m.rows,
                      .columns = m.columns,
                      .reduction = m.reduction,
                      .rank = (int)m.batch.rank,
                      .a = a,
-                     .b = b,
-                     .out = sums};
+                     .b = b};
     cop_product_plain(&p, false, false);
     memcpy(p.batch, m.batch.dims, m.batch.rank * sizeof *p.batch);
     batch_strides(&m.a, p.rank, p.a_batch);
     batch_strides(&m.b, p.rank, p.b_batch);
-    cop_product_run(&p, call->kernels, call->pool);
+    multiply(call, p, count, part, sums);
     if (r->y_zero >= 0)
         requantize_matrix(call, r, &m, sums);
     return COPPICE_OK;
@@ -266,7 +290,7 @@ static coppice_status resolve_conv(const cop_call *call, const roles *r, geometr
     g->taps = cop_patches_taps(&g->patches);
     g->pixels = cop_patches_pixels(&g->patches);
     g->places = cop_patches_places(&g->patches);
-    size_t row = g->channels * g->taps * sizeof(int32_t);
+    size_t row = g->channels * g->taps * sizeof(float);
     size_t tile = TILE_BYTES / (row ? row : 1) / LEAST_TILE * LEAST_TILE;
     g->tile = cop_smaller(g->places, tile ? tile : LEAST_TILE);
     return COPPICE_OK;
@@ -297,23 +321,24 @@ static coppice_status infer_conv(cop_call *call, const roles *r) {
     return COPPICE_OK;
 }
 
-/* Weights, one group of an image, its patches, their products. */
+/* Weights, one group of an image, its patches, their products in part and in all. */
 static size_t conv_scratch(const cop_call *call, const roles *r) {
     geometry g;
     size_t patches, sums, image, total;
     if (resolve_conv(call, r, &g))
         return 0;
     bool fits = cop_size_mul(g.channels * g.taps, g.tile, &patches) &&
-                cop_size_mul(g.rows, g.tile, &sums) && cop_size_mul(g.channels, g.pixels, &image) &&
-                cop_size_add(patches, sums, &total) && cop_size_add(total, image, &total) &&
+                cop_size_mul(2 * g.rows, g.tile, &sums) &&
+                cop_size_mul(g.channels, g.pixels, &image) && cop_size_add(patches, sums, &total) &&
+                cop_size_add(total, image, &total) &&
                 cop_size_add(total, count_of(cop_in(call, r->b)), &total) &&
-                cop_size_mul(total, sizeof(int32_t), &total);
+                cop_size_mul(total, sizeof(float), &total);
     return fits && total < SIZE_MAX / 4 ? total : SIZE_MAX / 4;
 }
 
 /* The sums of a tile go where they belong. */
 static void finish_tile(const cop_call *call, const roles *r, const geometry *g, size_t group,
-                        size_t n, const int32_t *sums, size_t to) {
+                        size_t n, int32_t *sums, size_t to) {
     const coppice_tensor *y = cop_out(call, 0), *bias = input(call, r->bias);
     for (size_t row = 0; row < g->rows; row++) {
         size_t channel = group * g->rows + row, at = to + row * g->places;
@@ -324,7 +349,7 @@ static void finish_tile(const cop_call *call, const roles *r, const geometry *g,
         float factor = scale_at(cop_in(call, r->a_scale), 0) *
                        scale_at(cop_in(call, r->b_scale), channel) /
                        scale_at(cop_in(call, r->y_scale), 0);
-        int32_t *own = (int32_t *)sums + row * n, more = bias ? zero_at(bias, channel) : 0;
+        int32_t *own = sums + row * n, more = bias ? zero_at(bias, channel) : 0;
         for (size_t i = 0; more && i < n; i++)
             own[i] = (int32_t)((uint32_t)own[i] + (uint32_t)more);
         requantize(own, n, factor, zero_at(cop_in(call, r->y_zero), 0),
@@ -337,8 +362,9 @@ static coppice_status run_conv(const cop_call *call, const roles *r) {
     COP_TRY(resolve_conv(call, r, &g));
     const coppice_tensor *x = cop_in(call, r->a), *w = cop_in(call, r->b);
     size_t reduction = g.channels * g.taps, image = g.channels * g.pixels;
-    int32_t *weights = call->scratch, *pixels = weights + count_of(w), *columns = pixels + image;
-    int32_t *sums = columns + reduction * g.tile;
+    float *weights = call->scratch, *pixels = weights + count_of(w), *columns = pixels + image;
+    float *part = columns + reduction * g.tile;
+    int32_t *sums = (void *)(part + g.rows * g.tile);
     centre_rows(w, input(call, r->b_zero), g.groups * g.rows, reduction, weights);
     for (size_t i = 0; i < g.batch * g.groups; i++) {
         size_t group = i % g.groups;
@@ -347,15 +373,14 @@ static coppice_status run_conv(const cop_call *call, const roles *r) {
             size_t n = cop_smaller(g.tile, g.places - first);
             cop_patches_take(&g.patches, sizeof *pixels, g.channels, first, first + n, pixels,
                              columns, call->pool);
-            cop_product p = {.type = COPPICE_TYPE_INT32,
+            cop_product p = {.type = COPPICE_TYPE_FLOAT,
                              .rows = g.rows,
                              .columns = n,
                              .reduction = reduction,
                              .a = weights + group * g.rows * reduction,
-                             .b = columns,
-                             .out = sums};
+                             .b = columns};
             cop_product_plain(&p, false, false);
-            cop_product_run(&p, call->kernels, call->pool);
+            multiply(call, p, g.rows * n, part, sums);
             finish_tile(call, r, &g, group, n, sums, i * g.rows * g.places + first);
         }
     }
