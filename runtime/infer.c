@@ -5,7 +5,6 @@
 #include "base/memory.h"
 #include "base/size.h"
 #include "runtime/eager.h"
-#include "runtime/infer_foreign.h"
 #include "runtime/op.h"
 #include "runtime/ops/util.h"
 
@@ -412,32 +411,6 @@ static coppice_status infer_node(inference *inf, size_t index) {
     return status;
 }
 
-/* Where inference failed because the operator cannot be run: its shapes may follow all the same. */
-static void use_foreign_rule(inference *inf, const cop_node *node) {
-    coppice_error ignored;
-    cop_call call = {.graph = inf->graph,
-                     .node = node,
-                     .opset = cop_node_opset(inf->graph, node),
-                     .in = inf->in,
-                     .out = inf->out,
-                     .err = &ignored};
-    for (int i = 0; i < node->input_count; i++) {
-        int v = node->inputs[i];
-        inf->in[i] = v >= 0 && inf->shapes->known[v] ? &inf->shapes->values[v] : NULL;
-    }
-    memset(inf->out, 0, (size_t)node->output_count * sizeof *inf->out);
-    if (cop_infer_foreign(&call) != COPPICE_OK)
-        return;
-    for (int i = 0; i < node->output_count; i++) {
-        int v = node->outputs[i];
-        if (v < 0 || inf->shapes->known[v] || coppice_tensor_bytes(&inf->out[i].t) < 0 ||
-            inf->out[i].t.type == COPPICE_TYPE_UNDEFINED)
-            continue;
-        inf->shapes->values[v] = inf->out[i];
-        inf->shapes->known[v] = true;
-    }
-}
-
 /* What value_info and outputs declare, as far as it says everything. */
 static void use_declared(inference *inf, const cop_node *node) {
     for (int i = 0; i < node->output_count; i++) {
@@ -501,7 +474,6 @@ coppice_status cop_infer(const cop_graph *graph, const cop_infer_options *option
             cop_error_at_node(err, graph, &graph->nodes[i]);
             return status;
         }
-        use_foreign_rule(&inf, &graph->nodes[i]);
         use_declared(&inf, &graph->nodes[i]);
     }
     return COPPICE_OK;
