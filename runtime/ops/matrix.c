@@ -183,6 +183,10 @@ static coppice_status matmul_run(const cop_call *call) {
     p.columns = (size_t)b.dims[b.rank - 1];
     p.reduction = (size_t)a.dims[a.rank - 1];
     p.rank = (int)shape.rank;
+    if (b.rank == 2) { /* one matrix for all: the batch is more rows */
+        p.rows *= (size_t)coppice_tensor_count(&shape);
+        p.rank = 0;
+    }
     cop_product_plain(&p, false, false);
     memcpy(p.batch, shape.dims, shape.rank * sizeof *shape.dims);
     batch_strides(&a, p.rank, p.a_batch);
