@@ -122,17 +122,15 @@ static coppice_status check_regions(const cop_call *call, const roi_job *j) {
         double image = image_of(j, r), b[4];
         bounds_of(j, r, b);
         if (!(image >= 0 && image < (double)j->x->dims[0]))
-            return cop_fail(call->err, COPPICE_BAD_DATA,
-                            "region %lld is for image %g of %lld", (long long)r, image,
-                            (long long)j->x->dims[0]);
+            return cop_fail(call->err, COPPICE_BAD_DATA, "region %lld is for image %g of %lld",
+                            (long long)r, image, (long long)j->x->dims[0]);
         bool finite = true;
         for (int i = 0; i < 4; i++)
             finite = finite && fabs(b[i]) < 1e9;
         if (!finite || grid_of(j->p, b[3] - b[1], j->p->height) > LARGEST_GRID ||
             grid_of(j->p, b[2] - b[0], j->p->width) > LARGEST_GRID)
-            return cop_fail(call->err, COPPICE_BAD_DATA,
-                            "region %lld is from %g,%g to %g,%g", (long long)r, b[0], b[1], b[2],
-                            b[3]);
+            return cop_fail(call->err, COPPICE_BAD_DATA, "region %lld is from %g,%g to %g,%g",
+                            (long long)r, b[0], b[1], b[2], b[3]);
     }
     return COPPICE_OK;
 }
