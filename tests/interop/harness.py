@@ -78,9 +78,11 @@ def complaint(path):
     return ""
 
 
-def ort_run(model, inputs):
-    """Outputs of ONNX Runtime on one thread."""
+def ort_run(model, inputs, optimize=True):
+    """Outputs of ONNX Runtime on one thread. Its optimisation quantizes what is multiplied by quantized weights."""
     options = onnxruntime.SessionOptions()
+    if not optimize:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.intra_op_num_threads = 1
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
