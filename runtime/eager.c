@@ -84,7 +84,19 @@ static void share_view(cop_call *call) {
     call->out[0].t.data = call->in[0]->t.data;
 }
 
+/* While the model runs every input is there. */
+static coppice_status check_all_there(const cop_call *call) {
+    for (int i = 0; i < call->node->input_count; i++) {
+        const cop_operand *in = call->in[i];
+        if (in && in->kind == COPPICE_KIND_TENSOR && !in->t.type)
+            return cop_fail(call->err, COPPICE_INVALID_ARGUMENT, "input '%s' has no value",
+                            cop_in_name(call, i));
+    }
+    return COPPICE_OK;
+}
+
 coppice_status cop_eager_call(const cop_op *op, cop_call *call, cop_spare *spare) {
+    COP_TRY(check_all_there(call));
     COP_TRY(cop_check_operands(op, call));
     if (op->flags & COP_OP_VIEW && call->in[0]->kind != COPPICE_KIND_TENSOR)
         return cop_out_share(call, 0, call->in[0]);

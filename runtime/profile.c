@@ -76,6 +76,13 @@ static void fill_rows(const cop_plan *plan, const double *times, unsigned runs, 
 coppice_status cop_profile_run(cop_plan *plan, const coppice_tensor *inputs, unsigned runs,
                                cop_profile *profile, coppice_error *err) {
     cop_profile_free(profile);
+    for (size_t i = 0; !inputs && i < plan->input_count; i++) {
+        const cop_slot *slot = &plan->slots[plan->input_slots[i]];
+        if (slot->dynamic)
+            return cop_fail(err, COPPICE_INVALID_ARGUMENT,
+                            "input '%s' is declared without a shape, or is no tensor: give it",
+                            plan->graph->values[slot->value].name);
+    }
     runs = runs ? runs : 1;
     double *times = cop_calloc((plan->step_count + 1) * runs, sizeof *times);
     double *column = cop_calloc(runs, sizeof *column);

@@ -315,6 +315,16 @@ static coppice_status run_plan(coppice_session *session, const coppice_value *in
     return cop_plan_execute(plan, NULL, err);
 }
 
+/* An optional may be given as what is in it. */
+static coppice_status check_kind(const coppice_value *value, const coppice_value_info *info,
+                                 coppice_error *err) {
+    bool declared = info->kind != COPPICE_KIND_TENSOR || info->type != COPPICE_TYPE_UNDEFINED;
+    if (!declared || value->kind == info->kind || info->kind == COPPICE_KIND_OPTIONAL)
+        return COPPICE_OK;
+    return cop_fail(err, COPPICE_INVALID_ARGUMENT, "input '%s' is a %s, the model wants a %s",
+                    info->name, coppice_kind_name(value->kind), coppice_kind_name(info->kind));
+}
+
 /* Shapes of inputs; those that are no tensors have an UNDEFINED type. */
 static coppice_status shapes_of(const coppice_session *session, const coppice_value *values,
                                 size_t count, coppice_tensor **out, coppice_error *err) {
@@ -326,7 +336,9 @@ static coppice_status shapes_of(const coppice_session *session, const coppice_va
     if (!*out)
         return cop_fail_memory(err, count * sizeof **out);
     for (size_t i = 0; i < count; i++) {
-        COP_TRY(cop_check_value(&values[i], coppice_model_input(session->model, i).name, err));
+        coppice_value_info info = coppice_model_input(session->model, i);
+        COP_TRY(cop_check_value(&values[i], info.name, err));
+        COP_TRY(check_kind(&values[i], &info, err));
         if (values[i].kind == COPPICE_KIND_TENSOR)
             (*out)[i] = values[i].tensor;
     }

@@ -181,6 +181,26 @@ static coppice_model *two_conv1d(void) {
     return result;
 }
 
+START_TEST(shapes_that_come_again_cost_nothing) {
+    coppice_session *session = make(COPPICE_BACKEND_NATIVE, COPPICE_SPARSE_AUTO, 1);
+    const coppice_tensor *out[6];
+    const void *data[6];
+    for (int64_t batch = 1; batch <= 5; batch++) {
+        coppice_tensor in = input_of(batch);
+        ck_assert_int_eq(coppice_session_run(session, &in, 1, &out[batch], &err), COPPICE_OK);
+        data[batch] = out[batch]->data;
+    }
+    for (int turn = 0; turn < 3; turn++) {
+        for (int64_t batch = 1; batch <= 5; batch++) { /* planned memory: the plan is the same */
+            coppice_tensor in = input_of(batch);
+            ck_assert_int_eq(coppice_session_run(session, &in, 1, &out[batch], &err), COPPICE_OK);
+            ck_assert_ptr_eq(out[batch]->data, data[batch]);
+        }
+    }
+    coppice_session_free(session);
+}
+END_TEST
+
 START_TEST(one_dimensional_convolutions_agree_with_reference_on_every_backend) {
     coppice_model_free(model);
     model = two_conv1d();
@@ -298,6 +318,7 @@ int main(void) {
     tcase_add_test(tests, every_backend_agrees_with_reference_dense_and_pruned);
     tcase_add_test(tests, results_do_not_depend_on_the_number_of_threads);
     tcase_add_test(tests, batches_of_any_size_give_the_results_of_single_images);
+    tcase_add_test(tests, shapes_that_come_again_cost_nothing);
     tcase_add_test(tests, one_dimensional_convolutions_agree_with_reference_on_every_backend);
     tcase_add_test(tests, inputs_that_do_not_fit_are_refused_with_what_is_wanted);
     tcase_add_test(tests, interrupted_run_says_so_and_the_session_works_afterwards);
