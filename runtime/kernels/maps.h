@@ -36,7 +36,11 @@
 /* clang-format on */
 
 #define COP_MAP_ENUM(name, expr) COP_MAP_##name,
-typedef enum cop_map_id { COP_MAP_LIST(COP_MAP_ENUM) COP_MAP_COUNT } cop_map_id;
+typedef enum cop_map_id {
+    COP_MAP_LIST(COP_MAP_ENUM) COP_MAP_cos,
+    COP_MAP_sin,
+    COP_MAP_COUNT
+} cop_map_id;
 #undef COP_MAP_ENUM
 
 /* out[i] = f(in[i]) for i < n; may work in place. */

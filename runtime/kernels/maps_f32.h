@@ -16,6 +16,25 @@
     }
 COP_MAP_LIST(MAP_LOOP)
 
+/* Sines by blocks: one with an argument that is too large for ours goes to the C library. */
+#define TURN_LOOP(name, quarters, function)                                                        \
+    static void map_##name(const float *in, float *out, size_t n, float A, float B) {              \
+        (void)A;                                                                                   \
+        (void)B;                                                                                   \
+        for (size_t m; n > 0; n -= m, in += m, out += m) {                                         \
+            m = n < 256 ? n : 256;                                                                 \
+            int far = 0;                                                                           \
+            for (size_t i = 0; i < m; i++)                                                         \
+                far |= fabsf(in[i]) > COP_TURNS_LIMIT;                                             \
+            for (size_t i = 0; far && i < m; i++)                                                  \
+                out[i] = function(in[i]);                                                          \
+            for (size_t i = 0; !far && i < m; i++)                                                 \
+                out[i] = cop_sin_from(in[i], quarters);                                            \
+        }                                                                                          \
+    }
+TURN_LOOP(cos, 1, cosf)
+TURN_LOOP(sin, 0, sinf)
+
 /* Accumulators that a row is spread over so that it vectorises. */
 enum { LANES = 64 };
 
@@ -64,5 +83,7 @@ static void softmax_row(const float *restrict in, float *restrict out, size_t n,
 void COP_MAPS_FILL(cop_kernels *kernels) {
 #define MAP_SLOT(name, expr) kernels->map_f32[COP_MAP_##name] = map_##name;
     COP_MAP_LIST(MAP_SLOT)
+    MAP_SLOT(cos, )
+    MAP_SLOT(sin, )
     kernels->softmax_f32 = softmax_row;
 }

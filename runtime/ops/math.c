@@ -7,12 +7,14 @@
 
 #define MAP_LIST(X)                                                                                \
     X(ceil, ceil(x))                                                                               \
+    X(cos, cos(x))                                                                                 \
     X(erf, erf(x))                                                                                 \
     X(exp, exp(x))                                                                                 \
     X(floor, floor(x))                                                                             \
     X(log, log(x))                                                                                 \
     X(reciprocal, 1.0 / x)                                                                         \
     X(round, rint(x)) /* halves to even */                                                         \
+    X(sin, sin(x))                                                                                 \
     X(sqrt, sqrt(x))
 
 #define MAP_LOOP(op, expr64)                                                                       \
@@ -29,9 +31,7 @@ MAP_LIST(MAP_LOOP)
     X(asinh, asinhf(x), asinh(x))                                                                  \
     X(atan, atanf(x), atan(x))                                                                     \
     X(atanh, atanhf(x), atanh(x))                                                                  \
-    X(cos, cosf(x), cos(x))                                                                        \
     X(cosh, coshf(x), cosh(x))                                                                     \
-    X(sin, sinf(x), sin(x))                                                                        \
     X(sinh, sinhf(x), sinh(x))                                                                     \
     X(tan, tanf(x), tan(x))
 

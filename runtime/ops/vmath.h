@@ -85,6 +85,26 @@ static inline float cop_tanhf(float x) {
     return copysignf(m / (m + 2.0f), x);
 }
 
+/* sin(x + quarters * pi / 2) for |x| <= COP_TURNS_LIMIT, off by at most 3e-7; NaN gives NaN. */
+#define COP_TURNS_LIMIT 8192.0f
+static inline float cop_sin_from(float x, int32_t quarters) {
+    const float shift = 12582912.0f;
+    float shifted = x * 0.636619772f + shift, k = shifted - shift;
+    int32_t n = (int32_t)(cop_float_bits(shifted) - cop_float_bits(shift)) + quarters;
+    float r = x - k * 1.5703125f - k * 4.837512969970703125e-4f - k * 7.54978995489188e-08f;
+    float z = r * r, s = 2.718046517e-06f, c = -2.720504710e-07f;
+    s = s * z - 1.983930415e-04f;
+    s = s * z + 8.333329111e-03f;
+    s = s * z - 1.666666716e-01f;
+    c = c * z + 2.479945215e-05f;
+    c = c * z - 1.388888340e-03f;
+    c = c * z + 4.166666791e-02f;
+    s = r + r * z * s;
+    c = 1.0f - 0.5f * z + z * z * c;
+    float y = n & 1 ? c : s;
+    return n & 2 ? -y : y;
+}
+
 /* ln((1 + s) / (1 - s)) = 2 (s + s^3/3 + ...) for |s| <= 1/3. */
 static inline float cop_log_ratio(float s) {
     float z = s * s;
