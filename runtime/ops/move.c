@@ -212,11 +212,12 @@ static coppice_status slice_list(const cop_call *call, const char *name, int i, 
     return cop_input_ints(call, i, out, COPPICE_MAX_RANK, count);
 }
 
-/* One axis by python's rules. */
+/* One axis by the standard's rules: Python's, but that a start before the first element counts as
+ * the first one also where the step is negative. */
 static void slice_axis(slice_plan *plan, int axis, int64_t dim, int64_t start, int64_t end,
                        int64_t step) {
     int64_t low = step > 0 ? 0 : -1, high = step > 0 ? dim : dim - 1;
-    start = start < 0 ? (start < -dim ? low : start + dim) : start;
+    start = start < 0 ? (start < -dim ? 0 : start + dim) : start;
     start = start > high ? high : start;
     end = end < 0 ? (end < -dim ? low : end + dim) : end;
     end = end > high ? high : end;

@@ -275,7 +275,7 @@ START_TEST(transpose_of_sixteen_dims_moves_every_element) {
 }
 END_TEST
 
-START_TEST(slice_follows_python_at_extreme_bounds) {
+START_TEST(slice_follows_the_standard_at_extreme_bounds) {
     static const struct {
         int64_t start, end, step, size;
         float first;
@@ -288,6 +288,7 @@ START_TEST(slice_follows_python_at_extreme_bounds) {
         {-2, -4, -1, 2, 3},
         {10, 20, 1, 0, 0},
         {4, -100, -2, 3, 4},
+        {-100, INT64_MIN, -1, 1, 0}, /* not as in Python */
     };
     float data[] = {0, 1, 2, 3, 4};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -575,7 +576,7 @@ int main(void) {
     tcase_add_test(tests, reshape_refuses_what_does_not_add_up);
     tcase_add_test(tests, transpose_refuses_what_is_no_permutation);
     tcase_add_test(tests, transpose_of_sixteen_dims_moves_every_element);
-    tcase_add_test(tests, slice_follows_python_at_extreme_bounds);
+    tcase_add_test(tests, slice_follows_the_standard_at_extreme_bounds);
     tcase_add_test(tests, data_movement_refuses_shapes_that_do_not_fit);
     tcase_add_test(tests, gather_refuses_indices_outside);
     tcase_add_test(tests, pad_refuses_sizes_that_overflow_or_reflect_too_far);
