@@ -46,6 +46,10 @@ static void print_operators(cli_context *cli) {
     }
     cli_table_print(&table, cli->out);
     cli_table_free(&table);
+    cli_print(
+        cli,
+        "\nTypes of the first input as held in memory: float16, bfloat16, float8 and float4 run "
+        "as float32,\n4-bit and 2-bit integers as int8 and uint8.\n");
 }
 
 static json_t *features_json(void) {
