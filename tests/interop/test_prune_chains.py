@@ -99,5 +99,47 @@ def chains(context):
             harness.assert_all_close(outputs, harness.ort_run(path, inputs, optimize=False), f"{path.name} on {backend}")
 
 
+def bodies(rng):
+    """MatMul in a branch of If, in the body of a Loop, of a Scan, and in a branch inside of that Loop."""
+    def product(result, x, weight):
+        return helper.make_node("MatMul", [x, weight], [result], name=f"at_{weight}")
+
+    def branch(name, weight):
+        return helper.make_graph([product(f"{name}_y", "x", weight)], name, [], [helper.make_tensor_value_info(f"{name}_y", T.FLOAT, None)])
+
+    inner = helper.make_node("If", ["flag"], ["chosen"], then_branch=branch("deep", "d"), else_branch=branch("flat", "e"))
+    loop = helper.make_graph([product("next", "carried", "b"), helper.make_node("Identity", ["go"], ["on"]), inner], "loop",
+                             [helper.make_tensor_value_info("i", T.INT64, []), helper.make_tensor_value_info("go", T.BOOL, []),
+                              helper.make_tensor_value_info("carried", T.FLOAT, None)],
+                             [helper.make_tensor_value_info("on", T.BOOL, []), helper.make_tensor_value_info("next", T.FLOAT, None),
+                              helper.make_tensor_value_info("chosen", T.FLOAT, None)])
+    scan = helper.make_graph([product("out", "row", "c"), helper.make_node("Identity", ["state"], ["kept"])], "scan",
+                             [helper.make_tensor_value_info("state", T.FLOAT, None), helper.make_tensor_value_info("row", T.FLOAT, None)],
+                             [helper.make_tensor_value_info("kept", T.FLOAT, None), helper.make_tensor_value_info("out", T.FLOAT, None)])
+    nodes = [helper.make_node("If", ["flag"], ["y0"], then_branch=branch("then", "a"), else_branch=branch("other", "e")),
+             helper.make_node("Loop", ["n", "", "x"], ["y1", "y2"], body=loop),
+             helper.make_node("Scan", ["x", "stack"], ["y3", "y4"], body=scan, num_scan_inputs=1)]
+    inputs = [("flag", T.BOOL, []), ("n", T.INT64, []), ("x", T.FLOAT, [3, 6]), ("stack", T.FLOAT, [7, 2, 6])]
+    weights = [constant(name, rng.standard_normal((6, 6)).astype(np.float32)) for name in "abcde"]
+    graph = helper.make_graph(nodes, "net", [helper.make_tensor_value_info(*i) for i in inputs],
+                              [helper.make_tensor_value_info(f"y{i}", T.FLOAT, None) for i in range(5)], weights)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
+
+
+def inside_bodies(context):
+    source, pruned = context.folder / "net.onnx", context.folder / "pruned.onnx"
+    onnx.save(bodies(np.random.default_rng(6)), str(source))
+    rows = {w["initializer"]: w for w in context.coppice_json("inspect", source)["weights"]}
+    macs = {name: row["macs"] for name, row in rows.items()}
+    assert macs == {"a": 108, "b": 108, "c": 72, "d": 108, "e": 216}, macs
+    context.coppice("prune", source, "-o", pruned, "--sparsity", "0.5", "--no-keep-last")
+    for name, array in ((t.name, numpy_helper.to_array(t)) for t in onnx.load(str(pruned)).graph.initializer):
+        assert (array == 0).sum() == 18, name
+    inputs = {"flag": np.array(True), "n": np.array(2), "x": np.full((3, 6), 0.5, np.float32), "stack": np.ones((7, 2, 6), np.float32)}
+    for backend in harness.BACKENDS:
+        harness.assert_all_close(context.run(pruned, inputs, "--backend", backend), harness.ort_run(pruned, inputs), backend)
+
+
 def tests():
+    yield "weights in branches and bodies are pruned, and their MACs known", inside_bodies
     yield "weights behind other nodes are found, pruned, masked and saved as numpy does it", chains
