@@ -200,13 +200,24 @@ static int64_t count_flags(flags_fn fn, const void *data, int64_t count) {
     return found;
 }
 
-/* Writes the coordinates of element `at` into column `column` of [rank][found]. */
-static void write_coordinates(const coppice_tensor *in, int64_t at, int64_t *out, int64_t found,
-                              int64_t column) {
+/* Coordinates of the elements of a chunk with a flag, into columns of [rank][found] from `column`
+ * on; returns the column behind them. */
+static int64_t write_coordinates(const coppice_tensor *in, int64_t first, int64_t n,
+                                 const uint8_t *flags, int64_t *out, int64_t found,
+                                 int64_t column) {
+    int64_t at[COPPICE_MAX_RANK];
     for (uint32_t d = in->rank; d-- > 0;) {
-        out[d * found + column] = at % in->dims[d];
-        at /= in->dims[d];
+        at[d] = first % in->dims[d];
+        first /= in->dims[d];
     }
+    for (int64_t j = 0; j < n; j++) {
+        for (uint32_t d = 0; flags[j] && d < in->rank; d++)
+            out[d * found + column] = at[d];
+        column += flags[j];
+        for (uint32_t d = in->rank; d-- > 0 && ++at[d] == in->dims[d];)
+            at[d] = 0;
+    }
+    return column;
 }
 
 static coppice_status nonzero_run(const cop_call *call) {
@@ -220,10 +231,7 @@ static coppice_status nonzero_run(const cop_call *call) {
     for (int64_t i = 0; out && i < count; i += COP_INDEX_CHUNK) {
         int64_t n = count - i < COP_INDEX_CHUNK ? count - i : COP_INDEX_CHUNK;
         fn(in->data, i, n, flags);
-        for (int64_t j = 0; j < n; j++) {
-            if (flags[j])
-                write_coordinates(in, i + j, out, found, column++);
-        }
+        column = write_coordinates(in, i, n, flags, out, found, column);
     }
     return COPPICE_OK;
 }
