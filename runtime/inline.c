@@ -93,6 +93,14 @@ static bool move_branch(cop_graph *graph, const cop_graph *branch, const cop_nod
     return map != NULL;
 }
 
+/* What is not in the arena of the sub-graphs of an If that goes. */
+static void free_branches(const cop_node *node) {
+    for (size_t a = 0; a < node->attr_count; a++) {
+        if (node->attrs[a].kind == COP_ATTR_GRAPH)
+            cop_graph_free(node->attrs[a].graph);
+    }
+}
+
 static size_t count_nodes(const cop_graph *graph, const cop_shapes *shapes, bool *any) {
     size_t count = 0;
     *any = false;
@@ -126,6 +134,10 @@ coppice_status cop_inline_known_ifs(cop_graph *graph, const cop_shapes *shapes,
     if (!ok) {
         cop_free(nodes);
         return cop_fail_memory(err, room * sizeof *nodes);
+    }
+    for (size_t n = 0; n < before; n++) {
+        if (known_branch(graph, shapes, n))
+            free_branches(&graph->nodes[n]);
     }
     cop_free(graph->nodes);
     graph->nodes = nodes;
