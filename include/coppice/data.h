@@ -35,14 +35,15 @@ COPPICE_API coppice_status coppice_npy_read(const char *path, coppice_tensor *ou
 
 /* Writes a file that appears complete or not at all, format 1, little-endian, C order. What NumPy
  * has no type for is widened: bfloat16, float8 and float4 to float32, 4-bit and 2-bit integers to
- * 8 bits. Strings become <U; bytes that are no UTF-8 U+DC80 to U+DCFF, as Python has it. Errors: EXISTS when `overwrite` is false and the file is
- * there; UNSUPPORTED for types without a NumPy counterpart; IO. Thread-safe. */
+ * 8 bits. Strings become <U; bytes that are no UTF-8 U+DC80 to U+DCFF, as Python has it. Errors:
+ * EXISTS when `overwrite` is false and the file is there; UNSUPPORTED for types without a NumPy
+ * counterpart; IO. Thread-safe. */
 COPPICE_API coppice_status coppice_npy_write(const char *path, const coppice_tensor *tensor,
                                              bool overwrite, coppice_error *error);
 
-/* Rounds a tensor that a function here read to a type that NumPy lacks, which it can hold in a wider
- * one: float32 to float16, bfloat16, float8 and float4 (to nearest even; too large a number becomes
- * infinite or NaN where the type has that), int8 and uint8 to 4 and 2 bits. Errors:
+/* Rounds a tensor that a function here read to a type that NumPy lacks, which it can hold in a
+ * wider one: float32 to float16, bfloat16, float8 and float4 (to nearest even; too large a number
+ * becomes infinite or NaN where the type has that), int8 and uint8 to 4 and 2 bits. Errors:
  * INVALID_ARGUMENT for other types, and integers that do not fit; OUT_OF_MEMORY. Thread-safe. */
 COPPICE_API coppice_status coppice_tensor_narrow(coppice_tensor *tensor, coppice_type type,
                                                  coppice_error *error);

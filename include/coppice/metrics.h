@@ -17,8 +17,8 @@
 extern "C" {
 #endif
 
-/* Smallest, largest and mean value of a tensor of floats, integers (of any width) or bools; NaN when
- * it holds a NaN, no value, or values of another type. */
+/* Smallest, largest and mean value of a tensor of floats, integers (of any width) or bools; NaN
+ * when it holds a NaN, no value, or values of another type. */
 COPPICE_API void coppice_tensor_range(const coppice_tensor *tensor, double *min, double *max,
                                       double *mean);
 
