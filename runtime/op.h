@@ -1,6 +1,6 @@
 /* The operator table: one row per operator and range of opsets, with its attributes, its shape rule
  * and its reference kernel. To add an operator, write its functions and its row in the file of its
- * family, ops/<family>.c; docs/adding-an-operator.md walks through one. */
+ * family, ops/<group>/<family>.c; docs/adding-an-operator.md walks through one. */
 #ifndef COP_RUNTIME_OP_H
 #define COP_RUNTIME_OP_H
 

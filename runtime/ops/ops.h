@@ -2,13 +2,13 @@
  *
  * A family is a file: functions `<op>_parse`, `<op>_infer`, `<op>_run`, and at its end the rows,
  * `cop_ops_<family>`, ordered by name and opset and ended by one with a NULL name. table.c lists
- * the families. */
+ * the families; the folders group them. */
 #ifndef COP_OPS_OPS_H
 #define COP_OPS_OPS_H
 
 #include "runtime/conv.h"
 #include "runtime/op.h"
-#include "runtime/ops/window.h"
+#include "runtime/ops/image/window.h"
 
 /* ---- sets of types, for input 0 ---- */
 

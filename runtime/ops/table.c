@@ -1,4 +1,4 @@
-/* The operator table: the rows of all families (ops/<family>.c), found by name. */
+/* The operator table: the rows of all families (ops/<group>/<family>.c), found by name. */
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,13 +9,13 @@
 
 /* X(family): each ends with its rows, cop_ops_<family>. */
 #define FAMILY_LIST(X)                                                                             \
+    X(along)                                                                                       \
     X(attention)                                                                                   \
     X(batchnorm)                                                                                   \
     X(binary)                                                                                      \
     X(blocks)                                                                                      \
     X(cast)                                                                                        \
     X(control)                                                                                     \
-    X(control_scan)                                                                                \
     X(conv)                                                                                        \
     X(convtranspose)                                                                               \
     X(deform)                                                                                      \

@@ -1,6 +1,6 @@
 /* Tests of operators on strings and of regular expressions: bad patterns and lists are refused, no
  * pattern takes long, odd texts are defined. */
-#include "runtime/ops/regex.h"
+#include "runtime/ops/text/regex.h"
 #include "runtime/ops/util.h"
 #include "small_graph.h"
 #include "unit.h"

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "runtime/conv.h"
-#include "runtime/ops/product.h"
+#include "runtime/ops/matrix/product.h"
 #include "unit.h"
 
 enum { MOST = 600 * 600 };
