@@ -210,6 +210,8 @@ static coppice_status attention_infer(cop_call *call) {
     cop_set_out(call, 1, a.type, 4, (int64_t[]){batch, kv, keys, (int64_t)a.head});
     cop_set_out(call, 2, a.type, 4, (int64_t[]){batch, kv, keys, size});
     cop_set_out(call, 3, a.type, 4, (int64_t[]){batch, heads, rows, keys});
+    if (call->node->output_count > 2)
+        call->out[2].narrow = cop_onnx_type(call->in[V]);
     return COPPICE_OK;
 }
 

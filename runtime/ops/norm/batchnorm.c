@@ -56,8 +56,11 @@ static coppice_status batchnorm_infer(cop_call *call) {
                             t ? cop_shape_text(t).s : "left out", coppice_type_name(x->type),
                             cop_dims_text(rank, dims).s);
     }
-    for (int i = 1; i < call->node->output_count; i++)
-        cop_set_out(call, i, cop_in(call, i < 3 ? i + 2 : i)->type, rank, dims);
+    for (int i = 1; i < call->node->output_count; i++) {
+        const cop_operand *like = call->in[i < 3 ? i + 2 : i];
+        cop_set_out(call, i, like->t.type, rank, dims);
+        call->out[i].narrow = cop_onnx_type(like);
+    }
     return cop_infer_same(call);
 }
 

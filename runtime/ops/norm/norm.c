@@ -189,6 +189,13 @@ static coppice_status layernorm_infer(cop_call *call) {
     return cop_infer_same(call);
 }
 
+/* The output has the type of the scale by the standard. */
+static coppice_status rmsnorm_infer(cop_call *call) {
+    COP_TRY(layernorm_infer(call));
+    call->out[0].narrow = cop_onnx_type(call->in[1]);
+    return COPPICE_OK;
+}
+
 /* Is `t` one number per element of a row, that is of dims `axis` and up? */
 static bool is_row(const coppice_tensor *t, const coppice_tensor *x, uint32_t axis) {
     uint32_t ones = t->rank > x->rank - axis ? t->rank - (x->rank - axis) : 0;
@@ -347,7 +354,7 @@ const cop_op cop_ops_norm[] = {
     {.name = "LayerNormalization", .since = 17, .min_inputs = 2, .max_inputs = 3, .max_outputs = 3,
      .types = FLOATS, PARSE(layernorm, norm_params), INFER(layernorm), RUN(layernorm)},
     {.name = "RMSNormalization", .since = 23, .min_inputs = 2, .max_inputs = 2, .max_outputs = 1,
-     .types = FLOATS, PARSE(layernorm, norm_params), INFER(layernorm), RUN(rmsnorm)},
+     .types = FLOATS, PARSE(layernorm, norm_params), INFER(rmsnorm), RUN(rmsnorm)},
     {.name = NULL},
 };
 /* clang-format on */

@@ -86,6 +86,8 @@ static coppice_status linearattention_infer(cop_call *call) {
     }
     cop_set_out(call, 0, q->type, 3, (int64_t[]){batch, q->dims[1], p->q_heads * wide});
     cop_set_out(call, 1, past ? past->type : q->type, 4, state.dims);
+    if (past && call->node->output_count > 1)
+        call->out[1].narrow = cop_onnx_type(call->in[PAST]);
     return COPPICE_OK;
 }
 
