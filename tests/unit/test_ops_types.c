@@ -184,6 +184,30 @@ START_TEST(a_narrow_type_goes_on_to_what_is_computed_from_it) {
 }
 END_TEST
 
+/* Statistics have the type of the statistics, not that of what is normalized. */
+START_TEST(an_output_has_the_narrow_type_of_the_input_that_the_standard_names) {
+    small_begin(23);
+    int x = small_input("x", COPPICE_TYPE_FLOAT16, DIMS(1, 2));
+    int scale = small_input("scale", COPPICE_TYPE_BFLOAT16, DIMS(2));
+    int mean = small_input("mean", COPPICE_TYPE_FLOAT, DIMS(2));
+    int rms = small_node("RMSNormalization", 2, x, scale);
+    cop_node *node = cop_graph_add_node(small_graph, "BatchNormalization", 5, 3, 0);
+    const char *names[] = {"y", "new_mean", "new_variance"};
+    for (int i = 0; i < 5; i++)
+        node->inputs[i] = i == 0 ? x : i < 3 ? scale : mean;
+    for (int i = 0; i < 3; i++)
+        node->outputs[i] = cop_graph_value(small_graph, names[i]);
+    int y = node->outputs[0], new_mean = node->outputs[1];
+    small_attr("training_mode", 1);
+    ck_assert_int_eq(small_infer(), COPPICE_OK);
+    const cop_operand *values = small_it.shapes.values;
+    ck_assert_int_eq(cop_onnx_type(&values[rms]), COPPICE_TYPE_BFLOAT16);
+    ck_assert_int_eq(cop_onnx_type(&values[y]), COPPICE_TYPE_FLOAT16);
+    ck_assert_int_eq(cop_onnx_type(&values[new_mean]), COPPICE_TYPE_FLOAT);
+    small_end();
+}
+END_TEST
+
 START_TEST(text_that_is_no_number_is_refused) {
     small_begin(13);
     coppice_string words[] = {{"1.5", 3}, {"two", 3}};
@@ -198,6 +222,7 @@ int main(void) {
     tcase_add_loop_test(tests, bad_attributes_and_shapes_are_refused, 0,
                         (int)(sizeof bad_cases / sizeof bad_cases[0]));
     tcase_add_test(tests, a_narrow_type_goes_on_to_what_is_computed_from_it);
+    tcase_add_test(tests, an_output_has_the_narrow_type_of_the_input_that_the_standard_names);
     tcase_add_test(tests, text_that_is_no_number_is_refused);
     return unit_run("types", tests);
 }

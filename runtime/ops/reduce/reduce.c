@@ -266,7 +266,7 @@ static coppice_status run_reduction(const cop_call *call, const reduce_fn *by_ty
     if (outputs == 0)
         return COPPICE_OK;
     collapse(in, on, &job.nest);
-    if (mean && job.nest.count == 0)
+    if (mean && job.nest.count == 0 && !cop_is_float_type(in->type)) /* floats: NaN */
         return cop_fail(call->err, COPPICE_BAD_MODEL, "no elements to average in %s",
                         cop_shape_text(in).s);
     if (job.nest.count == 0) /* no rows: what there is of nothing, once per output */
