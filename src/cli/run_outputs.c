@@ -142,6 +142,12 @@ static json_t *value_json(const coppice_value *value) {
 
 /* ---- the table ---- */
 
+/* Has values of this type a least and a largest one? */
+static bool is_number(coppice_type type) {
+    return type != COPPICE_TYPE_STRING && type != COPPICE_TYPE_COMPLEX64 &&
+           type != COPPICE_TYPE_COMPLEX128;
+}
+
 static void value_row(cli_table *table, const char *name, const coppice_value *value,
                       const char *file, bool files) {
     const coppice_tensor *t = &value->tensor;
@@ -153,7 +159,7 @@ static void value_row(cli_table *table, const char *name, const coppice_value *v
         cli_table_text(table, type);
         cli_table_text(table, cli_format_shape(t->rank, t->dims).text);
         for (int i = 0; i < 3; i++) {
-            if (t->type == COPPICE_TYPE_STRING)
+            if (!is_number(t->type))
                 cli_table_text(table, "-");
             else
                 cli_table_cell(table, "%.6g", range[i]);

@@ -41,7 +41,14 @@ typedef struct bad_case {
 } bad_case;
 
 static const bad_case bad_cases[] = {
-    {"Cast", 13, 1, {T(FLOAT, 2)}, "to", 14, NULL, "casting to type complex64"},
+    {"Cast",
+     13,
+     1,
+     {T(FLOAT, 2)},
+     "to",
+     14,
+     NULL,
+     "casting to type complex64 (14) is not supported"},
     {"Cast", 13, 1, {T(FLOAT, 2)}, "to", 99, NULL, "casting to type unknown (99)"},
     {"Cast", 13, 1, {T(FLOAT, 2)}, "to", -1, NULL, "casting to type unknown (-1)"},
     {"Cast", 5, 1, {T(FLOAT, 2)}, "to", 0, "INT7", "attribute 'to' is 'INT7'"},

@@ -47,7 +47,8 @@ static coppice_status parse_target(const cop_call *call, coppice_type *out) {
         COP_TRY(cop_node_int(call->node, "to", 0, &to, call->err));
     coppice_type wide = to > 0 && to < 64 ? cop_wide_type((coppice_type)to) : 0;
     if ((unsigned)wide >= 32 || !(CASTABLE >> wide & 1))
-        return cop_fail(call->err, COPPICE_UNSUPPORTED, "casting to type %s (%lld)",
+        return cop_fail(call->err, COPPICE_UNSUPPORTED,
+                        "casting to type %s (%lld) is not supported",
                         coppice_type_name((coppice_type)to), (long long)to);
     *out = (coppice_type)to;
     return COPPICE_OK;
