@@ -19,6 +19,10 @@
     X(uint32_t, u32, UINT32)                                                                       \
     X(uint64_t, u64, UINT64)
 #define EACH_INTEGER(X) EACH_SIGNED(X) EACH_UNSIGNED(X)
+#define EACH_FLOAT(X)                                                                              \
+    X(float, f32, FLOAT)                                                                           \
+    X(double, f64, DOUBLE)
+#define EACH_NUMBER(X) EACH_FLOAT(X) EACH_INTEGER(X)
 
 /* Rows of a table that is indexed by type. */
 #define FLOAT_ROWS(op) [COPPICE_TYPE_FLOAT] = op##_f32, [COPPICE_TYPE_DOUBLE] = op##_f64
@@ -29,6 +33,9 @@
     [COPPICE_TYPE_UINT8] = op##_u8, [COPPICE_TYPE_UINT16] = op##_u16,                              \
     [COPPICE_TYPE_UINT32] = op##_u32, [COPPICE_TYPE_UINT64] = op##_u64
 #define INTEGER_ROWS(op) SIGNED_ROWS(op), UNSIGNED_ROWS(op)
+#define WIDE_ROWS(op) /* integers of 32 and 64 bits */                                             \
+    [COPPICE_TYPE_INT32] = op##_i32, [COPPICE_TYPE_INT64] = op##_i64,                              \
+    [COPPICE_TYPE_UINT32] = op##_u32, [COPPICE_TYPE_UINT64] = op##_u64
 #define NUMERIC_ROWS(op) FLOAT_ROWS(op), INTEGER_ROWS(op)
 
 /* Length of such a table: no type behind it is held. */

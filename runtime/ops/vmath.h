@@ -11,24 +11,13 @@
 #include <float.h>
 #include <math.h>
 #include <stdint.h>
-#include <string.h>
+
+#include "base/bits.h"
 
 /* x within 0 .. 1. */
 static inline float cop_clamp01f(float x) {
     x = x < 0 ? 0 : x;
     return x > 1 ? 1 : x;
-}
-
-static inline uint32_t cop_float_bits(float x) {
-    uint32_t bits;
-    memcpy(&bits, &x, sizeof bits);
-    return bits;
-}
-
-static inline float cop_bits_float(uint32_t bits) {
-    float x;
-    memcpy(&x, &bits, sizeof x);
-    return x;
 }
 
 /* 2^n for -126 <= n <= 127. */

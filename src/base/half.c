@@ -1,31 +1,7 @@
-/* float16 and bfloat16 bits to float and back. */
+/* Floats to the bits of float16 and bfloat16. */
 #include "base/half.h"
 
-#include <string.h>
-
-static float float_from_bits(uint32_t bits) {
-    float value;
-    memcpy(&value, &bits, sizeof value);
-    return value;
-}
-
-static uint32_t bits_from_float(float value) {
-    uint32_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    return bits;
-}
-
-float cop_float_from_half(uint16_t bits) {
-    uint32_t sign = (uint32_t)(bits & 0x8000) << 16, exponent = (bits >> 10) & 31;
-    uint32_t fraction = bits & 0x3ff;
-    if (exponent == 31)
-        return float_from_bits(sign | 0x7f800000u | fraction << 13);
-    if (exponent == 0) {
-        float magnitude = (float)fraction * 0x1p-24f;
-        return sign ? -magnitude : magnitude;
-    }
-    return float_from_bits(sign | (exponent + 112) << 23 | fraction << 13);
-}
+#include "base/bits.h"
 
 /* Drops the low `shift` bits of `value`, rounding half to even. */
 static uint32_t round_shift(uint32_t value, unsigned shift) {
@@ -34,7 +10,7 @@ static uint32_t round_shift(uint32_t value, unsigned shift) {
 }
 
 uint16_t cop_half_from_float(float value) {
-    uint32_t bits = bits_from_float(value), sign = (bits >> 16) & 0x8000;
+    uint32_t bits = cop_float_bits(value), sign = (bits >> 16) & 0x8000;
     uint32_t magnitude = bits & 0x7fffffffu;
     if (magnitude > 0x7f800000u)
         return (uint16_t)(sign | 0x7e00 | ((magnitude >> 13) & 0x3ff));
@@ -50,12 +26,8 @@ uint16_t cop_half_from_float(float value) {
     return (uint16_t)(sign | round_shift(magnitude - 0x38000000u, 13)); /* may carry to infinity */
 }
 
-float cop_float_from_bfloat(uint16_t bits) {
-    return float_from_bits((uint32_t)bits << 16);
-}
-
 uint16_t cop_bfloat_from_float(float value) {
-    uint32_t bits = bits_from_float(value);
+    uint32_t bits = cop_float_bits(value);
     if ((bits & 0x7fffffffu) > 0x7f800000u)
         return (uint16_t)(bits >> 16 | 0x40);
     return (uint16_t)(round_shift(bits & 0x7fffffffu, 16) | ((bits >> 16) & 0x8000));

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/bits.h"
 #include "base/half.h"
 
 /* ---- what there is ---- */
@@ -47,52 +48,32 @@ coppice_type cop_wide_type(coppice_type type) {
 
 /* ---- bits of floats ---- */
 
-static float float_of(uint32_t bits) {
-    float value;
-    memcpy(&value, &bits, sizeof value);
-    return value;
-}
-
-static uint32_t bits_of(float value) {
-    uint32_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    return bits;
-}
-
 float cop_float_to_odd(double value) {
     float near = (float)value;
     if ((double)near == value || value != value || isinf(value))
         return near;
-    uint32_t bits = bits_of(near);
+    uint32_t bits = cop_float_bits(near);
     if (fabs((double)near) > fabs(value))
         bits--;
-    return float_of(bits | 1);
-}
-
-/* float16 to float without branches. */
-static inline float widen_half(uint16_t half) {
-    uint32_t exponent = half & 0x7c00u, bits = ((half & 0x7fffu) << 13) + 0x38000000u;
-    bits += exponent == 0x7c00u ? 0x38000000u : exponent == 0 ? 1u << 23 : 0;
-    float value = float_of(bits) - (exponent == 0 ? 0x1p-14f : 0.0f);
-    return float_of(bits_of(value) | (uint32_t)(half & 0x8000u) << 16);
+    return cop_bits_float(bits | 1);
 }
 
 /* Rounds to a float16 without branches. The sum with 0.5 leaves steps of 2^-24, those of subnormal
  * numbers. */
 static inline float round_half(float value) {
-    uint32_t bits = bits_of(value), sign = bits & 0x80000000u, magnitude = bits ^ sign;
-    uint32_t small = bits_of((float_of(magnitude) + 0.5f) - 0.5f);
+    uint32_t bits = cop_float_bits(value), sign = bits & 0x80000000u, magnitude = bits ^ sign;
+    uint32_t small = cop_float_bits((cop_bits_float(magnitude) + 0.5f) - 0.5f);
     uint32_t kept = (magnitude + 0xfff + (magnitude >> 13 & 1)) & ~0x1fffu;
     kept = kept >= 0x47800000u ? 0x7f800000u : kept;
     kept = magnitude < 0x38800000u ? small : kept;
     kept = magnitude > 0x7f800000u ? magnitude : kept;
-    return float_of(sign | kept);
+    return cop_bits_float(sign | kept);
 }
 
 static inline float round_bfloat(float value) {
-    uint32_t bits = bits_of(value), sign = bits & 0x80000000u, magnitude = bits ^ sign;
+    uint32_t bits = cop_float_bits(value), sign = bits & 0x80000000u, magnitude = bits ^ sign;
     uint32_t kept = (magnitude + 0x7fff + (magnitude >> 16 & 1)) & ~0xffffu;
-    return float_of(sign | (magnitude > 0x7f800000u ? magnitude | 0x400000u : kept));
+    return cop_bits_float(sign | (magnitude > 0x7f800000u ? magnitude | 0x400000u : kept));
 }
 
 /* ---- small floats ---- */
@@ -105,7 +86,7 @@ static float from_small(const small_float *f, unsigned bits) {
     if (f->infinity && magnitude == f->infinity)
         return sign ? -INFINITY : INFINITY;
     if (magnitude > f->largest || (f->unsigned_zero && sign && !magnitude))
-        return float_of(0x7fc00000u | sign << 31);
+        return cop_bits_float(0x7fc00000u | sign << 31);
     int scale = -f->bias - f->fraction_bits;
     float value = exponent
                       ? ldexpf((float)(fraction + (1u << f->fraction_bits)), (int)exponent + scale)
@@ -124,7 +105,7 @@ static unsigned too_large(const small_float *f, unsigned sign, bool saturate) {
 
 static unsigned to_small(const small_float *f, float value, bool saturate) {
     unsigned width = (unsigned)f->exponent_bits + f->fraction_bits;
-    unsigned sign = (bits_of(value) >> 31) << width;
+    unsigned sign = (cop_float_bits(value) >> 31) << width;
     if (value != value)
         return !f->nan ? 1u << width : f->unsigned_zero ? f->nan : sign | f->nan;
     int exponent = 0, least = 2 - f->bias; /* `least`: of numbers that are not subnormal */
@@ -144,12 +125,12 @@ static unsigned to_small(const small_float *f, float value, bool saturate) {
 enum { E8M0_LARGEST = 254, E8M0_NAN = 255 };
 
 static float from_e8m0(unsigned bits) {
-    return float_of(bits == E8M0_NAN ? 0x7fc00000u : bits ? bits << 23 : 0x400000u);
+    return cop_bits_float(bits == E8M0_NAN ? 0x7fc00000u : bits ? bits << 23 : 0x400000u);
 }
 
 /* By bits: the smallest powers are subnormal floats, which the processor may take for 0. */
 static unsigned to_e8m0(float value, cop_narrowing how) {
-    uint32_t magnitude = bits_of(value) & 0x7fffffffu;
+    uint32_t magnitude = cop_float_bits(value) & 0x7fffffffu;
     if (magnitude > 0x7f800000u)
         return E8M0_NAN;
     if (magnitude < 0x400000u)
@@ -171,7 +152,7 @@ static unsigned to_e8m0(float value, cop_narrowing how) {
 float cop_float_from_narrow(coppice_type type, unsigned bits) {
     switch ((int)type) {
     case COPPICE_TYPE_FLOAT16:
-        return widen_half((uint16_t)bits);
+        return cop_float_from_half((uint16_t)bits);
     case COPPICE_TYPE_BFLOAT16:
         return cop_float_from_bfloat((uint16_t)bits);
     case COPPICE_TYPE_FLOAT8E8M0:
@@ -226,7 +207,8 @@ static void unpack_words(coppice_type type, const uint8_t *bits, size_t count, f
     for (size_t i = 0; i < count; i++) {
         uint16_t word;
         memcpy(&word, bits + 2 * i, sizeof word);
-        wide[i] = type == COPPICE_TYPE_FLOAT16 ? widen_half(word) : float_of((uint32_t)word << 16);
+        wide[i] =
+            type == COPPICE_TYPE_FLOAT16 ? cop_float_from_half(word) : cop_float_from_bfloat(word);
     }
 }
 

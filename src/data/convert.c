@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "base/half.h"
+#include "base/narrow.h"
+#include "base/type.h"
 
 bool cop_is_numpy_float(coppice_type type) {
     return type == COPPICE_TYPE_FLOAT || type == COPPICE_TYPE_FLOAT16 ||
@@ -12,36 +14,12 @@ bool cop_is_numpy_float(coppice_type type) {
 }
 
 bool cop_is_numpy_integer(coppice_type type) {
-    switch (type) {
-    case COPPICE_TYPE_BOOL:
-    case COPPICE_TYPE_UINT8:
-    case COPPICE_TYPE_INT8:
-    case COPPICE_TYPE_UINT16:
-    case COPPICE_TYPE_INT16:
-    case COPPICE_TYPE_UINT32:
-    case COPPICE_TYPE_INT32:
-    case COPPICE_TYPE_UINT64:
-    case COPPICE_TYPE_INT64:
-        return true;
-    default:
-        return false;
-    }
+    return cop_is_integer_type(type) || type == COPPICE_TYPE_BOOL;
 }
 
 /* From double, so that a value is rounded once. */
 static uint16_t half_from_double(double value) {
-    uint16_t sign = signbit(value) ? 0x8000 : 0;
-    double magnitude = fabs(value);
-    if (isnan(value))
-        return sign | 0x7e00;
-    if (magnitude >= 65520) /* the midpoint between 65504 and the next step, which ties to even */
-        return sign | 0x7c00;
-    if (magnitude < 0x1p-14) /* subnormal; 1024 steps carry over into the first normal number */
-        return sign | (uint16_t)nearbyint(magnitude * 0x1p24);
-    int exponent;
-    double fraction = frexp(magnitude, &exponent); /* 0.5 <= fraction < 1 */
-    int steps = (int)nearbyint(fraction * 2048); /* 1024 .. 2048; 2048 carries into the exponent */
-    return sign | (uint16_t)((exponent + 13) * 1024 + steps);
+    return cop_half_from_float(cop_float_to_odd(value));
 }
 
 static const void *element(coppice_type type, const void *data, int64_t index) {

@@ -102,3 +102,7 @@ int64_t cop_tensor_get_int(const coppice_tensor *tensor, int64_t index) {
         return isnan(value) ? 0 : INT64_MIN;
     return value < 0x1p63 ? (int64_t)value : INT64_MAX;
 }
+
+bool cop_same_string(coppice_string a, coppice_string b) {
+    return a.length == b.length && (a.length == 0 || memcmp(a.data, b.data, a.length) == 0);
+}

@@ -203,4 +203,7 @@ coppice_status cop_node_ints(const cop_node *node, const char *name, const int64
 double cop_tensor_get(const coppice_tensor *tensor, int64_t index);
 int64_t cop_tensor_get_int(const coppice_tensor *tensor, int64_t index);
 
+/* Do both have the same bytes? */
+bool cop_same_string(coppice_string a, coppice_string b);
+
 #endif

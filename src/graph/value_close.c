@@ -4,9 +4,10 @@
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <string.h>
 
+#include "base/narrow.h"
 #include "base/shape.h"
+#include "base/type.h"
 #include "graph/graph.h"
 
 enum { MAX_NESTING = 64 };
@@ -31,24 +32,7 @@ static bool differs(const comparison *c, const char *format, ...) {
 }
 
 static bool is_exact(coppice_type type) {
-    switch (type) {
-    case COPPICE_TYPE_UINT8:
-    case COPPICE_TYPE_INT8:
-    case COPPICE_TYPE_UINT16:
-    case COPPICE_TYPE_INT16:
-    case COPPICE_TYPE_UINT32:
-    case COPPICE_TYPE_INT32:
-    case COPPICE_TYPE_UINT64:
-    case COPPICE_TYPE_INT64:
-    case COPPICE_TYPE_BOOL:
-    case COPPICE_TYPE_UINT4:
-    case COPPICE_TYPE_INT4:
-    case COPPICE_TYPE_UINT2:
-    case COPPICE_TYPE_INT2:
-        return true;
-    default:
-        return false;
-    }
+    return type == COPPICE_TYPE_BOOL || cop_is_integer_type(cop_wide_type(type));
 }
 
 static bool is_close(const comparison *c, double got, double wanted) {
@@ -63,8 +47,7 @@ static bool strings_equal(const comparison *c, const coppice_tensor *got,
                           const coppice_tensor *wanted, int64_t count) {
     const coppice_string *a = got->data, *b = wanted->data;
     for (int64_t i = 0; i < count; i++) {
-        if (a[i].length != b[i].length ||
-            (a[i].length && memcmp(a[i].data, b[i].data, a[i].length) != 0))
+        if (!cop_same_string(a[i], b[i]))
             return differs(c, "string %lld of %lld is '%.*s', expected '%.*s'", (long long)i,
                            (long long)count, a[i].length < 60 ? (int)a[i].length : 60,
                            a[i].length ? a[i].data : "", b[i].length < 60 ? (int)b[i].length : 60,

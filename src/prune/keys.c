@@ -5,6 +5,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/bits.h"
 #include "graph/quantized.h"
 
 #define SIGN UINT32_C(0x80000000)
@@ -13,18 +14,6 @@
 enum { CHUNK = 512 };
 
 static const uint32_t invalid = UINT32_MAX; /* as a float it is a NaN */
-
-static float float_of(uint32_t bits) {
-    float value;
-    memcpy(&value, &bits, sizeof value);
-    return value;
-}
-
-static uint32_t bits_of(float value) {
-    uint32_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    return bits;
-}
 
 /* ---- magnitudes as float32 bits ---- */
 
@@ -41,7 +30,7 @@ static void half_magnitudes(const unsigned char *data, size_t n, uint32_t *out) 
         uint16_t bits;
         memcpy(&bits, data + 2 * i, sizeof bits);
         uint32_t magnitude = bits & 0x7fffu;
-        uint32_t subnormal = bits_of((float)(int32_t)magnitude * 0x1p-24f);
+        uint32_t subnormal = cop_float_bits((float)(int32_t)magnitude * 0x1p-24f);
         uint32_t normal = (magnitude << 13) + (112u << 23);
         uint32_t infinite = normal + (112u << 23); /* or NaN */
         out[i] = magnitude < 0x400 ? subnormal : magnitude < 0x7c00 ? normal : infinite;
@@ -68,7 +57,7 @@ static void double_classes(const unsigned char *data, size_t n, uint32_t *out) {
 static void quantised_magnitudes(const cop_constant *constant, int64_t first, size_t n,
                                  uint32_t *out) {
     for (size_t i = 0; i < n; i++)
-        out[i] = bits_of(cop_quantized_magnitude(constant, first + (int64_t)i));
+        out[i] = cop_float_bits(cop_quantized_magnitude(constant, first + (int64_t)i));
 }
 
 static void load_magnitudes(const cop_constant *constant, int64_t first, size_t n, uint32_t *out) {
@@ -121,7 +110,7 @@ static void load_single(const cop_key_source *source, int64_t first, size_t n, u
 /* ---- keys of 64 bits ---- */
 
 static uint64_t widen_key(uint32_t key) {
-    double value = (double)float_of(key & SIGN ? key ^ SIGN : ~key);
+    double value = (double)cop_bits_float(key & SIGN ? key ^ SIGN : ~key);
     uint64_t bits;
     memcpy(&bits, &value, sizeof bits);
     if (key == 0 || key == invalid)

@@ -206,7 +206,7 @@ START_TEST(halves_survive_widening_and_round_to_nearest_even) {
         cop_convert(COPPICE_TYPE_FLOAT16, &half, COPPICE_TYPE_FLOAT, &wide, 1);
         cop_convert(COPPICE_TYPE_FLOAT, &wide, COPPICE_TYPE_FLOAT16, &back, 1);
         bool nan = (half & 0x7c00) == 0x7c00 && (half & 0x3ff);
-        ck_assert(nan ? isnan(wide) && (back & 0x7fff) == 0x7e00 : back == half);
+        ck_assert(nan ? isnan(wide) && back == (half | 0x200) : back == half); /* NaNs: quiet */
     }
     static const struct {
         double value;

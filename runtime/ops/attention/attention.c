@@ -147,7 +147,7 @@ static coppice_status check_valid(const cop_call *call, int64_t batch) {
     const coppice_tensor *t = cop_in(call, VALID);
     if (!t)
         return COPPICE_OK;
-    COP_TRY(cop_need_type(call, VALID, COP_TYPE_BIT(INT32) | COP_TYPE_BIT(INT64)));
+    COP_TRY(cop_need_type(call, VALID, INDICES));
     if (t->rank == 1 && t->dims[0] == batch && !cop_in(call, PAST_KEY))
         return COPPICE_OK;
     return cop_fail(call->err, COPPICE_BAD_MODEL,

@@ -84,7 +84,7 @@ static coppice_status rotaryembedding_infer(cop_call *call) {
     COP_TRY(check_cache(call, COSINES, &r));
     COP_TRY(check_cache(call, SINES, &r));
     if (ids) {
-        COP_TRY(cop_need_type(call, POSITIONS, COP_TYPE_BIT(INT32) | COP_TYPE_BIT(INT64)));
+        COP_TRY(cop_need_type(call, POSITIONS, INDICES));
         if (ids->rank != 2 || ids->dims[0] != r.batch || ids->dims[1] != r.positions)
             return cop_fail(call->err, COPPICE_BAD_MODEL, "'%s' is %s, expected [%lld, %lld]",
                             cop_in_name(call, POSITIONS), cop_shape_text(ids).s, (long long)r.batch,

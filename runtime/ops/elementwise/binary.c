@@ -44,7 +44,7 @@ static inline double mod_f64_of(double x, double y) {
     return r == 0 ? copysign(0, y) : (r < 0) != (y < 0) ? r + y : r;
 }
 
-#define ARITHMETIC_FLOAT(T, suffix)                                                                \
+#define ARITHMETIC_FLOAT(T, suffix, TYPE)                                                          \
     BINARY(add_##suffix, T, T, T, x + y)                                                           \
     BINARY(sub_##suffix, T, T, T, x - y)                                                           \
     BINARY(mul_##suffix, T, T, T, x *y)                                                            \
@@ -53,8 +53,7 @@ static inline double mod_f64_of(double x, double y) {
     BINARY(max_##suffix, T, T, T, x > y || x != x ? x : y)                                         \
     BINARY(min_##suffix, T, T, T, x < y || x != x ? x : y)                                         \
     BINARY(prelu_##suffix, T, T, T, x < 0 ? x * y : x)
-ARITHMETIC_FLOAT(float, f32)
-ARITHMETIC_FLOAT(double, f64)
+EACH_FLOAT(ARITHMETIC_FLOAT)
 BINARY(rem_f32, float, float, float, fmodf(x, y))
 BINARY(rem_f64, double, double, double, fmod(x, y))
 BINARY(prelu_i32, int32_t, int32_t, int32_t, x < 0 ? (uint32_t)x * (uint32_t)y : (uint32_t)x)
@@ -405,8 +404,6 @@ static coppice_status where_run(const cop_call *call) {
         .name = op, .since = 1, .min_inputs = 1, .max_inputs = -1, .max_outputs = 1,               \
         .types = type_set, INFER(variadic), RUN(fn), ANY_LAYOUT                                    \
     }
-#define WIDE_INTEGERS                                                                              \
-    (COP_TYPE_BIT(INT32) | COP_TYPE_BIT(INT64) | COP_TYPE_BIT(UINT32) | COP_TYPE_BIT(UINT64))
 
 /* clang-format off */
 const cop_op cop_ops_binary[] = {

@@ -1,5 +1,4 @@
 /* Operators on two tensors that compare, combine truths, or work on bits. */
-#include <string.h>
 
 #include "runtime/ops/elementwise/binary.h"
 
@@ -11,16 +10,10 @@
     BINARY(lessorequal_##suffix, T, T, uint8_t, x <= y)                                            \
     BINARY(greater_##suffix, T, T, uint8_t, x > y)                                                 \
     BINARY(greaterorequal_##suffix, T, T, uint8_t, x >= y)
-COMPARE(float, f32, FLOAT)
-COMPARE(double, f64, DOUBLE)
-EACH_INTEGER(COMPARE)
-
-static inline bool same_string(coppice_string a, coppice_string b) {
-    return a.length == b.length && (a.length == 0 || memcmp(a.data, b.data, a.length) == 0);
-}
+EACH_NUMBER(COMPARE)
 
 BINARY(equal_bool, uint8_t, uint8_t, uint8_t, !x == !y)
-BINARY(equal_string, coppice_string, coppice_string, uint8_t, same_string(x, y))
+BINARY(equal_string, coppice_string, coppice_string, uint8_t, cop_same_string(x, y))
 RUN_BINARY(
     equal,
     NUMERIC_ROWS(equal), [COPPICE_TYPE_BOOL] = equal_bool, [COPPICE_TYPE_STRING] = equal_string)

@@ -50,8 +50,7 @@ UNARY(abs_f64, double, fabs(x))
 
 /* NaN stays NaN. */
 #define SIGN(T, suffix, TYPE) UNARY(sign_##suffix, T, x > 0 ? 1 : x < 0 ? -1 : x)
-SIGN(float, f32, FLOAT)
-SIGN(double, f64, DOUBLE)
+EACH_FLOAT(SIGN)
 EACH_SIGNED(SIGN)
 
 /* Integers wrap around, so that the smallest one is no special case. */

@@ -130,7 +130,7 @@ static coppice_status multinomial_infer(cop_call *call) {
         return cop_fail(call->err, COPPICE_BAD_MODEL, "no classes to draw from in %s",
                         cop_shape_text(in).s);
     int64_t dims[] = {in->dims[0], p->samples};
-    return set_typed(call, p->type, COP_TYPE_BIT(INT32) | COP_TYPE_BIT(INT64), 2, dims);
+    return set_typed(call, p->type, INDICES, 2, dims);
 }
 
 /* ---- drawing ---- */

@@ -94,8 +94,7 @@ static coppice_status gelu_run(const cop_call *call) {
 /* alpha: lambd, beta: bias. Integers are computed as doubles and saturate. */
 #define SHRINK(T, suffix, TYPE) UNARY(shrink_##suffix, T, SHRUNK(x, T))
 #define SHRUNK(x, T) x<-(T)p->alpha ? x + (T)p->beta : x>(T) p->alpha ? x - (T)p->beta : 0
-SHRINK(float, f32, FLOAT)
-SHRINK(double, f64, DOUBLE)
+EACH_FLOAT(SHRINK)
 #undef SHRUNK
 
 static inline double shrunk(double x, const cop_unary_params *p) {

@@ -473,8 +473,7 @@ static coppice_status einsum_run(const cop_call *call) {
 /* clang-format off */
 const cop_op cop_ops_einsum[] = {
     {.name = "Einsum", .since = 12, .min_inputs = 1, .max_inputs = -1, .max_outputs = 1,
-     .types = FLOATS | COP_TYPE_BIT(INT32) | COP_TYPE_BIT(INT64) | COP_TYPE_BIT(UINT32) |
-              COP_TYPE_BIT(UINT64),
+     .types = FLOATS | WIDE_INTEGERS,
      INFER(einsum), RUN(einsum)},
     {.name = NULL},
 };

@@ -196,9 +196,7 @@ static coppice_status matmul_run(const cop_call *call) {
 
 /* ---- rows of the operator table ---- */
 
-#define MATRIX_TYPES                                                                               \
-    (FLOATS | COP_TYPE_BIT(INT32) | COP_TYPE_BIT(INT64) | COP_TYPE_BIT(UINT32) |                   \
-     COP_TYPE_BIT(UINT64))
+#define MATRIX_TYPES (FLOATS | WIDE_INTEGERS)
 
 /* clang-format off */
 const cop_op cop_ops_matrix[] = {

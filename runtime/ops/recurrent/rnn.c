@@ -197,7 +197,7 @@ static coppice_status check_lengths(const cop_call *call, int64_t batch) {
     const coppice_tensor *lengths = cop_in(call, 4);
     if (!lengths)
         return COPPICE_OK;
-    COP_TRY(cop_need_type(call, 4, COP_TYPE_BIT(INT32) | COP_TYPE_BIT(INT64)));
+    COP_TRY(cop_need_type(call, 4, INDICES));
     if (lengths->rank == 1 && lengths->dims[0] == batch)
         return COPPICE_OK;
     return cop_fail(call->err, COPPICE_BAD_MODEL, "sequence_lens '%s' is %s, expected [%lld]",

@@ -104,13 +104,12 @@ static coppice_status arg_infer(cop_call *call) {
             }                                                                                      \
         }                                                                                          \
     }
-#define ARG_FLOAT(T, suffix)                                                                       \
+#define ARG_FLOAT(T, suffix, TYPE)                                                                 \
     ARG(argmax_##suffix, T, v > b || (v != v && b == b))                                           \
     ARG(argmin_##suffix, T, v < b || (v != v && b == b))                                           \
     ARG(lastmax_##suffix, T, v >= b || v != v)                                                     \
     ARG(lastmin_##suffix, T, v <= b || v != v)
-ARG_FLOAT(float, f32)
-ARG_FLOAT(double, f64)
+EACH_FLOAT(ARG_FLOAT)
 #define ARG_INTEGER(T, suffix, TYPE)                                                               \
     ARG(argmax_##suffix, T, v > b)                                                                 \
     ARG(argmin_##suffix, T, v < b)                                                                 \
@@ -159,7 +158,7 @@ static coppice_status cum_parse(const cop_call *call, void *params) {
 
 static coppice_status cum_infer(cop_call *call) {
     const coppice_tensor *axis = cop_in(call, 1);
-    COP_TRY(cop_need_type(call, 1, COP_TYPE_BIT(INT32) | COP_TYPE_BIT(INT64)));
+    COP_TRY(cop_need_type(call, 1, INDICES));
     if (coppice_tensor_count(axis) != 1)
         return cop_fail(call->err, COPPICE_BAD_MODEL, "the axis '%s' is %s, expected a scalar",
                         cop_in_name(call, 1), cop_shape_text(axis).s);
@@ -215,29 +214,22 @@ static coppice_status run_cum(const cop_call *call, const lines_fn *by_type) {
     return COPPICE_OK;
 }
 
-#define CUM_ROWS(op)                                                                               \
-    FLOAT_ROWS(op), [COPPICE_TYPE_INT32] = op##_i32, [COPPICE_TYPE_INT64] = op##_i64,              \
-                    [COPPICE_TYPE_UINT32] = op##_u32, [COPPICE_TYPE_UINT64] = op##_u64
-
 static coppice_status cumsum_run(const cop_call *call) {
-    static const lines_fn by_type[COP_HELD_TYPES] = {CUM_ROWS(cumsum)};
+    static const lines_fn by_type[COP_HELD_TYPES] = {FLOAT_ROWS(cumsum), WIDE_ROWS(cumsum)};
     return run_cum(call, by_type);
 }
 
 static coppice_status cumprod_run(const cop_call *call) {
-    static const lines_fn by_type[COP_HELD_TYPES] = {CUM_ROWS(cumprod)};
+    static const lines_fn by_type[COP_HELD_TYPES] = {FLOAT_ROWS(cumprod), WIDE_ROWS(cumprod)};
     return run_cum(call, by_type);
 }
 
 /* ---- rows of the operator table ---- */
 
-#define CUM_TYPES                                                                                  \
-    (FLOATS | COP_TYPE_BIT(INT32) | COP_TYPE_BIT(INT64) | COP_TYPE_BIT(UINT32) |                   \
-     COP_TYPE_BIT(UINT64))
 #define CUM_ROW(op, fn, first)                                                                     \
     {                                                                                              \
         .name = op, .since = first, .min_inputs = 2, .max_inputs = 2, .max_outputs = 1,            \
-        .types = CUM_TYPES, PARSE(cum, cum_params), INFER(cum), RUN(fn)                            \
+        .types = FLOATS | WIDE_INTEGERS, PARSE(cum, cum_params), INFER(cum), RUN(fn)               \
     }
 #define ARG_ROW(op, fn)                                                                            \
     {                                                                                              \

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "runtime/ops/ops.h"
+#include "runtime/ops/types.h"
 #include "runtime/ops/util.h"
 
 typedef struct loss_params {
@@ -31,7 +32,7 @@ static coppice_status loss_parse(const cop_call *call, void *params) {
 static coppice_status loss_infer(cop_call *call) {
     const loss_params *p = call->params;
     const coppice_tensor *x = cop_in(call, 0), *labels = cop_in(call, 1), *w = cop_in(call, 2);
-    COP_TRY(cop_need_type(call, 1, COP_TYPE_BIT(INT32) | COP_TYPE_BIT(INT64)));
+    COP_TRY(cop_need_type(call, 1, INDICES));
     bool fits = x->rank >= 2 && labels->rank + 1 == x->rank && labels->dims[0] == x->dims[0];
     for (uint32_t d = 2; fits && d < x->rank; d++)
         fits = labels->dims[d - 1] == x->dims[d];
@@ -76,7 +77,7 @@ static coppice_status label_at(const cop_call *call, const loss_job *j, int64_t 
 }
 
 /* All of one place in a sample: its scores lie `inner` apart. */
-#define LOSS(T, suffix)                                                                            \
+#define LOSS(T, suffix, TYPE)                                                                      \
     static double log_of_sum_##suffix(const T *x, int64_t classes, int64_t inner) {                \
         double top = -INFINITY, sum = 0;                                                           \
         for (int64_t c = 0; c < classes; c++)                                                      \
@@ -104,8 +105,7 @@ static coppice_status label_at(const cop_call *call, const loss_job *j, int64_t 
         }                                                                                          \
         return COPPICE_OK;                                                                         \
     }
-LOSS(float, f32)
-LOSS(double, f64)
+EACH_FLOAT(LOSS)
 
 static coppice_status run_loss(const cop_call *call, bool softmax) {
     const loss_params *p = call->params;

@@ -161,7 +161,7 @@ static size_t columns_at(const reduction *r, size_t begin, size_t end) {
     }
 
 /* Sums of floats are made in double. A NaN goes through: no comparison with it holds. */
-#define REDUCE_FLOAT(T, suffix)                                                                    \
+#define REDUCE_FLOAT(T, suffix, TYPE)                                                              \
     REDUCER(sum_##suffix, T, double, 0, v, a + b, a)                                               \
     REDUCER(mean_##suffix, T, double, 0, v, a + b, a / (double)n)                                  \
     REDUCER(prod_##suffix, T, double, 1, v, a *b, a)                                               \
@@ -171,8 +171,7 @@ static size_t columns_at(const reduction *r, size_t begin, size_t end) {
     REDUCER(logsum_##suffix, T, double, 0, v, a + b, log(a))                                       \
     REDUCER(max_##suffix, T, T, -INFINITY, v, b > a || b != b ? b : a, a)                          \
     REDUCER(min_##suffix, T, T, INFINITY, v, b < a || b != b ? b : a, a)
-REDUCE_FLOAT(float, f32)
-REDUCE_FLOAT(double, f64)
+EACH_FLOAT(REDUCE_FLOAT)
 
 /* Integers wrap around; a mean is cut towards 0. S has the sign of T. */
 #define REDUCE_INTEGER(T, S, suffix, magnitude)                                                    \
@@ -275,9 +274,6 @@ static coppice_status run_reduction(const cop_call *call, const reduce_fn *by_ty
     return COPPICE_OK;
 }
 
-#define WIDE_ROWS(op)                                                                              \
-    [COPPICE_TYPE_INT32] = op##_i32, [COPPICE_TYPE_INT64] = op##_i64,                              \
-    [COPPICE_TYPE_UINT32] = op##_u32, [COPPICE_TYPE_UINT64] = op##_u64
 #define ORDER_ROWS(op)                                                                             \
     FLOAT_ROWS(op), WIDE_ROWS(op), [COPPICE_TYPE_INT8] = op##_i8, [COPPICE_TYPE_UINT8] = op##_u8,  \
                                    [COPPICE_TYPE_BOOL] = op##_bool
@@ -300,9 +296,7 @@ RUN_REDUCTION(min, false, ORDER_ROWS(min))
 
 /* ---- rows of the operator table ---- */
 
-#define WIDE_TYPES                                                                                 \
-    (FLOATS | COP_TYPE_BIT(INT32) | COP_TYPE_BIT(INT64) | COP_TYPE_BIT(UINT32) |                   \
-     COP_TYPE_BIT(UINT64))
+#define WIDE_TYPES (FLOATS | WIDE_INTEGERS)
 #define ORDER_TYPES (WIDE_TYPES | COP_TYPE_BIT(INT8) | COP_TYPE_BIT(UINT8) | COP_TYPE_BIT(BOOL))
 
 #define ROW(op, fn, first, last, inputs, type_set)                                                 \

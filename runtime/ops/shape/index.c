@@ -3,8 +3,10 @@
 
 #include <string.h>
 
+#include "runtime/ops/ops.h"
+
 coppice_status cop_need_indices(const cop_call *call, int i) {
-    return cop_need_type(call, i, COP_TYPE_BIT(INT32) | COP_TYPE_BIT(INT64));
+    return cop_need_type(call, i, INDICES);
 }
 
 coppice_status cop_check_indices(const cop_call *call, int i, const int64_t *limits, int period) {

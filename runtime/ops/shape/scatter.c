@@ -4,6 +4,7 @@
 
 #include "runtime/ops/shape/index.h"
 #include "runtime/ops/ops.h"
+#include "runtime/ops/types.h"
 
 typedef enum scatter_mode {
     SCATTER_SET,
@@ -39,45 +40,28 @@ typedef void (*combine_fn)(void *data, const void *updates, const int64_t *offse
     }
 
 /* Integers wrap around. */
-#define COMBINE_INTEGER(T, suffix)                                                                 \
+#define COMBINE_INTEGER(T, suffix, TYPE)                                                           \
     COMBINE(add_##suffix, T, (uint64_t)x + (uint64_t)y)                                            \
     COMBINE(mul_##suffix, T, (uint64_t)x *(uint64_t)y)                                             \
     COMBINE(max_##suffix, T, x > y ? x : y)                                                        \
     COMBINE(min_##suffix, T, x < y ? x : y)
-COMBINE_INTEGER(int8_t, i8)
-COMBINE_INTEGER(int16_t, i16)
-COMBINE_INTEGER(int32_t, i32)
-COMBINE_INTEGER(int64_t, i64)
-COMBINE_INTEGER(uint8_t, u8)
-COMBINE_INTEGER(uint16_t, u16)
-COMBINE_INTEGER(uint32_t, u32)
-COMBINE_INTEGER(uint64_t, u64)
+EACH_INTEGER(COMBINE_INTEGER)
 
 /* NaN wins. */
-#define COMBINE_FLOAT(T, suffix)                                                                   \
+#define COMBINE_FLOAT(T, suffix, TYPE)                                                             \
     COMBINE(add_##suffix, T, x + y)                                                                \
     COMBINE(mul_##suffix, T, x *y)                                                                 \
     COMBINE(max_##suffix, T, x > y || x != x ? x : y)                                              \
     COMBINE(min_##suffix, T, x < y || x != x ? x : y)
-COMBINE_FLOAT(float, f32)
-COMBINE_FLOAT(double, f64)
+EACH_FLOAT(COMBINE_FLOAT)
 COMBINE(or_bool, uint8_t, x || y)
 COMBINE(and_bool, uint8_t, x &&y)
 
-#define COMBINE_ROWS(op)                                                                           \
-    [COPPICE_TYPE_FLOAT] = op##_f32, [COPPICE_TYPE_DOUBLE] = op##_f64,                             \
-    [COPPICE_TYPE_INT8] = op##_i8, [COPPICE_TYPE_INT16] = op##_i16,                                \
-    [COPPICE_TYPE_INT32] = op##_i32, [COPPICE_TYPE_INT64] = op##_i64,                              \
-    [COPPICE_TYPE_UINT8] = op##_u8, [COPPICE_TYPE_UINT16] = op##_u16,                              \
-    [COPPICE_TYPE_UINT32] = op##_u32, [COPPICE_TYPE_UINT64] = op##_u64
-
-enum { COMBINE_TYPES = COPPICE_TYPE_BFLOAT16 + 1 };
-
-static const combine_fn combine[SCATTER_MODES][COMBINE_TYPES] = {
-    [SCATTER_ADD] = {COMBINE_ROWS(add), [COPPICE_TYPE_BOOL] = or_bool},
-    [SCATTER_MUL] = {COMBINE_ROWS(mul), [COPPICE_TYPE_BOOL] = and_bool},
-    [SCATTER_MAX] = {COMBINE_ROWS(max), [COPPICE_TYPE_BOOL] = or_bool},
-    [SCATTER_MIN] = {COMBINE_ROWS(min), [COPPICE_TYPE_BOOL] = and_bool},
+static const combine_fn combine[SCATTER_MODES][COP_HELD_TYPES] = {
+    [SCATTER_ADD] = {NUMERIC_ROWS(add), [COPPICE_TYPE_BOOL] = or_bool},
+    [SCATTER_MUL] = {NUMERIC_ROWS(mul), [COPPICE_TYPE_BOOL] = and_bool},
+    [SCATTER_MAX] = {NUMERIC_ROWS(max), [COPPICE_TYPE_BOOL] = or_bool},
+    [SCATTER_MIN] = {NUMERIC_ROWS(min), [COPPICE_TYPE_BOOL] = and_bool},
 };
 
 /* ---- what Scatter, ScatterElements and ScatterND share ---- */
@@ -109,7 +93,7 @@ static coppice_status need_combine(const cop_call *call) {
                         cop_in_name(call, 2), coppice_type_name(updates->type),
                         coppice_type_name(data->type));
     if (p->mode == SCATTER_SET ||
-        ((unsigned)data->type < COMBINE_TYPES && combine[p->mode][data->type]))
+        ((unsigned)data->type < COP_HELD_TYPES && combine[p->mode][data->type]))
         return cop_need_indices(call, 1);
     return cop_fail(call->err, COPPICE_UNSUPPORTED, "a reduction of type %s is not supported",
                     coppice_type_name(data->type));

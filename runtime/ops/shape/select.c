@@ -3,21 +3,7 @@
 
 #include "runtime/ops/shape/index.h"
 #include "runtime/ops/ops.h"
-
-/* X(T, suffix, TYPE): every type that has an order. */
-#define EACH_NUMBER(X)                                                                             \
-    X(float, f32, FLOAT)                                                                           \
-    X(double, f64, DOUBLE)                                                                         \
-    X(int8_t, i8, INT8)                                                                            \
-    X(int16_t, i16, INT16)                                                                         \
-    X(int32_t, i32, INT32)                                                                         \
-    X(int64_t, i64, INT64)                                                                         \
-    X(uint8_t, u8, UINT8)                                                                          \
-    X(uint16_t, u16, UINT16)                                                                       \
-    X(uint32_t, u32, UINT32)                                                                       \
-    X(uint64_t, u64, UINT64)
-
-enum { NUMBER_TYPES = COPPICE_TYPE_BFLOAT16 + 1 };
+#include "runtime/ops/types.h"
 
 /* ---- TopK ---- */
 
@@ -142,7 +128,8 @@ static void topk_range(void *context, size_t begin, size_t end) {
 
 static coppice_status topk_run(const cop_call *call) {
 #define TOPK_ROW(T, suffix, TYPE) [COPPICE_TYPE_##TYPE] = topk_##suffix,
-    static void (*const by_type[NUMBER_TYPES])(const topk_job *, int64_t) = {EACH_NUMBER(TOPK_ROW)};
+    static void (*const by_type[COP_HELD_TYPES])(const topk_job *,
+                                                 int64_t) = {EACH_NUMBER(TOPK_ROW)};
     const topk_params *p = call->params;
     const coppice_tensor *in = cop_in(call, 0), *values = cop_out(call, 0);
     const coppice_tensor *indices = cop_out(call, 1);
@@ -185,7 +172,7 @@ static void flags_string(const void *data, int64_t first, int64_t n, uint8_t *fl
 typedef void (*flags_fn)(const void *data, int64_t first, int64_t n, uint8_t *flags);
 
 #define FLAGS_ROW(T, suffix, TYPE) [COPPICE_TYPE_##TYPE] = flags_##suffix,
-static const flags_fn flags_by_type[NUMBER_TYPES] = {
+static const flags_fn flags_by_type[COP_HELD_TYPES] = {
     EACH_NUMBER(FLAGS_ROW)[COPPICE_TYPE_BOOL] = flags_u8, [COPPICE_TYPE_STRING] = flags_string};
 
 static int64_t count_flags(flags_fn fn, const void *data, int64_t count) {

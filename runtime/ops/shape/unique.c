@@ -3,6 +3,7 @@
 
 #include "base/memory.h"
 #include "runtime/ops/ops.h"
+#include "runtime/ops/types.h"
 #include "runtime/ops/util.h"
 
 typedef struct unique_params {
@@ -44,16 +45,8 @@ static int order_strings(coppice_string x, coppice_string y) {
         }                                                                                          \
         return 0;                                                                                  \
     }
-COMPARE(f32, float, ORDER_NUMBERS)
-COMPARE(f64, double, ORDER_NUMBERS)
-COMPARE(i8, int8_t, ORDER_NUMBERS)
-COMPARE(i16, int16_t, ORDER_NUMBERS)
-COMPARE(i32, int32_t, ORDER_NUMBERS)
-COMPARE(i64, int64_t, ORDER_NUMBERS)
-COMPARE(u8, uint8_t, ORDER_NUMBERS)
-COMPARE(u16, uint16_t, ORDER_NUMBERS)
-COMPARE(u32, uint32_t, ORDER_NUMBERS)
-COMPARE(u64, uint64_t, ORDER_NUMBERS)
+#define COMPARE_NUMBERS(T, suffix, TYPE) COMPARE(suffix, T, ORDER_NUMBERS)
+EACH_NUMBER(COMPARE_NUMBERS)
 COMPARE(string, coppice_string, order_strings)
 
 /* Merge sort of job->order: equal items stay in their order. */
@@ -168,14 +161,9 @@ static coppice_status unique_job_run(const cop_call *call, unique_job *job, copp
 }
 
 static coppice_status unique_run(const cop_call *call) {
-    static int (*const by_type[])(const unique_job *, int64_t, int64_t) = {
-        [COPPICE_TYPE_FLOAT] = compare_f32,  [COPPICE_TYPE_DOUBLE] = compare_f64,
-        [COPPICE_TYPE_INT8] = compare_i8,    [COPPICE_TYPE_INT16] = compare_i16,
-        [COPPICE_TYPE_INT32] = compare_i32,  [COPPICE_TYPE_INT64] = compare_i64,
-        [COPPICE_TYPE_UINT8] = compare_u8,   [COPPICE_TYPE_UINT16] = compare_u16,
-        [COPPICE_TYPE_UINT32] = compare_u32, [COPPICE_TYPE_UINT64] = compare_u64,
-        [COPPICE_TYPE_BOOL] = compare_u8,    [COPPICE_TYPE_STRING] = compare_string,
-    };
+    static int (*const by_type[COP_HELD_TYPES])(const unique_job *, int64_t, int64_t) = {
+        NUMERIC_ROWS(compare), [COPPICE_TYPE_BOOL] = compare_u8,
+        [COPPICE_TYPE_STRING] = compare_string};
     const unique_params *p = call->params;
     const coppice_tensor *in = cop_in(call, 0);
     coppice_tensor shape = *in;

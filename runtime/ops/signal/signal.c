@@ -446,10 +446,9 @@ static coppice_status melweightmatrix_run(const cop_call *call) {
 
 /* ---- rows of the operator table ---- */
 
-#define INTEGERS (COP_TYPE_BIT(INT32) | COP_TYPE_BIT(INT64))
 #define WINDOW_ROW(op)                                                                             \
     {                                                                                              \
-        .name = op, .since = 17, ONE_TO_ONE, .types = INTEGERS, PARSE(window, window_params),      \
+        .name = op, .since = 17, ONE_TO_ONE, .types = INDICES, PARSE(window, window_params),       \
         INFER(window), RUN(window)                                                                 \
     }
 
@@ -463,7 +462,7 @@ const cop_op cop_ops_signal[] = {
     WINDOW_ROW("HammingWindow"),
     WINDOW_ROW("HannWindow"),
     {.name = "MelWeightMatrix", .since = 17, .min_inputs = 5, .max_inputs = 5, .max_outputs = 1,
-     .types = INTEGERS, PARSE(melweightmatrix, mel_params), INFER(melweightmatrix),
+     .types = INDICES, PARSE(melweightmatrix, mel_params), INFER(melweightmatrix),
      RUN(melweightmatrix)},
     {.name = "STFT", .since = 17, .min_inputs = 2, .max_inputs = 4, .max_outputs = 1,
      .types = FLOATS, PARSE(stft, dft_params), INFER(stft), RUN(stft)},

@@ -13,10 +13,6 @@
 
 #define STRINGS COP_TYPE_BIT(STRING)
 
-static bool same_string(coppice_string a, coppice_string b) {
-    return a.length == b.length && (a.length == 0 || !memcmp(a.data, b.data, a.length));
-}
-
 /* ---- StringConcat ---- */
 
 static coppice_status stringconcat_infer(cop_call *call) {
@@ -299,7 +295,7 @@ static coppice_status is_stopped(const cop_call *call, stop_words *stop, coppice
     COP_TRY(
         change_case(call, &stop->arena, text, p->case_sensitive ? CASE_NONE : CASE_LOWER, &word));
     for (size_t i = 0; i < stop->count && !*stopped; i++)
-        *stopped = same_string(word, stop->words[i]);
+        *stopped = cop_same_string(word, stop->words[i]);
     return COPPICE_OK;
 }
 
