@@ -257,9 +257,8 @@ typedef struct coppice_inspection {
 
 /* Looks at every weight of Conv, ConvTranspose, DeformConv, Gemm, MatMul, Einsum, LSTM, GRU and RNN
  * nodes, in the graph and its sub-graphs, also behind nodes that rename, reshape, reorder, cast,
- * split or dequantise it. *out is
- * owned by the caller, free with coppice_inspection_free; its strings live as long as it and the
- * model. */
+ * split or dequantize it. *out is owned by the caller, free with coppice_inspection_free; its
+ * strings live as long as it and the model. */
 COPPICE_API coppice_status coppice_model_inspect(const coppice_model *model,
                                                  coppice_inspection **out, coppice_error *error);
 

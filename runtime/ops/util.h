@@ -35,6 +35,22 @@ coppice_status cop_need_rank(const cop_call *call, int i, uint32_t rank);
 /* Bytes of one element, of STRING those of a coppice_string; 0 for types without whole bytes. */
 size_t cop_type_bytes(coppice_type type);
 
+/* Element `at` of a FLOAT or DOUBLE tensor. */
+static inline double cop_float_at(const coppice_tensor *t, size_t at) {
+    return t->type == COPPICE_TYPE_FLOAT ? (double)((const float *)t->data)[at]
+                                         : ((const double *)t->data)[at];
+}
+
+/* Sets it; nothing happens to an output that is left out or that nothing reads. */
+static inline void cop_set_float(const coppice_tensor *t, size_t at, double value) {
+    if (!t || !t->data)
+        return;
+    if (t->type == COPPICE_TYPE_FLOAT)
+        ((float *)t->data)[at] = (float)value;
+    else
+        ((double *)t->data)[at] = value;
+}
+
 /* ---- outputs of rows that size them while running (COP_OP_DYNAMIC) ---- */
 
 /* Output `i` becomes a tensor with memory of its own, to be filled. Nothing happens when the node
@@ -87,6 +103,11 @@ coppice_status cop_axis_set(const cop_call *call, const int64_t *axes, int count
 /* Grows *shape (rank, dims) by numpy's rules so that it also covers `other`. */
 coppice_status cop_broadcast(const cop_call *call, coppice_tensor *shape,
                              const coppice_tensor *other);
+
+/* Strides of an operand with `rank` dims over the last dims of a shape of `out_rank` that it is
+ * broadcast to: 0 where it repeats. */
+void cop_broadcast_strides(int rank, const int64_t *dims, const int64_t *strides, int out_rank,
+                           int64_t *out);
 
 /* Layouts of operators that treat each element alone, or move them along one axis. */
 unsigned cop_elementwise_layouts(const cop_call *call);

@@ -111,6 +111,13 @@ void cop_walk_run(const cop_walk *walk, cop_walk_fn fn, const void *context,
     cop_parallel_for(pool, count, GRAIN_ELEMENTS, walk_range, &job);
 }
 
+void cop_broadcast_strides(int rank, const int64_t *dims, const int64_t *strides, int out_rank,
+                           int64_t *out) {
+    int lead = out_rank - rank;
+    for (int d = 0; d < out_rank; d++)
+        out[d] = d < lead || dims[d - lead] == 1 ? 0 : strides[d - lead];
+}
+
 void cop_walk_broadcast(const cop_operand *out, const cop_operand *const *in, int inputs,
                         cop_walk_fn fn, const void *context, const coppice_threadpool *pool) {
     cop_walk walk = {.rank = (int)out->t.rank, .inputs = inputs, .out = out->t.data};
@@ -121,11 +128,7 @@ void cop_walk_broadcast(const cop_operand *out, const cop_operand *const *in, in
         const coppice_tensor *t = &in[k]->t;
         int64_t strides[COPPICE_MAX_RANK];
         cop_operand_strides(in[k], strides);
-        int lead = walk.rank - (int)t->rank;
-        for (int d = 0; d < walk.rank; d++) {
-            bool repeated = d < lead || t->dims[d - lead] == 1;
-            walk.strides[k + 1][d] = repeated ? 0 : strides[d - lead];
-        }
+        cop_broadcast_strides((int)t->rank, t->dims, strides, walk.rank, walk.strides[k + 1]);
         walk.in[k] = t->data;
         walk.element[k + 1] = cop_type_bytes(t->type);
     }

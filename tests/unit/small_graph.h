@@ -90,6 +90,10 @@ static inline int small_ints(const char *name, int count, const int64_t *values)
     return small_constant(name, COPPICE_TYPE_INT64, 1, &dims, values);
 }
 
+static inline int small_int(const char *name, int64_t value) {
+    return small_constant(name, COPPICE_TYPE_INT64, 0, NULL, &value);
+}
+
 /* A float constant filled with a fixed sequence between -1 and 1. */
 static inline int small_weights(const char *name, uint32_t rank, const int64_t *dims) {
     coppice_tensor t = {.type = COPPICE_TYPE_FLOAT, .rank = rank};
@@ -143,6 +147,16 @@ static inline coppice_status small_infer(void) {
     ck_assert_int_eq(cop_graph_connect(small_graph, &small_error), COPPICE_OK);
     cop_shapes_free(&small_it.shapes);
     return cop_infer(small_graph, NULL, &small_it.shapes, &small_error);
+}
+
+/* The same, and expects it to succeed. */
+static inline void small_inferred(void) {
+    ck_assert_msg(small_infer() == COPPICE_OK, "%s", small_error.message);
+}
+
+/* What is known of a value by then. */
+static inline const coppice_tensor *small_tensor(int value) {
+    return &small_it.shapes.values[value].t;
 }
 
 /* Expects inference to fail with a message that holds `text`, and ends the graph. */

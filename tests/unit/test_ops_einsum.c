@@ -5,14 +5,6 @@
 #include "small_graph.h"
 #include "unit.h"
 
-static const coppice_tensor *value_of(int value) {
-    return &small_it.shapes.values[value].t;
-}
-
-static void infer(void) {
-    ck_assert_msg(small_infer() == COPPICE_OK, "%s", small_error.message);
-}
-
 START_TEST(equations_that_make_no_sense_are_refused) {
     static const struct {
         const char *equation, *message;
@@ -92,14 +84,14 @@ START_TEST(diagonals_sums_spaces_and_broadcasts_are_computed) {
     }
     int zeros = small_node("Einsum", 2, none, none);
     small_attr_string("equation", "ik,jk->ij");
-    infer();
+    small_inferred();
     for (int i = 0; i < 6; i++) {
-        ck_assert_int_eq(coppice_tensor_count(value_of(values[i])), cases[i].count);
-        ck_assert_mem_eq(value_of(values[i])->data, cases[i].want, (size_t)cases[i].count * 4);
+        ck_assert_int_eq(coppice_tensor_count(small_tensor(values[i])), cases[i].count);
+        ck_assert_mem_eq(small_tensor(values[i])->data, cases[i].want, (size_t)cases[i].count * 4);
     }
     small_has_shape(zeros, DIMS(3, 3));
     for (int64_t i = 0; i < 9; i++)
-        ck_assert(cop_tensor_get(value_of(zeros), i) == 0);
+        ck_assert(cop_tensor_get(small_tensor(zeros), i) == 0);
     small_end();
 }
 END_TEST
@@ -115,9 +107,9 @@ START_TEST(determinants_of_square_matrices_only) {
     small_begin(11);
     int y = small_node("Det", 1, small_constant("x", COPPICE_TYPE_FLOAT, DIMS(2, 2, 2), values));
     int none = small_node("Det", 1, small_constant("n", COPPICE_TYPE_FLOAT, DIMS(0, 0), NULL));
-    infer();
-    ck_assert_mem_eq(value_of(y)->data, ((float[]){-6, 0}), 8);
-    ck_assert(cop_tensor_get(value_of(none), 0) == 1);
+    small_inferred();
+    ck_assert_mem_eq(small_tensor(y)->data, ((float[]){-6, 0}), 8);
+    ck_assert(cop_tensor_get(small_tensor(none), 0) == 1);
     small_end();
 }
 END_TEST

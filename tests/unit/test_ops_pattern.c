@@ -6,22 +6,6 @@
 #include "small_graph.h"
 #include "unit.h"
 
-static int ints(const char *name, uint32_t rank, const int64_t *dims, const int64_t *values) {
-    return small_constant(name, COPPICE_TYPE_INT64, rank, dims, values);
-}
-
-static int one_int(const char *name, int64_t value) {
-    return ints(name, SCALAR, &value);
-}
-
-static const coppice_tensor *value_of(int value) {
-    return &small_it.shapes.values[value].t;
-}
-
-static void infer(void) {
-    ck_assert_msg(small_infer() == COPPICE_OK, "%s", small_error.message);
-}
-
 START_TEST(eyes_have_any_type_and_any_diagonal) {
     static const struct {
         int64_t dtype, k, ones;
@@ -34,10 +18,10 @@ START_TEST(eyes_have_any_type_and_any_diagonal) {
         small_attr("k", cases[i].k);
         if (cases[i].dtype)
             small_attr("dtype", cases[i].dtype);
-        infer();
+        small_inferred();
         double sum = 0;
         for (int64_t j = 0; j < 12; j++) {
-            double value = cop_tensor_get(value_of(y), j);
+            double value = cop_tensor_get(small_tensor(y), j);
             ck_assert(value == ((double)(j % 4 - j / 4) == (double)cases[i].k));
             sum += value;
         }
@@ -76,7 +60,7 @@ START_TEST(one_hot_refuses_what_makes_no_sense) {
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         small_begin(11);
-        int x = small_ints("i", LIST(0, 1)), d = one_int("d", cases[i].depth);
+        int x = small_ints("i", LIST(0, 1)), d = small_int("d", cases[i].depth);
         small_node("OneHot", 3, x, d, small_weights("v", 1, &cases[i].values));
         small_attr("axis", cases[i].axis);
         small_refused(cases[i].status, cases[i].message);
@@ -90,10 +74,10 @@ START_TEST(one_hot_ignores_indices_outside) {
         small_begin(opset);
         int x = small_constant("i", COPPICE_TYPE_FLOAT, DIMS(6), places);
         int v = small_constant("v", COPPICE_TYPE_FLOAT, DIMS(2), values);
-        int y = small_node("OneHot", 3, x, one_int("d", 3), v);
-        infer();
+        int y = small_node("OneHot", 3, x, small_int("d", 3), v);
+        small_inferred();
         small_has_shape(y, DIMS(6, 3));
-        const float *out = value_of(y)->data;
+        const float *out = small_tensor(y)->data;
         for (int i = 0; i < 18; i++) /* -1 counts from the end since opset 11 */
             ck_assert(out[i] == (i == 5 || (i == 2 && opset == 11) ? 7 : 5));
         small_end();
@@ -137,10 +121,11 @@ START_TEST(tiles_refuse_what_overflows) {
                small_ints("r", LIST(INT64_MAX / 4, INT64_MAX / 4)));
     small_refused(COPPICE_LIMIT, "too many elements");
     small_begin(1);
-    small_node("Tile", 3, small_weights("x", DIMS(2, 3)), one_int("t", 2), one_int("a", 2));
+    small_node("Tile", 3, small_weights("x", DIMS(2, 3)), small_int("t", 2), small_int("a", 2));
     small_refused(COPPICE_BAD_MODEL, "axis 2");
     small_begin(1);
-    small_node("Tile", 3, small_weights("x", DIMS(2, 3)), one_int("t", 2), one_int("a", INT64_MAX));
+    small_node("Tile", 3, small_weights("x", DIMS(2, 3)), small_int("t", 2),
+               small_int("a", INT64_MAX));
     small_refused(COPPICE_BAD_MODEL, "2 tiles on axis");
 }
 END_TEST
@@ -150,19 +135,19 @@ START_TEST(tiles_repeat_in_every_dimension_and_of_old_along_one) {
     int x = small_weights("x", DIMS(2, 3)), none = small_ints("n", LIST(0, 2));
     int y = small_node("Tile", 2, x, small_ints("r", LIST(2, 3)));
     int z = small_node("Tile", 2, x, none);
-    infer();
+    small_inferred();
     small_has_shape(z, DIMS(0, 6));
     small_has_shape(y, DIMS(4, 9));
-    const float *in = value_of(x)->data, *out = value_of(y)->data;
+    const float *in = small_tensor(x)->data, *out = small_tensor(y)->data;
     for (int i = 0; i < 36; i++)
         ck_assert(out[i] == in[i / 9 % 2 * 3 + i % 9 % 3]);
     small_end();
     small_begin(1);
     x = small_weights("x", DIMS(2, 3));
-    y = small_node("Tile", 3, x, one_int("t", 2), one_int("a", 1));
-    infer();
+    y = small_node("Tile", 3, x, small_int("t", 2), small_int("a", 1));
+    small_inferred();
     small_has_shape(y, DIMS(2, 6));
-    in = value_of(x)->data, out = value_of(y)->data;
+    in = small_tensor(x)->data, out = small_tensor(y)->data;
     for (int i = 0; i < 12; i++)
         ck_assert(out[i] == in[i / 6 * 3 + i % 3]);
     small_end();
@@ -176,10 +161,10 @@ START_TEST(triangles_take_any_diagonal) {
         bool upper = i % 2;
         small_begin(14);
         int x = small_weights("x", DIMS(2, 4, 3));
-        int y = small_node("Trilu", 2, x, one_int("k", k));
+        int y = small_node("Trilu", 2, x, small_int("k", k));
         small_attr("upper", upper);
-        infer();
-        const float *in = value_of(x)->data, *out = value_of(y)->data;
+        small_inferred();
+        const float *in = small_tensor(x)->data, *out = small_tensor(y)->data;
         for (int64_t j = 0; j < 24; j++) {
             double above = (double)(j % 3 - j / 3 % 4) - (double)k;
             ck_assert(out[j] == ((upper ? above >= 0 : above <= 0) ? in[j] : 0));
@@ -209,13 +194,13 @@ START_TEST(ranges_of_integers_are_exact) {
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         small_begin(11);
-        int y = small_node("Range", 3, one_int("a", cases[i].start), one_int("b", cases[i].limit),
-                           one_int("c", cases[i].delta));
-        infer();
+        int y = small_node("Range", 3, small_int("a", cases[i].start),
+                           small_int("b", cases[i].limit), small_int("c", cases[i].delta));
+        small_inferred();
         small_has_shape(y, 1, &cases[i].count);
         for (int64_t j = 0; j < cases[i].count; j++)
             ck_assert_int_eq(
-                cop_tensor_get_int(value_of(y), j),
+                cop_tensor_get_int(small_tensor(y), j),
                 (int64_t)((uint64_t)cases[i].start + (uint64_t)j * (uint64_t)cases[i].delta));
         small_end();
     }

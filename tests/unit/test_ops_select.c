@@ -6,14 +6,6 @@
 #include "small_graph.h"
 #include "unit.h"
 
-static const coppice_tensor *value_of(int value) {
-    return &small_it.shapes.values[value].t;
-}
-
-static void infer(void) {
-    ck_assert_msg(small_infer() == COPPICE_OK, "%s", small_error.message);
-}
-
 static int floats(const char *name, uint32_t rank, const int64_t *dims, const float *values) {
     return small_constant(name, COPPICE_TYPE_FLOAT, rank, dims, values);
 }
@@ -34,9 +26,9 @@ static int more_outputs(int count) {
 }
 
 static void expect_ints(int value, int count, const int64_t *want) {
-    ck_assert_int_eq(coppice_tensor_count(value_of(value)), count);
+    ck_assert_int_eq(coppice_tensor_count(small_tensor(value)), count);
     for (int i = 0; i < count; i++)
-        ck_assert_int_eq(cop_tensor_get_int(value_of(value), i), want[i]);
+        ck_assert_int_eq(cop_tensor_get_int(small_tensor(value), i), want[i]);
 }
 
 /* ---- TopK ---- */
@@ -59,10 +51,10 @@ START_TEST(the_first_of_equal_elements_is_better_and_nan_is_largest) {
         int y = small_node("TopK", 2, x, small_ints("k", LIST(cases[i].k)));
         small_attr("largest", cases[i].largest);
         int at = more_outputs(2);
-        infer();
+        small_inferred();
         expect_ints(at, (int)cases[i].k, cases[i].want);
         for (int64_t j = 0; j < cases[i].k; j++)
-            ck_assert_mem_eq((float *)value_of(y)->data + j, &data[cases[i].want[j]], 4);
+            ck_assert_mem_eq((float *)small_tensor(y)->data + j, &data[cases[i].want[j]], 4);
         small_end();
     }
 }
@@ -74,10 +66,10 @@ START_TEST(the_top_of_a_middle_axis_agrees_with_sorting) {
     int y = small_node("TopK", 2, x, small_ints("k", LIST(7)));
     small_attr("axis", 1);
     int at = more_outputs(2);
-    infer();
+    small_inferred();
     small_has_shape(y, DIMS(3, 7, 4));
-    const float *in = value_of(x)->data, *out = value_of(y)->data;
-    const int64_t *index = value_of(at)->data;
+    const float *in = small_tensor(x)->data, *out = small_tensor(y)->data;
+    const int64_t *index = small_tensor(at)->data;
     for (int i = 0; i < 84; i++) {
         int outer = i / 28, column = i % 4, rank = i / 4 % 7, before = 0;
         ck_assert(in[(outer * 50 + index[i]) * 4 + column] == out[i]);
@@ -124,7 +116,7 @@ START_TEST(places_that_are_not_zero_are_found_in_any_rank) {
     int y = small_node("NonZero", 1, floats("x", DIMS(2, 300), data));
     int scalar = small_node("NonZero", 1, floats("s", SCALAR, &data[1]));
     int none = small_node("NonZero", 1, floats("n", DIMS(0, 3), NULL));
-    infer();
+    small_inferred();
     expect_ints(y, 6, (int64_t[]){0, 0, 1, 1, 299, 299});
     small_has_shape(scalar, DIMS(0, 1));
     small_has_shape(none, DIMS(2, 0));
@@ -141,10 +133,10 @@ START_TEST(conditions_may_be_short_but_choose_nothing_outside) {
     small_attr("axis", -1);
     int flat = small_node("Compress", 2, floats("z", DIMS(2, 3), data),
                           small_constant("d", COPPICE_TYPE_BOOL, DIMS(4), on));
-    infer();
+    small_inferred();
     small_has_shape(y, DIMS(2, 1));
-    ck_assert_mem_eq(value_of(y)->data, ((float[]){2, 5}), 8);
-    ck_assert_mem_eq(value_of(flat)->data, ((float[]){2, 4}), 8);
+    ck_assert_mem_eq(small_tensor(y)->data, ((float[]){2, 5}), 8);
+    ck_assert_mem_eq(small_tensor(flat)->data, ((float[]){2, 4}), 8);
     small_end();
     small_begin(11);
     c = small_constant("c", COPPICE_TYPE_BOOL, DIMS(4), on);
@@ -171,8 +163,8 @@ START_TEST(distinct_elements_come_sorted_or_as_they_are_met) {
         int y = small_node("Unique", 1, floats("x", DIMS(7), data));
         small_attr("sorted", sorted);
         int first = more_outputs(4);
-        infer();
-        const float *out = value_of(y)->data;
+        small_inferred();
+        const float *out = small_tensor(y)->data;
         small_has_shape(y, DIMS(4));
         if (sorted) {
             ck_assert(out[0] == 1 && out[1] == 2 && out[2] == 3 && isnan(out[3]));
@@ -200,8 +192,8 @@ START_TEST(distinct_slices_strings_and_nothing) {
     int none = small_node("Unique", 1, floats("n", DIMS(0, 2), NULL));
     int slices = small_node("Unique", 1, floats("m", DIMS(0, 2), NULL));
     small_attr("axis", 1);
-    infer();
-    const coppice_string *out = value_of(y)->data;
+    small_inferred();
+    const coppice_string *out = small_tensor(y)->data;
     small_has_shape(y, DIMS(4));
     ck_assert(out[0].length == 0 && !memcmp(out[1].data, "a", 1) && !memcmp(out[2].data, "ab", 2) &&
               !memcmp(out[3].data, "b", 1));
@@ -241,7 +233,7 @@ START_TEST(suppression_refuses_what_does_not_fit) {
                        small_weights("s", DIMS(1, 2, 6)), k, t);
     int z = small_node("NonMaxSuppression", 4, floats("c", DIMS(1, 0, 4), NULL),
                        floats("d", DIMS(1, 2, 0), NULL), small_ints("l", LIST(INT64_MAX)), t);
-    infer();
+    small_inferred();
     small_has_shape(y, DIMS(0, 3));
     small_has_shape(z, DIMS(0, 3));
     small_end();

@@ -20,10 +20,6 @@ static const cop_operand *value_of(int value) {
     return &small_it.shapes.values[value];
 }
 
-static int one_int(const char *name, int64_t value) {
-    return small_constant(name, COPPICE_TYPE_INT64, SCALAR, &value);
-}
-
 /* A sequence of three vectors: 2, 3 and 4 long. */
 static int begin_three(void) {
     small_begin(18);
@@ -39,13 +35,13 @@ START_TEST(positions_outside_are_refused) {
                  {"SequenceErase", -4}, {"SequenceAt", INT64_MIN}, {"SequenceErase", INT64_MAX}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         int s = begin_three();
-        small_node(cases[i].op, 2, s, one_int("p", cases[i].at));
+        small_node(cases[i].op, 2, s, small_int("p", cases[i].at));
         run_refused(COPPICE_BAD_DATA, "('p') is not within the 3 elements of 'y0'");
     }
     static const int64_t inserts[] = {4, -4};
     for (int i = 0; i < 2; i++) {
         int s = begin_three();
-        small_node("SequenceInsert", 3, s, small_weights("x", DIMS(1)), one_int("p", inserts[i]));
+        small_node("SequenceInsert", 3, s, small_weights("x", DIMS(1)), small_int("p", inserts[i]));
         run_refused(COPPICE_BAD_DATA, "('p') is not within the 3 elements of 'y0'");
     }
     int s = begin_three();
@@ -60,9 +56,9 @@ END_TEST
 
 START_TEST(elements_are_inserted_erased_and_shared) {
     int s = begin_three();
-    int more = small_node("SequenceInsert", 3, s, small_weights("x", DIMS(5)), one_int("p", -1));
-    int less = small_node("SequenceErase", 2, more, one_int("q", 0));
-    int last = small_node("SequenceAt", 2, less, one_int("r", -1));
+    int more = small_node("SequenceInsert", 3, s, small_weights("x", DIMS(5)), small_int("p", -1));
+    int less = small_node("SequenceErase", 2, more, small_int("q", 0));
+    int last = small_node("SequenceAt", 2, less, small_int("r", -1));
     int length = small_node("SequenceLength", 1, less);
     ck_assert_msg(run() == COPPICE_OK, "%s", small_error.message);
     static const int64_t lengths[] = {3, 5, 4};
@@ -152,7 +148,7 @@ START_TEST(splitting_refuses_parts_that_do_not_add_up) {
     }
     small_begin(18);
     int x = small_weights("x", DIMS(2, 5));
-    int y = small_node("SplitToSequence", 2, x, one_int("p", 2));
+    int y = small_node("SplitToSequence", 2, x, small_int("p", 2));
     small_attr("axis", -1);
     int z = small_node("SplitToSequence", 1, x);
     small_attr("keepdims", 0);

@@ -5,14 +5,6 @@
 #include "small_graph.h"
 #include "unit.h"
 
-static const coppice_tensor *value_of(int value) {
-    return &small_it.shapes.values[value].t;
-}
-
-static void infer(void) {
-    ck_assert_msg(small_infer() == COPPICE_OK, "%s", small_error.message);
-}
-
 static int strings(const char *name, uint32_t rank, const int64_t *dims, const char *const *texts) {
     coppice_string all[16];
     int64_t count = 1;
@@ -24,8 +16,8 @@ static int strings(const char *name, uint32_t rank, const int64_t *dims, const c
 }
 
 static void expect_strings(int value, int count, const char *const *want) {
-    const coppice_string *got = value_of(value)->data;
-    ck_assert_int_eq(coppice_tensor_count(value_of(value)), count);
+    const coppice_string *got = small_tensor(value)->data;
+    ck_assert_int_eq(coppice_tensor_count(small_tensor(value)), count);
     for (int i = 0; i < count; i++) {
         ck_assert_uint_eq(got[i].length, strlen(want[i]));
         ck_assert(got[i].length == 0 || !memcmp(got[i].data, want[i], got[i].length));
@@ -175,7 +167,7 @@ START_TEST(strings_are_joined_by_numpys_rules) {
     int x = strings("x", DIMS(2, 1), (const char *[]){"a", ""});
     int y =
         small_node("StringConcat", 2, x, strings("z", DIMS(3), (const char *[]){"", "b", "cc"}));
-    infer();
+    small_inferred();
     small_has_shape(y, DIMS(2, 3));
     expect_strings(y, 6, (const char *[]){"a", "ab", "acc", "", "b", "cc"});
     small_end();
@@ -215,7 +207,7 @@ START_TEST(strings_are_split_as_python_does) {
         int y = small_node("StringSplit", 1, strings("x", SCALAR, &cases[i].text));
         small_attr_string("delimiter", cases[i].delimiter);
         small_attr("maxsplit", cases[i].most);
-        infer();
+        small_inferred();
         expect_strings(y, cases[i].count, cases[i].want);
         small_end();
     }
@@ -233,7 +225,7 @@ START_TEST(letters_of_all_scripts_change_case) {
     small_attr_string("case_change_action", "LOWER");
     small_attr("is_case_sensitive", 1);
     attr_strings("stopwords", 1, (const char *[]){"the"});
-    infer();
+    small_inferred();
     small_has_shape(upper, DIMS(1, 2));
     expect_strings(upper, 2, (const char *[]){"GR\xc3\x9c\xc3\x9f\x45", "\xd0\x9c\xff"});
     expect_strings(lower, 3, (const char *[]){"gr\xc3\xbc\xc3\x9f\x65", "\xd0\xbc\xff", "the"});
@@ -241,7 +233,7 @@ START_TEST(letters_of_all_scripts_change_case) {
     small_begin(13);
     int y = small_node("StringNormalizer", 1, strings("x", DIMS(1), (const char *[]){"a"}));
     attr_strings("stopwords", 1, (const char *[]){"A"});
-    infer();
+    small_inferred();
     expect_strings(y, 1, (const char *[]){""});
     small_end();
     small_begin(13);
@@ -306,9 +298,9 @@ START_TEST(labels_are_encoded_and_bad_lists_refused) {
     int y = ml_node("LabelEncoder", 1, x, -1);
     attr_strings("keys_strings", 3, (const char *[]){"a", "b", "a"});
     small_attr_ints("values_int64s", LIST(1, 2, 3));
-    infer();
+    small_inferred();
     static const int64_t want[] = {2, -1, 3};
-    ck_assert_mem_eq(value_of(y)->data, want, sizeof want);
+    ck_assert_mem_eq(small_tensor(y)->data, want, sizeof want);
     small_end();
     begin_ml(2);
     x = strings("x", DIMS(1), (const char *[]){"b"});

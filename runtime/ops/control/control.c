@@ -2,8 +2,8 @@
 #include "base/interrupt.h"
 #include "base/memory.h"
 #include "runtime/body.h"
-#include "runtime/ops/ops.h"
 #include "runtime/ops/control/pile.h"
+#include "runtime/ops/ops.h"
 #include "runtime/ops/util.h"
 
 /* Element 0 of a tensor input that must have just one. */

@@ -4,8 +4,8 @@
 #include "base/interrupt.h"
 #include "base/memory.h"
 #include "runtime/body.h"
-#include "runtime/ops/ops.h"
 #include "runtime/ops/control/pile.h"
+#include "runtime/ops/ops.h"
 #include "runtime/ops/util.h"
 
 typedef struct scan_params {

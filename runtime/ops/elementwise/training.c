@@ -112,15 +112,6 @@ static double momentum_update(const step *s, double x, double g, double *states)
     return x - s->rate * (s->p->nesterov ? g + s->alpha * states[0] : states[0]);
 }
 
-static void put(coppice_tensor *t, int64_t at, double x) {
-    if (!t || !t->data)
-        return;
-    if (t->type == COPPICE_TYPE_FLOAT)
-        ((float *)t->data)[at] = (float)x;
-    else
-        ((double *)t->data)[at] = x;
-}
-
 static coppice_status run_step(const cop_call *call, const step *s, update_fn update) {
     const int count = tensors_of(call), states = s->p->states;
     for (int i = 0; i < count; i++) {
@@ -129,10 +120,10 @@ static coppice_status run_step(const cop_call *call, const step *s, update_fn up
             double state[2] = {0, 0};
             for (int k = 0; k < states; k++)
                 state[k] = cop_tensor_get(cop_in(call, LISTS + (2 + k) * count + i), at);
-            put(cop_out(call, i), at,
-                update(s, cop_tensor_get(x, at), cop_tensor_get(g, at), state));
+            cop_set_float(cop_out(call, i), at,
+                          update(s, cop_tensor_get(x, at), cop_tensor_get(g, at), state));
             for (int k = 0; k < states; k++)
-                put(cop_out(call, (1 + k) * count + i), at, state[k]);
+                cop_set_float(cop_out(call, (1 + k) * count + i), at, state[k]);
         }
     }
     return COPPICE_OK;

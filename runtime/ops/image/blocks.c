@@ -2,8 +2,8 @@
  * CenterCropPad. */
 #include <string.h>
 
-#include "runtime/ops/ops.h"
 #include "runtime/ops/image/patches.h"
+#include "runtime/ops/ops.h"
 #include "runtime/ops/util.h"
 
 /* ---- DepthToSpace, SpaceToDepth ---- */

@@ -3,9 +3,9 @@
 #include <string.h>
 
 #include "runtime/conv.h"
-#include "runtime/ops/ops.h"
 #include "runtime/ops/image/patches.h"
 #include "runtime/ops/matrix/product.h"
+#include "runtime/ops/ops.h"
 #include "runtime/ops/util.h"
 
 static coppice_status conv_parse(const cop_call *call, void *params) {

@@ -1,9 +1,9 @@
 /* ConvTranspose: a matrix product that makes patches, and adding them up. */
 #include <string.h>
 
-#include "runtime/ops/ops.h"
 #include "runtime/ops/image/patches.h"
 #include "runtime/ops/matrix/product.h"
+#include "runtime/ops/ops.h"
 #include "runtime/ops/util.h"
 
 typedef struct convtranspose_params {

@@ -2,8 +2,8 @@
 #include <math.h>
 #include <string.h>
 
-#include "runtime/ops/ops.h"
 #include "runtime/ops/matrix/product.h"
+#include "runtime/ops/ops.h"
 #include "runtime/ops/util.h"
 
 typedef struct deform_params {

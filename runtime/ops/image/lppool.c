@@ -33,18 +33,6 @@ static double rooted(double sum, double p) {
     return p == 2 ? sqrt(sum) : p == 1 ? sum : pow(sum, 1 / p);
 }
 
-static double number_at(const coppice_tensor *t, size_t at) {
-    return t->type == COPPICE_TYPE_FLOAT ? (double)((const float *)t->data)[at]
-                                         : ((const double *)t->data)[at];
-}
-
-static void set_number(const coppice_tensor *t, size_t at, double value) {
-    if (t->type == COPPICE_TYPE_FLOAT)
-        ((float *)t->data)[at] = (float)value;
-    else
-        ((double *)t->data)[at] = value;
-}
-
 /* ---- LpPool ---- */
 
 static coppice_status lppool_parse(const cop_call *call, void *params) {
@@ -84,7 +72,7 @@ static double window_sum(const lppool_job *j, size_t start, const int64_t *at) {
                 if (pos[2] < 0 || pos[2] >= w->in[2])
                     continue;
                 int64_t pixel = (pos[0] * w->in[1] + pos[1]) * w->in[2] + pos[2];
-                sum += powered(number_at(j->x, start + (size_t)pixel), j->p);
+                sum += powered(cop_float_at(j->x, start + (size_t)pixel), j->p);
             }
         }
     }
@@ -101,7 +89,7 @@ static void lppool_planes(void *context, size_t begin, size_t end) {
         for (size_t i = 0; i < out; i++) {
             int64_t rest = (int64_t)i / w->out[2];
             int64_t at[] = {rest / w->out[1], rest % w->out[1], (int64_t)i % w->out[2]};
-            set_number(j->y, plane * out + i, rooted(window_sum(j, plane * in, at), j->p));
+            cop_set_float(j->y, plane * out + i, rooted(window_sum(j, plane * in, at), j->p));
         }
     }
 }
@@ -145,8 +133,8 @@ static coppice_status globallppool_run(const cop_call *call) {
     for (size_t i = 0; i < planes; i++) {
         double sum = 0;
         for (size_t k = 0; k < pixels; k++)
-            sum += powered(number_at(x, i * pixels + k), p->p);
-        set_number(cop_out(call, 0), i, rooted(sum, p->p));
+            sum += powered(cop_float_at(x, i * pixels + k), p->p);
+        cop_set_float(cop_out(call, 0), i, rooted(sum, p->p));
     }
     return COPPICE_OK;
 }

@@ -2,8 +2,8 @@
 #include <math.h>
 #include <string.h>
 
-#include "runtime/ops/ops.h"
 #include "runtime/ops/image/resample.h"
+#include "runtime/ops/ops.h"
 #include "runtime/ops/util.h"
 
 typedef enum keep_policy { KEEP_STRETCH, KEEP_NOT_LARGER, KEEP_NOT_SMALLER } keep_policy;

@@ -135,13 +135,6 @@ static coppice_status check_regions(const cop_call *call, const roi_job *j) {
     return COPPICE_OK;
 }
 
-static void set_output(const roi_job *j, size_t at, double value) {
-    if (j->y->type == COPPICE_TYPE_FLOAT)
-        ((float *)j->y->data)[at] = (float)value;
-    else
-        ((double *)j->y->data)[at] = value;
-}
-
 static coppice_status run_regions(const cop_call *call, const coppice_tensor *batch,
                                   void (*task)(void *, size_t, size_t)) {
     const roi_params *p = call->params;
@@ -181,8 +174,7 @@ static double sample(const roi_job *j, size_t plane, double y, double x) {
     const double weight[4] = {(1 - ly) * (1 - lx), (1 - ly) * lx, ly * (1 - lx), ly * lx};
     for (int k = 0; k < 4; k++) {
         size_t i = plane + (size_t)at[k];
-        v[k] = weight[k] * (j->x->type == COPPICE_TYPE_FLOAT ? (double)((float *)j->x->data)[i]
-                                                             : ((double *)j->x->data)[i]);
+        v[k] = weight[k] * cop_float_at(j->x, i);
     }
     if (!j->p->max)
         return v[0] + v[1] + v[2] + v[3];
@@ -225,7 +217,7 @@ static void align_items(void *context, size_t begin, size_t end) {
         for (size_t i = 0; i < bins; i++) {
             double start[2] = {b[1] - offset + (double)(i / (size_t)p->width) * bin[0],
                                b[0] - offset + (double)(i % (size_t)p->width) * bin[1]};
-            set_output(j, item * bins + i, align_bin(j, plane, start, bin, grid));
+            cop_set_float(j->y, item * bins + i, align_bin(j, plane, start, bin, grid));
         }
     }
 }
@@ -266,7 +258,8 @@ static void pool_items(void *context, size_t begin, size_t end) {
                     best = fmax(best, cop_tensor_get(j->x, plane + y * w + x));
             }
             bool empty = rows[0] >= rows[1] || columns[0] >= columns[1];
-            set_output(j, item * (size_t)(p->height * p->width) + (size_t)i, empty ? 0 : best);
+            cop_set_float(j->y, item * (size_t)(p->height * p->width) + (size_t)i,
+                          empty ? 0 : best);
         }
     }
 }

@@ -271,10 +271,7 @@ static coppice_status affinegrid_run(const cop_call *call) {
             for (int c = 0; c <= spatial; c++)
                 sum +=
                     at[c] * cop_tensor_get(theta, (i / places * spatial + r) * (spatial + 1) + c);
-            if (y->type == COPPICE_TYPE_FLOAT)
-                ((float *)y->data)[i * spatial + r] = (float)sum;
-            else
-                ((double *)y->data)[i * spatial + r] = sum;
+            cop_set_float(y, (size_t)(i * spatial + r), sum);
         }
     }
     return COPPICE_OK;

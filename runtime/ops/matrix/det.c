@@ -55,11 +55,7 @@ static coppice_status det_run(const cop_call *call) {
     for (int64_t i = 0; i < count; i++) {
         for (int64_t j = 0; j < n * n; j++)
             m[j] = cop_tensor_get(in, i * n * n + j);
-        double value = determinant(m, n);
-        if (in->type == COPPICE_TYPE_DOUBLE)
-            ((double *)out->data)[i] = value;
-        else
-            ((float *)out->data)[i] = (float)value;
+        cop_set_float(out, (size_t)i, determinant(m, n));
     }
     return COPPICE_OK;
 }

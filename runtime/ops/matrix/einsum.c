@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "runtime/ops/ops.h"
 #include "runtime/ops/matrix/product.h"
+#include "runtime/ops/ops.h"
 #include "runtime/ops/util.h"
 
 enum {

@@ -4,9 +4,9 @@
 #include <math.h>
 #include <string.h>
 
-#include "runtime/ops/ops.h"
 #include "runtime/ops/image/patches.h"
 #include "runtime/ops/matrix/product.h"
+#include "runtime/ops/ops.h"
 #include "runtime/ops/util.h"
 
 #define BYTES (COP_TYPE_BIT(INT8) | COP_TYPE_BIT(UINT8))
@@ -194,15 +194,6 @@ static size_t matmul_scratch(const cop_call *call, const roles *r) {
     return fits ? total : SIZE_MAX / 4;
 }
 
-/* Strides over the batch dims of the result, 0 where the operand repeats. */
-static void batch_strides(const coppice_tensor *t, int rank, int64_t *out) {
-    int64_t strides[COPPICE_MAX_RANK];
-    cop_plain_strides(t->rank, t->dims, strides);
-    int lead = rank - (int)(t->rank - 2);
-    for (int d = 0; d < rank; d++)
-        out[d] = d < lead || t->dims[d - lead] == 1 ? 0 : strides[d - lead];
-}
-
 static void requantize_matrix(const cop_call *call, const roles *r, const matrices *m,
                               const int32_t *sums) {
     const coppice_tensor *y = cop_out(call, 0), *b_scale = cop_in(call, r->b_scale);
@@ -236,8 +227,8 @@ static coppice_status run_matmul(const cop_call *call, const roles *r) {
                      .b = b};
     cop_product_plain(&p, false, false);
     memcpy(p.batch, m.batch.dims, m.batch.rank * sizeof *p.batch);
-    batch_strides(&m.a, p.rank, p.a_batch);
-    batch_strides(&m.b, p.rank, p.b_batch);
+    cop_product_batch(&m.a, p.rank, p.a_batch);
+    cop_product_batch(&m.b, p.rank, p.b_batch);
     multiply(call, p, count, part, sums);
     if (r->y_zero >= 0)
         requantize_matrix(call, r, &m, sums);

@@ -2,8 +2,8 @@
 #include <math.h>
 #include <string.h>
 
-#include "runtime/ops/ops.h"
 #include "runtime/ops/matrix/product.h"
+#include "runtime/ops/ops.h"
 #include "runtime/ops/util.h"
 
 coppice_status cop_activation_parse(const cop_call *call, float *min, float *max) {
@@ -165,15 +165,6 @@ static coppice_status matmul_infer(cop_call *call) {
     return COPPICE_OK;
 }
 
-/* Strides over the batch dims of the result, 0 where the operand repeats. */
-static void batch_strides(const coppice_tensor *t, int rank, int64_t *out) {
-    int64_t strides[COPPICE_MAX_RANK];
-    cop_plain_strides(t->rank, t->dims, strides);
-    int lead = rank - (int)(t->rank - 2);
-    for (int d = 0; d < rank; d++)
-        out[d] = d < lead || t->dims[d - lead] == 1 ? 0 : strides[d - lead];
-}
-
 static coppice_status matmul_run(const cop_call *call) {
     coppice_tensor a, b, shape;
     as_matrices(call, &a, &b);
@@ -189,8 +180,8 @@ static coppice_status matmul_run(const cop_call *call) {
     }
     cop_product_plain(&p, false, false);
     memcpy(p.batch, shape.dims, shape.rank * sizeof *shape.dims);
-    batch_strides(&a, p.rank, p.a_batch);
-    batch_strides(&b, p.rank, p.b_batch);
+    cop_product_batch(&a, p.rank, p.a_batch);
+    cop_product_batch(&b, p.rank, p.b_batch);
     return run_product(call, &p);
 }
 

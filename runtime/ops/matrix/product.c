@@ -6,6 +6,7 @@
 
 #include "base/size.h"
 #include "runtime/kernels/vector.h"
+#include "runtime/ops/util.h"
 #include "runtime/parallel.h"
 
 enum {
@@ -365,6 +366,12 @@ void cop_product_plain(cop_product *p, bool a_transposed, bool b_transposed) {
     p->a_k = a_transposed ? (int64_t)p->rows : 1;
     p->b_k = b_transposed ? 1 : (int64_t)p->columns;
     p->b_column = b_transposed ? (int64_t)p->reduction : 1;
+}
+
+void cop_product_batch(const coppice_tensor *t, int rank, int64_t *strides) {
+    int64_t own[COPPICE_MAX_RANK];
+    cop_plain_strides(t->rank, t->dims, own);
+    cop_broadcast_strides((int)t->rank - 2, t->dims, own, rank, strides);
 }
 
 void cop_product_run(const cop_product *p, const cop_kernels *kernels,

@@ -35,6 +35,10 @@ typedef struct cop_product {
  * stored transposed. */
 void cop_product_plain(cop_product *p, bool a_transposed, bool b_transposed);
 
+/* Strides of the plain matrices `t`, [...][m][n], over the `rank` batch dims of a product: 0 where
+ * they repeat. */
+void cop_product_batch(const coppice_tensor *t, int rank, int64_t *strides);
+
 /* `kernels` NULL: plain C. */
 void cop_product_run(const cop_product *p, const cop_kernels *kernels,
                      const coppice_threadpool *pool);

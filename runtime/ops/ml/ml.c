@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "runtime/ops/shape/index.h"
 #include "runtime/ops/ops.h"
+#include "runtime/ops/shape/index.h"
 
 #define ML "ai.onnx.ml"
 

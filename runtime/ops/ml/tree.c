@@ -269,12 +269,8 @@ static coppice_status treeensemble_run(const cop_call *call) {
         for (int64_t i = 0; p->sum == TREE_AVERAGE && p->roots && i < p->targets; i++)
             sums[i] /= (double)p->roots;
         transform(p, sums);
-        for (int64_t i = 0; i < p->targets; i++) {
-            if (out->type == COPPICE_TYPE_DOUBLE)
-                ((double *)out->data)[row * p->targets + i] = sums[i];
-            else
-                ((float *)out->data)[row * p->targets + i] = (float)sums[i];
-        }
+        for (int64_t i = 0; i < p->targets; i++)
+            cop_set_float(out, (size_t)(row * p->targets + i), sums[i]);
     }
     return COPPICE_OK;
 }

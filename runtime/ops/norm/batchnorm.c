@@ -108,8 +108,7 @@ static double channel_sum(const statistics_job *j, size_t channel, double shift,
     for (size_t n = 0; n < j->images; n++) {
         size_t start = (n * j->channels + channel) * j->pixels;
         for (size_t i = 0; i < j->pixels; i++) {
-            double v = j->x->type == COPPICE_TYPE_FLOAT ? (double)((float *)j->x->data)[start + i]
-                                                        : ((double *)j->x->data)[start + i];
+            double v = cop_float_at(j->x, start + i);
             sum += square ? (v - shift) * (v - shift) : v - shift;
         }
     }
@@ -124,15 +123,6 @@ static void take_statistics(void *context, size_t begin, size_t end) {
         j->mean[c] = count > 0 ? channel_sum(j, c, 0, false) / count : 0;
         j->variance[c] = count > 0 ? channel_sum(j, c, j->mean[c], true) / count : 0;
     }
-}
-
-static void set_number(const coppice_tensor *t, size_t at, double value) {
-    if (!t || !t->data)
-        return;
-    if (t->type == COPPICE_TYPE_FLOAT)
-        ((float *)t->data)[at] = (float)value;
-    else
-        ((double *)t->data)[at] = value;
 }
 
 /* Fills mean and variance, and the outputs that training has. */
@@ -152,11 +142,11 @@ static void train(const cop_call *call, size_t channels, double *mean, double *v
     for (size_t c = 0; c < channels; c++) {
         double old_mean = cop_tensor_get(cop_in(call, 3), (int64_t)c);
         double old_variance = cop_tensor_get(cop_in(call, 4), (int64_t)c);
-        set_number(cop_out(call, 1), c, old_mean * p->momentum + mean[c] * (1 - p->momentum));
-        set_number(cop_out(call, 2), c,
-                   old_variance * p->momentum + variance[c] * (1 - p->momentum));
-        set_number(cop_out(call, 3), c, mean[c]);
-        set_number(cop_out(call, 4), c, variance[c]);
+        cop_set_float(cop_out(call, 1), c, old_mean * p->momentum + mean[c] * (1 - p->momentum));
+        cop_set_float(cop_out(call, 2), c,
+                      old_variance * p->momentum + variance[c] * (1 - p->momentum));
+        cop_set_float(cop_out(call, 3), c, mean[c]);
+        cop_set_float(cop_out(call, 4), c, variance[c]);
     }
 }
 
@@ -178,8 +168,8 @@ static coppice_status batchnorm_run(const cop_call *call) {
     coppice_tensor factors = {.type = x->type, .data = variance + count};
     coppice_tensor offsets = {.type = x->type, .data = variance + 2 * count};
     for (size_t c = 0; c < count; c++) {
-        set_number(&factors, c, a[c]);
-        set_number(&offsets, c, b[c]);
+        cop_set_float(&factors, c, a[c]);
+        cop_set_float(&offsets, c, b[c]);
     }
     cop_operand scales = {.t = {.type = x->type, .rank = x->rank - 1, .data = factors.data}};
     for (uint32_t d = 0; d < scales.t.rank; d++)

@@ -25,15 +25,6 @@ typedef struct rows_job {
     const coppice_tensor *mean, *inverse; /* one number per row; NULL: not wanted */
 } rows_job;
 
-static void set_statistic(const coppice_tensor *to, size_t at, double value) {
-    if (!to || !to->data)
-        return;
-    if (to->type == COPPICE_TYPE_DOUBLE)
-        ((double *)to->data)[at] = value;
-    else
-        ((float *)to->data)[at] = (float)value;
-}
-
 /* Sums are taken in parts, so that the loops become vectors. */
 enum { PARTS = 16 };
 
@@ -91,8 +82,8 @@ enum { PARTS = 16 };
         double n = (double)j->length, mean = j->centred ? sum_##T(x, j->length) / n : 0;           \
         double variance = square_sum_##T(x, j->length, (T)mean) / n;                               \
         double inverse = 1 / sqrt(variance + j->epsilon);                                          \
-        set_statistic(j->mean, row, mean);                                                         \
-        set_statistic(j->inverse, row, inverse);                                                   \
+        cop_set_float(j->mean, row, mean);                                                         \
+        cop_set_float(j->inverse, row, inverse);                                                   \
         size_t count = j->length / j->chunk, first = row * count % j->scales;                      \
         if (j->chunk == 1 && j->scales > 1) {                                                      \
             elements_##T(y, x, j->length, (T)mean, (T)inverse, scale + first,                      \

@@ -129,10 +129,7 @@ static coppice_status run_loss(const cop_call *call, bool softmax) {
     if (p->reduction == LOSS_NONE || !out->data)
         return COPPICE_OK;
     double result = p->reduction == LOSS_MEAN ? j.total / j.weight : j.total;
-    if (wide)
-        *(double *)out->data = result;
-    else
-        *(float *)out->data = (float)result;
+    cop_set_float(out, 0, result);
     return COPPICE_OK;
 }
 

@@ -1,8 +1,8 @@
 /* Operators that read at indices: Gather, GatherElements, GatherND. Rows are copied as they lie. */
 #include <string.h>
 
-#include "runtime/ops/shape/index.h"
 #include "runtime/ops/ops.h"
+#include "runtime/ops/shape/index.h"
 
 /* ---- copying rows ---- */
 

@@ -1,8 +1,8 @@
 /* Operators that lay out elements by a pattern: EyeLike, OneHot, ReverseSequence, Tile, Trilu. */
 #include <string.h>
 
-#include "runtime/ops/shape/index.h"
 #include "runtime/ops/ops.h"
+#include "runtime/ops/shape/index.h"
 
 /* Writes the element at `from` to all of `out`. */
 static void fill_with(const coppice_tensor *out, const void *from, const coppice_threadpool *pool) {

@@ -2,8 +2,8 @@
  * one thread: where indices repeat, the last one wins. */
 #include <string.h>
 
-#include "runtime/ops/shape/index.h"
 #include "runtime/ops/ops.h"
+#include "runtime/ops/shape/index.h"
 #include "runtime/ops/types.h"
 
 typedef enum scatter_mode {

@@ -1,8 +1,8 @@
 /* Operators that choose elements: TopK, NonZero, Compress. */
 #include <string.h>
 
-#include "runtime/ops/shape/index.h"
 #include "runtime/ops/ops.h"
+#include "runtime/ops/shape/index.h"
 #include "runtime/ops/types.h"
 
 /* ---- TopK ---- */

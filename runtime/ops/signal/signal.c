@@ -3,8 +3,8 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "runtime/ops/signal/fft.h"
 #include "runtime/ops/ops.h"
+#include "runtime/ops/signal/fft.h"
 #include "runtime/ops/util.h"
 
 /* ---- transforms of many lines ---- */
@@ -25,18 +25,6 @@ typedef struct lines {
     size_t first;        /* line of slot 0 */
 } lines;
 
-static double element(const coppice_tensor *t, size_t at) {
-    return t->type == COPPICE_TYPE_FLOAT ? (double)((const float *)t->data)[at]
-                                         : ((const double *)t->data)[at];
-}
-
-static void put(coppice_tensor *t, size_t at, double x) {
-    if (t->type == COPPICE_TYPE_FLOAT)
-        ((float *)t->data)[at] = (float)x;
-    else
-        ((double *)t->data)[at] = x;
-}
-
 /* The other half of the spectrum of a real signal: complex conjugates. */
 static void mirror(cop_complex *x, size_t n) {
     x[0].im = 0;
@@ -51,9 +39,9 @@ static void read_line(const lines *l, size_t at, cop_complex *x) {
     has = cop_smaller(has, l->samples);
     for (size_t k = 0; k < has; k++) {
         size_t from = (at + k * l->in_step) * l->in_parts;
-        double by = l->window ? element(l->window, k) : 1;
-        x[k].re = by * element(l->in, from);
-        x[k].im = l->in_parts == 2 ? by * element(l->in, from + 1) : 0;
+        double by = l->window ? cop_float_at(l->window, k) : 1;
+        x[k].re = by * cop_float_at(l->in, from);
+        x[k].im = l->in_parts == 2 ? by * cop_float_at(l->in, from + 1) : 0;
     }
     memset(x + has, 0, (n - has) * sizeof *x);
     if (l->mirror)
@@ -66,9 +54,9 @@ static void write_line(const lines *l, size_t at, const cop_complex *x) {
     double by = l->inverse ? 1 / (double)l->fft.n : 1;
     for (size_t k = 0; k < l->bins; k++) {
         size_t to = (at + k * l->out_step) * l->out_parts;
-        put(l->out, to, by * (l->inverse ? x[k].im : x[k].re));
+        cop_set_float(l->out, to, by * (l->inverse ? x[k].im : x[k].re));
         if (l->out_parts == 2)
-            put(l->out, to + 1, by * (l->inverse ? x[k].re : x[k].im));
+            cop_set_float(l->out, to + 1, by * (l->inverse ? x[k].re : x[k].im));
     }
 }
 
