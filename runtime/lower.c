@@ -5,7 +5,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/size.h"
-#include "runtime/ops/image/window.h"
+#include "runtime/ops/ops.h"
 #include "runtime/plan.h"
 
 typedef struct lowering {

@@ -1,4 +1,4 @@
-/* Counted memory of values that nobody could plan. */
+/* How values are held: in wider types than a model has, in counted blocks where nobody planned. */
 #include "runtime/value.h"
 
 #include <string.h>
@@ -16,25 +16,6 @@ coppice_type cop_held_type(coppice_type type) {
 
 coppice_type cop_onnx_type(const cop_operand *operand) {
     return operand->narrow ? operand->narrow : operand->t.type;
-}
-
-/* ---- ends of a model ---- */
-
-cop_operand cop_operand_of(const coppice_tensor *tensor) {
-    cop_operand held = {.t = *tensor};
-    held.t.data = NULL;
-    held.t.type = cop_wide_type(tensor->type);
-    held.narrow = cop_is_narrow_type(tensor->type) ? tensor->type : COPPICE_TYPE_UNDEFINED;
-    return held;
-}
-
-void cop_operand_fill(const cop_operand *held, const coppice_tensor *tensor) {
-    int64_t bytes = coppice_tensor_bytes(tensor);
-    if (cop_is_narrow_type(held->narrow))
-        cop_narrow_unpack(held->narrow, tensor->data, 0, (size_t)coppice_tensor_count(tensor),
-                          held->t.data);
-    else if (bytes > 0)
-        memcpy(held->t.data, tensor->data, (size_t)bytes);
 }
 
 /* ---- blocks ---- */
@@ -60,7 +41,24 @@ void cop_block_release(cop_block *block) {
     cop_free(block);
 }
 
-/* ---- ends of a model, with memory ---- */
+/* ---- ends of a model ---- */
+
+cop_operand cop_operand_of(const coppice_tensor *tensor) {
+    cop_operand held = {.t = *tensor};
+    held.t.data = NULL;
+    held.t.type = cop_wide_type(tensor->type);
+    held.narrow = cop_is_narrow_type(tensor->type) ? tensor->type : COPPICE_TYPE_UNDEFINED;
+    return held;
+}
+
+void cop_operand_fill(const cop_operand *held, const coppice_tensor *tensor) {
+    int64_t bytes = coppice_tensor_bytes(tensor);
+    if (cop_is_narrow_type(held->narrow))
+        cop_narrow_unpack(held->narrow, tensor->data, 0, (size_t)coppice_tensor_count(tensor),
+                          held->t.data);
+    else if (bytes > 0)
+        memcpy(held->t.data, tensor->data, (size_t)bytes);
+}
 
 coppice_status cop_operand_hold(const coppice_tensor *tensor, cop_operand *held,
                                 coppice_error *err) {

@@ -37,25 +37,6 @@
 
 /* ---- parameters ---- */
 
-typedef struct cop_pool_params {
-    cop_window_params window;
-    bool count_include_pad; /* AveragePool */
-    bool column_major;      /* MaxPool: storage_order 1 */
-} cop_pool_params;
-
-/* Parameters of one-input functions: what alpha, beta mean is up to each. */
-typedef struct cop_unary_params {
-    float alpha, beta;
-} cop_unary_params;
-
-/* Two-input functions. From opset 7 on numpy's rules hold; before, attributes say how to broadcast.
- */
-typedef struct cop_binary_params {
-    bool legacy; /* of an opset before 7: the rest counts */
-    bool broadcast, has_axis;
-    int64_t axis;
-} cop_binary_params;
-
 /* Attributes that say which axes or sizes; `count` -1: not given. */
 typedef struct cop_ints_params {
     int64_t values[COPPICE_MAX_RANK];
@@ -64,9 +45,13 @@ typedef struct cop_ints_params {
     bool flag;
 } cop_ints_params;
 
-typedef struct cop_reduce_params {
-    bool keep, noop_without_axes;
-} cop_reduce_params;
+/* What Gemm's and MatMul's `parse` fills (MatMul: alpha 1, nothing transposed). A third input is
+ * the bias, also for a MatMul that a pass gave one. */
+typedef struct cop_gemm_params {
+    float alpha, beta;
+    bool transpose_a, transpose_b;
+    float activation_min, activation_max;
+} cop_gemm_params;
 
 /* ---- functions of more than one family ---- */
 

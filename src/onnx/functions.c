@@ -81,6 +81,18 @@ static const char *string_field(cop_arena *arena, const ProtobufCMessage *messag
 
 /* ---- defaults of attributes ---- */
 
+/* Fields of AttributeProto. */
+enum {
+    FIELD_NAME = 1,
+    FIELD_F = 2,
+    FIELD_I = 3,
+    FIELD_S = 4,
+    FIELD_FLOATS = 7,
+    FIELD_INTS = 8,
+    FIELD_STRINGS = 9,
+    FIELD_TYPE = 20,
+};
+
 static bool grow_list(cop_arena *arena, void **list, size_t count, size_t each) {
     if (count & (count + 1) && count) /* full at 1, 3, 7, ... */
         return true;
@@ -131,28 +143,28 @@ static void read_field(cop_arena *arena, wire *w, Onnx__AttributeProto *a) {
     uint64_t key = read_varint(w);
     unsigned type = (unsigned)key & 7;
     switch (key >> 3) {
-    case 1:
+    case FIELD_NAME:
         a->name = text_of(arena, read_span(w));
         return;
-    case 2:
+    case FIELD_F:
         read_fixed(w, &a->f, sizeof a->f);
         a->has_f = 1;
         return;
-    case 3:
+    case FIELD_I:
         a->i = (int64_t)read_varint(w);
         a->has_i = 1;
         return;
-    case 4: {
+    case FIELD_S: {
         wire span = read_span(w);
         a->s = (ProtobufCBinaryData){(size_t)(span.end - span.at), (uint8_t *)span.at};
         a->has_s = 1;
         return;
     }
-    case 7:
-    case 8:
-        read_numbers(arena, w, type, a, key >> 3 == 7);
+    case FIELD_FLOATS:
+    case FIELD_INTS:
+        read_numbers(arena, w, type, a, key >> 3 == FIELD_FLOATS);
         return;
-    case 9: {
+    case FIELD_STRINGS: {
         wire span = read_span(w);
         if (!grow_list(arena, (void **)&a->strings, a->n_strings, sizeof *a->strings))
             w->bad = true;
@@ -161,7 +173,7 @@ static void read_field(cop_arena *arena, wire *w, Onnx__AttributeProto *a) {
                 (ProtobufCBinaryData){(size_t)(span.end - span.at), (uint8_t *)span.at};
         return;
     }
-    case 20:
+    case FIELD_TYPE:
         a->type = (Onnx__AttributeProto__AttributeType)read_varint(w);
         a->has_type = 1;
         return;

@@ -322,8 +322,12 @@ static inline double sigmoid_f64(double x) {
 SWIGLU(swiglu_f32, float, cop_sigmoidf)
 SWIGLU(swiglu_f64, double, sigmoid_f64)
 
+typedef struct swiglu_params {
+    float alpha;
+} swiglu_params;
+
 static coppice_status swiglu_parse(const cop_call *call, void *params) {
-    cop_unary_params *p = params;
+    swiglu_params *p = params;
     return cop_node_float(call->node, "alpha", 1.0f, &p->alpha, call->err);
 }
 
@@ -337,7 +341,7 @@ static coppice_status swiglu_infer(cop_call *call) {
 }
 
 static coppice_status swiglu_run(const cop_call *call) {
-    const cop_unary_params *p = call->params;
+    const swiglu_params *p = call->params;
     cop_walk_fn fn = cop_in(call, 0)->type == COPPICE_TYPE_DOUBLE ? swiglu_f64 : swiglu_f32;
     cop_walk_broadcast(&call->out[0], call->in, 2, fn, &p->alpha, call->pool);
     return COPPICE_OK;
@@ -420,7 +424,7 @@ const cop_op cop_ops_binary[] = {
     BINARY_ROW("Sub", sub, 1, cop_binary_infer, NUMBERS),
     VARIADIC_ROW("Sum", sum, FLOATS),
     {.name = "SwiGLU", .since = 28, .min_inputs = 2, .max_inputs = 2, .max_outputs = 1,
-     .types = FLOATS, PARSE(swiglu, cop_unary_params), INFER(swiglu), RUN(swiglu), ANY_LAYOUT},
+     .types = FLOATS, PARSE(swiglu, swiglu_params), INFER(swiglu), RUN(swiglu), ANY_LAYOUT},
     {.name = "Where", .since = 9, .min_inputs = 3, .max_inputs = 3, .max_outputs = 1,
      .types = COP_TYPE_BIT(BOOL), INFER(where), RUN(where), ANY_LAYOUT},
     {.name = NULL},

@@ -6,6 +6,14 @@
 #include "runtime/ops/types.h"
 #include "runtime/ops/util.h"
 
+/* Two-input functions. From opset 7 on numpy's rules hold; before, attributes say how to broadcast.
+ */
+typedef struct cop_binary_params {
+    bool legacy; /* of an opset before 7: the rest counts */
+    bool broadcast, has_axis;
+    int64_t axis;
+} cop_binary_params;
+
 /* A row loop over operands a (type A) and b (type B), `expr` is a function of x and y. The plain
  * cases come first so that they vectorise. */
 #define BINARY(name, A, B, OUT, expr)                                                              \

@@ -7,6 +7,11 @@
 #include "runtime/ops/types.h"
 #include "runtime/ops/util.h"
 
+/* Parameters of one-input functions: what alpha, beta mean is up to each. */
+typedef struct cop_unary_params {
+    float alpha, beta;
+} cop_unary_params;
+
 typedef void (*cop_unary_fn)(const void *in, void *out, size_t n, const cop_unary_params *p);
 
 /* One loop from type T to type OUT: `expr` is a function of x and p. */

@@ -5,20 +5,26 @@
 #include "runtime/ops/ops.h"
 #include "runtime/ops/util.h"
 
+typedef struct pool_params {
+    cop_window_params window;
+    bool count_include_pad; /* AveragePool */
+    bool column_major;      /* MaxPool: storage_order 1 */
+} pool_params;
+
 static coppice_status maxpool_parse(const cop_call *call, void *params) {
-    cop_pool_params *p = params;
+    pool_params *p = params;
     COP_TRY(cop_attr_bool(call, "storage_order", false, &p->column_major));
     return cop_window_parse(call, &p->window);
 }
 
 static coppice_status averagepool_parse(const cop_call *call, void *params) {
-    cop_pool_params *p = params;
+    pool_params *p = params;
     COP_TRY(cop_attr_bool(call, "count_include_pad", false, &p->count_include_pad));
     return cop_window_parse(call, &p->window);
 }
 
 static coppice_status infer_pool(cop_call *call) {
-    const cop_pool_params *p = call->params;
+    const pool_params *p = call->params;
     const coppice_tensor *x = cop_in(call, 0);
     cop_window window;
     COP_TRY(cop_window_resolve(&p->window, x, NULL, &window, call->err));
@@ -68,7 +74,7 @@ typedef struct pool_job {
 } pool_job;
 
 static pool_job make_job(const cop_call *call, const cop_window *w, bool average) {
-    const cop_pool_params *p = call->params;
+    const pool_params *p = call->params;
     const coppice_tensor *x = cop_in(call, 0), *indices = cop_out(call, 1);
     bool last = call->in[0]->layout == COP_LAYOUT_NHWC;
     pool_job job = {.channels = last ? (size_t)x->dims[1] : 1,
@@ -267,7 +273,7 @@ static void pool_rows(void *context, size_t begin, size_t end) {
 }
 
 static coppice_status run_float_pool(const cop_call *call, bool average) {
-    const cop_pool_params *p = call->params;
+    const pool_params *p = call->params;
     cop_window window;
     COP_TRY(cop_window_resolve(&p->window, cop_in(call, 0), NULL, &window, call->err));
     pool_job job = make_job(call, &window, average);
@@ -301,7 +307,7 @@ static void average_doubles(const pool_job *j) {
 }
 
 static coppice_status averagepool_run(const cop_call *call) {
-    const cop_pool_params *p = call->params;
+    const pool_params *p = call->params;
     cop_window window;
     if (cop_in(call, 0)->type == COPPICE_TYPE_FLOAT)
         return run_float_pool(call, true);
@@ -369,7 +375,7 @@ static coppice_status run_any_maxpool(const cop_call *call, const pool_job *j) {
 }
 
 static coppice_status maxpool_run(const cop_call *call) {
-    const cop_pool_params *p = call->params;
+    const pool_params *p = call->params;
     cop_window window;
     COP_TRY(cop_window_resolve(&p->window, cop_in(call, 0), NULL, &window, call->err));
     pool_job job = make_job(call, &window, false);
@@ -494,14 +500,14 @@ static coppice_status globalmaxpool_run(const cop_call *call) {
 
 /* clang-format off */
 const cop_op cop_ops_pool[] = {
-    {.name = "AveragePool", .since = 1, ONE_TO_ONE, .types = FLOATS, PARSE(averagepool, cop_pool_params),
+    {.name = "AveragePool", .since = 1, ONE_TO_ONE, .types = FLOATS, PARSE(averagepool, pool_params),
      INFER(averagepool), RUN(averagepool), .layouts = pool_layouts},
     {.name = "GlobalAveragePool", .since = 1, ONE_TO_ONE, .types = FLOATS, INFER(globalpool),
      RUN(globalpool), .layouts = pool_layouts},
     {.name = "GlobalMaxPool", .since = 1, ONE_TO_ONE, .types = FLOATS, INFER(globalpool),
      RUN(globalmaxpool), .layouts = pool_layouts},
     {.name = "MaxPool", .since = 1, .min_inputs = 1, .max_inputs = 1, .max_outputs = 2,
-     .types = FLOATS | COP_TYPE_BIT(INT8) | COP_TYPE_BIT(UINT8), PARSE(maxpool, cop_pool_params),
+     .types = FLOATS | COP_TYPE_BIT(INT8) | COP_TYPE_BIT(UINT8), PARSE(maxpool, pool_params),
      INFER(maxpool), RUN(maxpool), .layouts = pool_layouts},
     {.name = NULL},
 };

@@ -53,12 +53,4 @@ coppice_status cop_window_parse(const cop_call *call, cop_window_params *window)
  * One dimension is an image of height 1. */
 void cop_window_geometry(const cop_window *window, cop_conv *conv);
 
-/* What Gemm's and MatMul's `parse` fills (MatMul: alpha 1, nothing transposed). A third input is
- * the bias, also for a MatMul that a pass gave one. */
-typedef struct cop_gemm_params {
-    float alpha, beta;
-    bool transpose_a, transpose_b;
-    float activation_min, activation_max;
-} cop_gemm_params;
-
 #endif

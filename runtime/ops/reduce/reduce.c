@@ -10,8 +10,12 @@
 
 /* ---- attributes and shapes ---- */
 
+typedef struct reduce_params {
+    bool keep, noop_without_axes;
+} reduce_params;
+
 static coppice_status reduce_parse(const cop_call *call, void *params) {
-    cop_reduce_params *p = params;
+    reduce_params *p = params;
     COP_TRY(cop_attr_bool(call, "keepdims", true, &p->keep));
     return cop_attr_bool(call, "noop_with_empty_axes", false, &p->noop_without_axes);
 }
@@ -19,7 +23,7 @@ static coppice_status reduce_parse(const cop_call *call, void *params) {
 /* Axes are an attribute, or input 1 in the opsets that have it. Negative ones everywhere: opset 11
  * allowed them, before they could not be meant otherwise. */
 static coppice_status reduced_axes(const cop_call *call, bool *on) {
-    const cop_reduce_params *p = call->params;
+    const reduce_params *p = call->params;
     uint32_t rank = cop_in(call, 0)->rank;
     int64_t axes[COPPICE_MAX_RANK];
     int count;
@@ -34,7 +38,7 @@ static coppice_status reduced_axes(const cop_call *call, bool *on) {
 }
 
 static coppice_status reduce_infer(cop_call *call) {
-    const cop_reduce_params *p = call->params;
+    const reduce_params *p = call->params;
     const coppice_tensor *in = cop_in(call, 0);
     bool on[COPPICE_MAX_RANK];
     int64_t dims[COPPICE_MAX_RANK];
@@ -302,8 +306,7 @@ RUN_REDUCTION(min, false, ORDER_ROWS(min))
 #define ROW(op, fn, first, last, inputs, type_set)                                                 \
     {                                                                                              \
         .name = op, .since = first, .until = last, .min_inputs = 1, .max_inputs = inputs,          \
-        .max_outputs = 1, .types = type_set, PARSE(reduce, cop_reduce_params), INFER(reduce),      \
-        RUN(fn)                                                                                    \
+        .max_outputs = 1, .types = type_set, PARSE(reduce, reduce_params), INFER(reduce), RUN(fn)  \
     }
 /* Axes are an attribute up to opset `last`, then an input. */
 #define ROWS(op, fn, last, type_set)                                                               \
