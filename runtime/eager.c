@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/interrupt.h"
 #include "base/memory.h"
 #include "runtime/ops/util.h"
 
@@ -56,7 +57,7 @@ coppice_status cop_eager_run(const cop_op *op, cop_call *call, cop_spare *spare)
     call->scratch = bytes ? scratch.block->data : NULL;
     coppice_status status = op->run(call);
     cop_spare_release(spare, &scratch);
-    return status;
+    return cop_check_interrupt(call->err) ? COPPICE_INTERRUPTED : status;
 }
 
 coppice_status cop_eager_outputs(cop_call *call, cop_spare *spare) {

@@ -138,6 +138,8 @@ coppice_status cop_plan_execute(cop_plan *plan, double *step_ms, coppice_error *
         status = cop_check_interrupt(err);
         if (status == COPPICE_OK)
             status = run_step(plan, &plan->steps[i], err);
+        if (cop_check_interrupt(err)) /* whatever else a step that was cut short says */
+            status = COPPICE_INTERRUPTED;
         if (step_ms)
             step_ms[i] = cop_now_ms() - begin;
     }

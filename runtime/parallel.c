@@ -1,11 +1,13 @@
 /* Thread pools on pthreadpool, the one parallel-for, and flush-to-zero for the calling thread. */
 #include "runtime/parallel.h"
 
+#include <stdatomic.h>
 #include <stdint.h>
 
 #include <pthreadpool.h>
 
 #include "base/error.h"
+#include "base/interrupt.h"
 #include "base/memory.h"
 #include "runtime/cores.h"
 
@@ -75,12 +77,16 @@ void coppice_threadpool_free(coppice_threadpool *pool) {
 typedef struct job {
     void (*task)(void *context, size_t begin, size_t end);
     void *context;
+    atomic_bool cut; /* a task was left out after an interrupt */
 } job;
 
 static void run_tile(void *argument, size_t begin, size_t count) {
     job *j = argument;
     COP_TSAN_ACQUIRE(j);
-    j->task(j->context, begin, begin + count);
+    if (cop_interrupted())
+        atomic_store(&j->cut, true);
+    else
+        j->task(j->context, begin, begin + count);
     COP_TSAN_RELEASE(j);
 }
 
@@ -92,16 +98,23 @@ void cop_parallel_for(const coppice_threadpool *pool, size_t count, size_t grain
         grain = 1;
     if (!pool || !pool->pool || count <= grain) {
         unsigned saved = cop_denormals_off();
-        for (size_t begin = 0; begin < count; begin += grain)
+        for (size_t begin = 0; begin < count; begin += grain) {
+            if (cop_interrupted()) {
+                cop_interrupt_cut();
+                break;
+            }
             task(context, begin, count - begin < grain ? count : begin + grain);
+        }
         cop_denormals_restore(saved);
         return;
     }
-    job j = {task, context};
+    job j = {.task = task, .context = context};
     COP_TSAN_RELEASE(&j);
     pthreadpool_parallelize_1d_tile_1d(pool->pool, run_tile, &j, count, grain,
                                        PTHREADPOOL_FLAG_DISABLE_DENORMALS);
     COP_TSAN_ACQUIRE(&j);
+    if (atomic_load(&j.cut))
+        cop_interrupt_cut();
 }
 
 #if defined(__SSE2__)

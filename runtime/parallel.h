@@ -15,7 +15,8 @@ struct coppice_threadpool {
 
 /* Calls task(context, begin, end) for ranges of at most `grain` items that cover 0 .. count, on all
  * threads of the pool (NULL: on the caller), and waits. Denormals are flushed to zero within the
- * tasks. Ranges are the same for any number of threads. */
+ * tasks. Ranges are the same for any number of threads. After an interrupt the ranges that are left
+ * are skipped: whoever uses what was made asks cop_check_interrupt first. */
 void cop_parallel_for(const coppice_threadpool *pool, size_t count, size_t grain,
                       void (*task)(void *context, size_t begin, size_t end), void *context);
 

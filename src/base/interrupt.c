@@ -9,6 +9,7 @@
 #include "base/file.h"
 
 static atomic_bool requested;
+static _Thread_local bool cut;
 
 void coppice_interrupt(void) {
     atomic_store(&requested, true);
@@ -23,6 +24,12 @@ bool cop_interrupted(void) {
     return atomic_load(&requested);
 }
 
+void cop_interrupt_cut(void) {
+    cut = true;
+}
+
 coppice_status cop_check_interrupt(coppice_error *err) {
-    return cop_interrupted() ? cop_fail(err, COPPICE_INTERRUPTED, "interrupted") : COPPICE_OK;
+    bool stop = cop_interrupted() || cut;
+    cut = false;
+    return stop ? cop_fail(err, COPPICE_INTERRUPTED, "interrupted") : COPPICE_OK;
 }

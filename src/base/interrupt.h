@@ -12,4 +12,8 @@ bool cop_interrupted(void);
 /* INTERRUPTED then, else OK. */
 coppice_status cop_check_interrupt(coppice_error *err);
 
+/* What this thread made last is not complete because of a request: cop_check_interrupt says so
+ * once, even if the request is taken back meanwhile. */
+void cop_interrupt_cut(void);
+
 #endif

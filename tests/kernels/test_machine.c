@@ -8,6 +8,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <coppice/interrupt.h>
+
+#include "base/interrupt.h"
 #include "runtime/conv.h"
 #include "runtime/cores.h"
 #include "runtime/parallel.h"
@@ -51,6 +54,30 @@ static void halve_the_smallest(void *context, size_t begin, size_t end) {
     for (size_t i = begin; i < end; i++)
         ((float *)context)[i] = x * half;
 }
+
+static atomic_int ranges;
+
+static void interrupt_at_once(void *context, size_t begin, size_t end) {
+    (void)context, (void)begin, (void)end;
+    atomic_fetch_add(&ranges, 1);
+    coppice_interrupt();
+}
+
+START_TEST(parallel_for_is_cut_short_by_an_interrupt_that_is_not_forgotten) {
+    coppice_error err;
+    for (unsigned threads = 1; threads <= 2; threads++) {
+        coppice_threadpool *pool;
+        ck_assert_int_eq(coppice_threadpool_create(threads, &pool, &err), COPPICE_OK);
+        atomic_store(&ranges, 0);
+        cop_parallel_for(pool, 100000, 10, interrupt_at_once, NULL);
+        coppice_interrupt_clear();
+        ck_assert_int_le(atomic_load(&ranges), (int)threads);
+        ck_assert_int_eq(cop_check_interrupt(&err), COPPICE_INTERRUPTED);
+        ck_assert_int_eq(cop_check_interrupt(&err), COPPICE_OK);
+        coppice_threadpool_free(pool);
+    }
+}
+END_TEST
 
 START_TEST(denormals_are_zero_in_tasks_only) {
     coppice_threadpool *pool = NULL;
@@ -225,6 +252,7 @@ int main(void) {
     TCase *tests = tcase_create("machine"), *groups = tcase_create("cgroups");
     tcase_add_test(tests,
                    parallel_for_visits_each_item_once_in_the_same_ranges_on_any_number_of_threads);
+    tcase_add_test(tests, parallel_for_is_cut_short_by_an_interrupt_that_is_not_forgotten);
     tcase_add_test(tests, denormals_are_zero_in_tasks_only);
     tcase_add_test(tests, the_default_is_no_more_threads_than_allowed_cpus);
     tcase_add_test(tests, too_many_threads_are_refused);
