@@ -173,9 +173,9 @@ coppice_status cop_input_number(const cop_call *call, int i, double *out, bool *
     if (!in)
         return COPPICE_OK;
     COP_TRY(cop_need_data(call, i));
-    if (coppice_tensor_count(in) != 1)
-        return cop_fail(call->err, COPPICE_BAD_MODEL, "input %d ('%s') is %s, expected a scalar", i,
-                        cop_in_name(call, i), cop_shape_text(in).s);
+    if (coppice_tensor_count(in) != 1 || in->type == COPPICE_TYPE_STRING)
+        return cop_fail(call->err, COPPICE_BAD_MODEL, "input %d ('%s') is %s %s, expected a number",
+                        i, cop_in_name(call, i), coppice_type_name(in->type), cop_shape_text(in).s);
     *out = cop_tensor_get(in, 0);
     return COPPICE_OK;
 }

@@ -291,6 +291,7 @@ START_TEST(attention_refuses_what_does_not_fit) {
          NULL,
          "'x0' is [2,3,8], which does not divide into 3 heads"},
         {"Attention", 23, 3, {QKV4}, "q_num_heads", -4, NULL, "less than none"},
+        {"Attention", 23, 3, {QKV4}, "is_causal", -2, NULL, "'is_causal' is -2, expected 0 or 1"},
         {"Attention", 23, 3, {QKV4}, "kv_num_heads", 4, NULL, "attributes say 4 heads"},
         {"Attention",
          23,

@@ -227,6 +227,12 @@ START_TEST(suppression_refuses_what_does_not_fit) {
                    small_weights("s", DIMS(1, 2, 6)), small_ints("k", LIST(3)), t);
         small_refused(COPPICE_BAD_DATA, "iou_threshold 't' is");
     }
+    coppice_string word = {"3", 1};
+    small_begin(11);
+    small_node("NonMaxSuppression", 3, small_weights("b", DIMS(1, 6, 4)),
+               small_weights("s", DIMS(1, 2, 6)),
+               small_constant("k", COPPICE_TYPE_STRING, SCALAR, &word));
+    small_refused(COPPICE_BAD_MODEL, "input 2 ('k') is string [], expected a number");
     small_begin(11);
     int t = floats("t", DIMS(1), &half), k = small_ints("k", LIST(INT64_MIN));
     int y = small_node("NonMaxSuppression", 4, small_weights("b", DIMS(1, 6, 4)),

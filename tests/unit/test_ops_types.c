@@ -150,6 +150,14 @@ static const bad_case bad_cases[] = {
      "type float32"},
 };
 
+START_TEST(types_that_are_held_alike_do_not_mix) {
+    small_begin(13);
+    int x = small_input("x", COPPICE_TYPE_FLOAT16, DIMS(2));
+    small_node("Add", 2, x, small_input("y", COPPICE_TYPE_FLOAT, DIMS(2)));
+    small_refused(COPPICE_BAD_MODEL, "inputs have types float16 and float32");
+}
+END_TEST
+
 START_TEST(bad_attributes_and_shapes_are_refused) {
     const bad_case *c = &bad_cases[_i];
     int v[9] = {0};
@@ -228,6 +236,7 @@ int main(void) {
     TCase *tests = tcase_create("types");
     tcase_add_loop_test(tests, bad_attributes_and_shapes_are_refused, 0,
                         (int)(sizeof bad_cases / sizeof bad_cases[0]));
+    tcase_add_test(tests, types_that_are_held_alike_do_not_mix);
     tcase_add_test(tests, a_narrow_type_goes_on_to_what_is_computed_from_it);
     tcase_add_test(tests, an_output_has_the_narrow_type_of_the_input_that_the_standard_names);
     tcase_add_test(tests, text_that_is_no_number_is_refused);

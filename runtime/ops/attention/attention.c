@@ -17,18 +17,17 @@ typedef struct attention_params {
 static coppice_status attention_parse(const cop_call *call, void *params) {
     attention_params *p = params;
     const cop_node *node = call->node;
-    int64_t causal, precision;
+    int64_t precision;
     COP_TRY(cop_node_int(node, "q_num_heads", 0, &p->q_heads, call->err));
     COP_TRY(cop_node_int(node, "kv_num_heads", 0, &p->kv_heads, call->err));
     COP_TRY(cop_node_int(node, "left_window_size", -1, &p->left, call->err));
     COP_TRY(cop_node_int(node, "right_window_size", -1, &p->right, call->err));
     COP_TRY(cop_node_int(node, "qk_matmul_output_mode", 0, &p->mode, call->err));
-    COP_TRY(cop_node_int(node, "is_causal", 0, &causal, call->err));
+    COP_TRY(cop_attr_bool(call, "is_causal", false, &p->causal));
     COP_TRY(cop_node_int(node, "softmax_precision", COPPICE_TYPE_FLOAT, &precision, call->err));
     COP_TRY(cop_node_float(node, "scale", 0, &p->scale, call->err));
     COP_TRY(cop_node_float(node, "softcap", 0, &p->softcap, call->err));
     p->has_scale = cop_node_attr(node, "scale") != NULL;
-    p->causal = causal != 0;
     if (p->q_heads < 0 || p->kv_heads < 0)
         return cop_fail(call->err, COPPICE_BAD_MODEL,
                         "q_num_heads is %lld, kv_num_heads %lld: less than none",

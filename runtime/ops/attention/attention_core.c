@@ -177,7 +177,7 @@ static void keep(const rows_block *u, cop_attention_mode mode) {
     }                                                                                              \
                                                                                                    \
     static void soften_##name(const rows_block *u) {                                               \
-        for (size_t row = 0; row < u->rows; row++) {                                               \
+        for (size_t row = 0; row < u->rows && u->a->keys; row++) {                                 \
             T *restrict s = (T *)u->scores + row * u->a->keys;                                     \
             T most = most_##name(s, u->keys);                                                      \
             if (most == -(T)INFINITY)                                                              \

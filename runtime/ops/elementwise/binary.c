@@ -101,9 +101,10 @@ static coppice_status second_operand(const cop_call *call, cop_operand *b) {
 
 static coppice_status infer_binary(cop_call *call, bool same_types, coppice_type out_type) {
     const coppice_tensor *a = cop_in(call, 0);
-    if (same_types && cop_in(call, 1)->type != a->type)
+    coppice_type types[2] = {cop_onnx_type(call->in[0]), cop_onnx_type(call->in[1])};
+    if (same_types && types[0] != types[1])
         return cop_fail(call->err, COPPICE_BAD_MODEL, "inputs have types %s and %s",
-                        coppice_type_name(a->type), coppice_type_name(cop_in(call, 1)->type));
+                        coppice_type_name(types[0]), coppice_type_name(types[1]));
     cop_operand b;
     COP_TRY(second_operand(call, &b));
     coppice_tensor shape = *a;
