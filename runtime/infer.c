@@ -148,14 +148,14 @@ static coppice_status take_inputs(inference *inf) {
 
 /* ---- one node ---- */
 
-static coppice_status check_counts(const inference *inf, const cop_op *op, const cop_node *node) {
+static coppice_status check_counts(const cop_op *op, const cop_node *node, coppice_error *err) {
     if (node->input_count < op->min_inputs ||
         (op->max_inputs >= 0 && node->input_count > op->max_inputs))
-        return cop_fail(inf->err, COPPICE_BAD_MODEL, "%d inputs, expected %d to %d",
-                        node->input_count, op->min_inputs, op->max_inputs);
+        return cop_fail(err, COPPICE_BAD_MODEL, "%d inputs, expected %d to %d", node->input_count,
+                        op->min_inputs, op->max_inputs);
     if (node->output_count < 1 || (op->max_outputs >= 0 && node->output_count > op->max_outputs))
-        return cop_fail(inf->err, COPPICE_BAD_MODEL, "%d outputs, expected 1 to %d",
-                        node->output_count, op->max_outputs);
+        return cop_fail(err, COPPICE_BAD_MODEL, "%d outputs, expected 1 to %d", node->output_count,
+                        op->max_outputs);
     return COPPICE_OK;
 }
 
@@ -169,8 +169,10 @@ static coppice_status check_type(const cop_op *op, const cop_call *call) {
     if (!op->types || !t || call->in[0]->kind != COPPICE_KIND_TENSOR ||
         type == COPPICE_TYPE_UNDEFINED || ((unsigned)type < 32 && op->types >> type & 1))
         return COPPICE_OK;
-    return cop_fail(call->err, COPPICE_UNSUPPORTED, "type %s of input '%s' is not supported",
-                    coppice_type_name(cop_onnx_type(call->in[0])), cop_in_name(call, 0));
+    return cop_fail(call->err, COPPICE_UNSUPPORTED,
+                    "type %s of input '%s' is not supported; supported are %s",
+                    coppice_type_name(cop_onnx_type(call->in[0])), cop_in_name(call, 0),
+                    cop_types_text(op->types).s);
 }
 
 coppice_status cop_check_operands(const cop_op *op, const cop_call *call) {
@@ -187,6 +189,31 @@ coppice_status cop_check_operands(const cop_op *op, const cop_call *call) {
                             cop_in_name(call, i), in->t.rank, COPPICE_MAX_RANK);
     }
     return check_type(op, call);
+}
+
+coppice_status cop_check_node(const cop_graph *graph, const cop_node *node, coppice_error *err) {
+    static const cop_operand unknown;
+    const cop_op *op;
+    COP_TRY(cop_op_of_node(graph, node, &op, err));
+    COP_TRY(check_counts(op, node, err));
+    cop_arena arena = {0};
+    const cop_operand **in = cop_arena_array(&arena, (size_t)node->input_count + 1, sizeof *in);
+    cop_operand *out = cop_arena_array(&arena, (size_t)node->output_count, sizeof *out);
+    void *params = cop_arena_alloc(&arena, op->params_size + 1);
+    cop_call call = {.graph = graph,
+                     .node = node,
+                     .opset = cop_node_opset(graph, node),
+                     .in = in,
+                     .out = out,
+                     .err = err};
+    for (int i = 0; in && i < node->input_count; i++)
+        in[i] = node->inputs[i] < 0 ? NULL : &unknown;
+    coppice_status status =
+        in && out && params ? cop_check_operands(op, &call) : cop_fail_memory(err, op->params_size);
+    if (!status && op->parse)
+        status = op->parse(&call, params);
+    cop_arena_free(&arena);
+    return status;
 }
 
 /* Points inf->in at the operands. Unknown ones: COP_NEEDS_DATA, an error in best effort. */
@@ -285,8 +312,11 @@ static coppice_status run_aligned(inference *inf, const cop_op *op, cop_call *ca
     call->strings = &inf->shapes->arena;
     if (!status)
         status = cop_eager_run(op, call, NULL);
-    for (int i = 0; copies && i < node->input_count; i++)
+    for (int i = 0; copies && i < node->input_count; i++) {
+        if (copies[i].t.data)
+            inf->in[i] = &inf->shapes->values[node->inputs[i]];
         cop_free(copies[i].t.data);
+    }
     cop_free(copies);
     return status;
 }
@@ -388,7 +418,7 @@ static coppice_status infer_node(inference *inf, size_t index) {
     if (cop_node_is_constant(graph, node))
         return COPPICE_OK;
     COP_TRY(cop_op_of_node(graph, node, &op, inf->err));
-    COP_TRY(check_counts(inf, op, node));
+    COP_TRY(check_counts(op, node, inf->err));
     cop_call call = {.graph = graph,
                      .node = node,
                      .opset = cop_node_opset(graph, node),

@@ -81,6 +81,21 @@ const cop_op *cop_op_find(const char *domain, const char *name, int64_t opset);
 coppice_status cop_op_of_node(const cop_graph *graph, const cop_node *node, const cop_op **out,
                               coppice_error *err);
 
+/* UNSUPPORTED with the names that there are when a node has an attribute that its operator does not
+ * have in `opset`. */
+coppice_status cop_op_check_attributes(const cop_op *op, const cop_node *node, int64_t opset,
+                                       coppice_error *err);
+
+/* What can be said of a node before anything is known of its operands: is there a row for it, are
+ * there as many inputs and outputs as it has, do the attributes make sense? */
+coppice_status cop_check_node(const cop_graph *graph, const cop_node *node, coppice_error *err);
+
+/* The names of types for messages: all of `types`, a set of COP_TYPE_BITs. */
+typedef struct cop_type_names {
+    char s[384];
+} cop_type_names;
+cop_type_names cop_types_text(uint32_t types);
+
 /* Strides in elements of `operand`, for its dims 0 .. rank-1. */
 void cop_operand_strides(const cop_operand *operand, int64_t *strides);
 

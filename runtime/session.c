@@ -146,15 +146,64 @@ static coppice_status check_sub_graphs(const cop_graph *graph, coppice_error *er
 static coppice_status check_operators(const cop_graph *graph, coppice_error *err) {
     for (size_t i = 0; i < graph->node_count; i++) {
         const cop_node *node = &graph->nodes[i];
-        const cop_op *op;
         if (cop_node_is_constant(graph, node))
             continue;
-        coppice_status status = cop_op_of_node(graph, node, &op, err);
+        coppice_status status = cop_check_node(graph, node, err);
         if (status) {
             cop_error_at_node(err, graph, node);
             return status;
         }
     }
+    return COPPICE_OK;
+}
+
+/* Attributes that operators do not have, in sub-graphs too. Not of operators that there are none
+ * of: whether they are needed is seen later. */
+static coppice_status check_attributes(const cop_graph *graph, coppice_error *err) {
+    coppice_status status = COPPICE_OK;
+    for (size_t i = 0; !status && i < graph->node_count; i++) {
+        const cop_node *node = &graph->nodes[i];
+        int64_t opset = cop_node_opset(graph, node);
+        const cop_op *op = cop_op_find(node->domain, node->op, opset);
+        if (op && !cop_node_is_constant(graph, node))
+            status = cop_op_check_attributes(op, node, opset, err);
+        for (size_t a = 0; !status && a < node->attr_count; a++) {
+            if (node->attrs[a].kind == COP_ATTR_GRAPH)
+                status = check_attributes(node->attrs[a].graph, err);
+        }
+        if (status)
+            cop_error_at_node(err, graph, node);
+    }
+    return status;
+}
+
+/* Who reads an output goes by the type that the model declares. */
+static coppice_status check_output(const coppice_session *session, size_t i,
+                                   const cop_operand *operand, coppice_error *err) {
+    coppice_value_info info = coppice_model_output(session->model, i);
+    coppice_type type = cop_onnx_type(operand);
+    if (info.kind != COPPICE_KIND_TENSOR || operand->kind != COPPICE_KIND_TENSOR || !info.type ||
+        !type || info.type == type)
+        return COPPICE_OK;
+    return cop_fail(err, COPPICE_BAD_MODEL, "output '%s' is %s, the model declares %s", info.name,
+                    coppice_type_name(type), coppice_type_name(info.type));
+}
+
+static coppice_status check_known_outputs(const coppice_session *session, const cop_shapes *shapes,
+                                          coppice_error *err) {
+    const cop_graph *graph = session->graph;
+    for (size_t i = 0; i < graph->output_count; i++) {
+        int value = graph->outputs[i];
+        if (shapes->known[value])
+            COP_TRY(check_output(session, i, &shapes->values[value], err));
+    }
+    return COPPICE_OK;
+}
+
+static coppice_status check_made_outputs(const coppice_session *session, coppice_error *err) {
+    const cop_plan *plan = &session->plans[0];
+    for (size_t i = 0; i < plan->output_count; i++)
+        COP_TRY(check_output(session, i, cop_plan_output(plan, i), err));
     return COPPICE_OK;
 }
 
@@ -167,6 +216,8 @@ static coppice_status check(coppice_session *session, coppice_error *err) {
     cop_shapes shapes = {0};
     cop_infer_options options = {0};
     coppice_status status = cop_infer(graph, &options, &shapes, err);
+    if (!status)
+        status = check_known_outputs(session, &shapes, err);
     cop_shapes_free(&shapes);
     bool decided = status == COPPICE_UNSUPPORTED || status == COPPICE_OUT_OF_MEMORY ||
                    status == COPPICE_LIMIT || !has_free_dims(session->model);
@@ -178,6 +229,7 @@ static coppice_status compile(coppice_session *session, coppice_error *err) {
     session->graph = cop_graph_copy(source, &session->arena, err);
     if (!session->graph)
         return COPPICE_OUT_OF_MEMORY;
+    COP_TRY(check_attributes(session->graph, err));
     COP_TRY(cop_passes_run(session->graph, err));
     return check(session, err);
 }
@@ -283,7 +335,8 @@ static coppice_status run(coppice_session *session, const coppice_tensor *inputs
     COP_TRY(check_inputs(session, inputs, count, err));
     COP_TRY(use_plan(session, inputs, count, err));
     cop_arena_free(&session->strings);
-    return cop_plan_run(&session->plans[0], inputs, NULL, err);
+    COP_TRY(cop_plan_run(&session->plans[0], inputs, NULL, err));
+    return check_made_outputs(session, err);
 }
 
 coppice_status coppice_session_run(coppice_session *session, const coppice_tensor *inputs,
@@ -356,6 +409,7 @@ static coppice_status run_values(coppice_session *session, const coppice_value *
     cop_arena_free(&session->strings);
     cop_arena_free(&session->values);
     COP_TRY(run_plan(session, inputs, err));
+    COP_TRY(check_made_outputs(session, err));
     const cop_plan *plan = &session->plans[0];
     coppice_value *made = cop_arena_array(&session->values, plan->output_count + 1, sizeof *made);
     if (!made)

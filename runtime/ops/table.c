@@ -92,15 +92,21 @@ static int by_name(const void *a, const void *b) {
     return order ? order : x->since - y->since;
 }
 
+cop_type_names cop_types_text(uint32_t types) {
+    cop_type_names names = {""};
+    size_t used = 0;
+    for (int type = 0; type < 32; type++) {
+        if (types >> type & 1)
+            used += (size_t)snprintf(names.s + used, sizeof names.s - used, "%s%s", used ? " " : "",
+                                     coppice_type_name((coppice_type)type));
+    }
+    return names;
+}
+
 static void describe(size_t index) {
     const cop_op *op = all.rows[index];
     char *text = all.types[index];
-    size_t used = 0;
-    for (int type = 0; type < 32; type++) {
-        if (op->types >> type & 1)
-            used += (size_t)snprintf(text + used, TYPE_TEXT - used, "%s%s", used ? " " : "",
-                                     coppice_type_name((coppice_type)type));
-    }
+    snprintf(text, TYPE_TEXT, "%s", cop_types_text(op->types).s);
     if (!op->types)
         snprintf(text, TYPE_TEXT, "all");
     all.infos[index] = (coppice_operator_info){.domain = domain_of(op),
