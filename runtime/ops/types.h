@@ -22,6 +22,11 @@
 #define EACH_FLOAT(X)                                                                              \
     X(float, f32, FLOAT)                                                                           \
     X(double, f64, DOUBLE)
+#define EACH_WIDE_INTEGER(X)                                                                       \
+    X(int32_t, i32, INT32)                                                                         \
+    X(int64_t, i64, INT64)                                                                         \
+    X(uint32_t, u32, UINT32)                                                                       \
+    X(uint64_t, u64, UINT64)
 #define EACH_NUMBER(X) EACH_FLOAT(X) EACH_INTEGER(X)
 
 /* Rows of a table that is indexed by type. */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "runtime/ops/types.h"
 
 const coppice_tensor *cop_in(const cop_call *call, int i) {
     return i < call->node->input_count && call->in[i] ? &call->in[i]->t : NULL;
@@ -55,6 +56,15 @@ size_t cop_type_bytes(coppice_type type) {
     if (type == COPPICE_TYPE_STRING)
         return sizeof(coppice_string);
     return bits % 8 ? 0 : bits / 8;
+}
+
+void cop_set_number(const coppice_tensor *t, size_t at, double value) {
+#define SET(T, suffix, TYPE)                                                                       \
+    case COPPICE_TYPE_##TYPE:                                                                      \
+        ((T *)t->data)[at] = (T)value;                                                             \
+        return;
+    switch ((int)t->type) { EACH_NUMBER(SET) SET(uint8_t, u8, BOOL) }
+#undef SET
 }
 
 /* ---- outputs that are sized while running ---- */

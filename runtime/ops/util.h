@@ -51,6 +51,9 @@ static inline void cop_set_float(const coppice_tensor *t, size_t at, double valu
         ((double *)t->data)[at] = value;
 }
 
+/* Sets element `at` of a tensor of numbers or bools, from a number in its range. */
+void cop_set_number(const coppice_tensor *t, size_t at, double value);
+
 /* ---- outputs of rows that size them while running (COP_OP_DYNAMIC) ---- */
 
 /* Output `i` becomes a tensor with memory of its own, to be filled. Nothing happens when the node

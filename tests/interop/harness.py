@@ -109,6 +109,18 @@ def assert_all_close(got, expected, what):
         assert_close(mine, other, f"{what}, output {index}")
 
 
+def check_with_ort(context, model, inputs, rtol, atol):
+    """Runs a model in memory here and by ONNX Runtime, and compares all outputs."""
+    path = context.folder / "model.onnx"
+    onnx.save(model, path)
+    got, wanted = context.run(path, inputs), ort_run(path, inputs)
+    assert len(got) == len(wanted), f"{len(got)} outputs, expected {len(wanted)}"
+    for mine, other, output in zip(got, wanted, model.graph.output):
+        where = f"{output.name} of {model.graph.node[0]}"
+        assert mine.shape == other.shape, f"{where}: shape {mine.shape}, expected {other.shape}"
+        np.testing.assert_allclose(mine, other, rtol=rtol, atol=atol, err_msg=where)
+
+
 class Counter:
     """Runs tests and counts how they end."""
 

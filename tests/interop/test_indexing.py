@@ -3,8 +3,9 @@ import functools
 
 import numpy as np
 import onnx
-import onnxruntime
 from onnx import TensorProto, helper
+
+import harness
 
 CASES = 25
 TYPES = (np.float32, np.float64, np.int64, np.int32, np.uint8, np.bool_)
@@ -178,13 +179,8 @@ def check(make, seed, context):
         [onnx.numpy_helper.from_array(inputs[i], names[i]) for i in fixed])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=9)
     model = onnx.shape_inference.infer_shapes(model)
-    path = context.folder / "model.onnx"
-    onnx.save(model, path)
     given = {names[i]: inputs[i] for i in range(len(inputs)) if i not in fixed}
-    expected = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"]).run(None, given)
-    for got, want, name in zip(context.run(path, given), expected, outputs):
-        assert got.shape == want.shape, f"{name}: shape {got.shape}, expected {want.shape} ({node})"
-        np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-5, err_msg=f"{name} of {node}")
+    harness.check_with_ort(context, model, given, rtol=1e-5, atol=1e-5)
 
 
 def tests():

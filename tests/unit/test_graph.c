@@ -239,19 +239,24 @@ START_TEST(uses_inside_sub_graphs_count) {
 }
 END_TEST
 
+/* An If in the branch `inner` whose own branch reads `name` of `graph`. */
+static void nest_branch(cop_graph *graph, net *inner, net *innermost, const char *name) {
+    net_open(innermost, inner, "innermost");
+    innermost->last = cop_graph_value(innermost->graph, name);
+    add_node(innermost, "Relu", "deep", -1);
+    cop_node *node = cop_graph_add_node(inner->graph, "If", 1, 1, 1);
+    node->inputs[0] = inner->last;
+    node->outputs[0] = cop_graph_value(inner->graph, "nested");
+    node->attrs[0] =
+        (cop_attr){.name = "then_branch", .kind = COP_ATTR_GRAPH, .graph = innermost->graph};
+    ck_assert_msg(cop_graph_connect(graph, &err) == COPPICE_OK, "%s", err.message);
+}
+
 START_TEST(uses_inside_sub_graphs_of_sub_graphs_count) {
     net outer, inner, innermost;
     cop_graph *graph = with_branch(&outer, &inner);
     int a = cop_graph_find(graph, "a_out");
-    net_open(&innermost, &inner, "innermost");
-    innermost.last = cop_graph_value(innermost.graph, "a_out");
-    add_node(&innermost, "Relu", "deep", -1);
-    cop_node *node = cop_graph_add_node(inner.graph, "If", 1, 1, 1);
-    node->inputs[0] = inner.last;
-    node->outputs[0] = cop_graph_value(inner.graph, "nested");
-    node->attrs[0] =
-        (cop_attr){.name = "then_branch", .kind = COP_ATTR_GRAPH, .graph = innermost.graph};
-    ck_assert_msg(cop_graph_connect(graph, &err) == COPPICE_OK, "%s", err.message);
+    nest_branch(graph, &inner, &innermost, "a_out");
     ck_assert_int_eq(use_count(graph, a), 2);
     ck_assert(cop_graph_replace_value(graph, a, cop_graph_find(graph, "x")));
     ck_assert_int_eq(use_count(graph, a), 0);
@@ -285,15 +290,7 @@ START_TEST(names_that_a_graph_between_hides_are_not_replaced) {
     int a = cop_graph_value(graph, "b_out"), z = cop_graph_value(graph, "in_out");
     graph->values[a].is_input = true; /* which the branch does not mention */
     graph->values[z].is_input = true; /* "in_out" is a value of the branch's own, too */
-    net_open(&innermost, &inner, "innermost");
-    innermost.last = cop_graph_value(innermost.graph, "b_out");
-    add_node(&innermost, "Relu", "deep", -1);
-    cop_node *node = cop_graph_add_node(inner.graph, "If", 1, 1, 1);
-    node->inputs[0] = inner.last;
-    node->outputs[0] = cop_graph_value(inner.graph, "nested");
-    node->attrs[0] =
-        (cop_attr){.name = "then_branch", .kind = COP_ATTR_GRAPH, .graph = innermost.graph};
-    ck_assert_msg(cop_graph_connect(graph, &err) == COPPICE_OK, "%s", err.message);
+    nest_branch(graph, &inner, &innermost, "b_out");
     ck_assert(!cop_graph_replace_value(graph, a, z));
     ck_assert_int_ge(use_count(graph, a), 1);
     net_close(&outer);

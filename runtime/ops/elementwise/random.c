@@ -152,21 +152,6 @@ static double next_unit(uint64_t *state) {
     return (double)(cop_random_next(state) >> 40) * 0x1p-24;
 }
 
-static void store(const coppice_tensor *out, int64_t i, double v) {
-    if (out->type == COPPICE_TYPE_FLOAT)
-        ((float *)out->data)[i] = (float)v;
-    else if (out->type == COPPICE_TYPE_DOUBLE)
-        ((double *)out->data)[i] = v;
-    else if (cop_type_bytes(out->type) == 1)
-        ((uint8_t *)out->data)[i] = (uint8_t)v;
-    else if (cop_type_bytes(out->type) == 2)
-        ((uint16_t *)out->data)[i] = (uint16_t)v;
-    else if (cop_type_bytes(out->type) == 4)
-        ((uint32_t *)out->data)[i] = (uint32_t)v;
-    else
-        ((uint64_t *)out->data)[i] = (uint64_t)v;
-}
-
 static coppice_status normal_run(const cop_call *call) {
     const random_params *p = call->params;
     const coppice_tensor *out = cop_out(call, 0);
@@ -177,7 +162,8 @@ static coppice_status normal_run(const cop_call *call) {
         int64_t n = count - i < 256 ? count - i : 256;
         cop_random_normal(drawn, (size_t)n, &state);
         for (int64_t k = 0; k < n; k++)
-            store(out, i + k, (double)p->low + (double)p->high * (double)drawn[k]);
+            cop_set_number(out, (size_t)(i + k),
+                           (double)p->low + (double)p->high * (double)drawn[k]);
     }
     return COPPICE_OK;
 }
@@ -189,7 +175,7 @@ static coppice_status uniform_run(const cop_call *call) {
     double low = p->low, width = (double)p->high - low;
     int64_t count = coppice_tensor_count(out);
     for (int64_t i = 0; i < count; i++)
-        store(out, i, low + width * next_unit(&state));
+        cop_set_number(out, (size_t)i, low + width * next_unit(&state));
     return COPPICE_OK;
 }
 
@@ -198,7 +184,7 @@ static coppice_status bernoulli_run(const cop_call *call) {
     uint64_t state = begin_state(call->params);
     int64_t count = coppice_tensor_count(out);
     for (int64_t i = 0; i < count; i++)
-        store(out, i, next_unit(&state) < cop_tensor_get(in, i));
+        cop_set_number(out, (size_t)i, next_unit(&state) < cop_tensor_get(in, i));
     return COPPICE_OK;
 }
 
@@ -227,7 +213,8 @@ static coppice_status multinomial_run(const cop_call *call) {
         for (int64_t c = 0; c < classes; c++)
             sum += exp(cop_tensor_get(in, row * classes + c) - top);
         for (int64_t k = 0; k < p->samples; k++)
-            store(out, row * p->samples + k, (double)draw_class(in, row, top, sum, &state));
+            cop_set_number(out, (size_t)(row * p->samples + k),
+                           (double)draw_class(in, row, top, sum, &state));
     }
     return COPPICE_OK;
 }
@@ -258,7 +245,7 @@ static coppice_status keep_all(const cop_call *call) {
     const coppice_tensor *mask = cop_out(call, 1);
     int64_t count = mask && mask->data ? coppice_tensor_count(mask) : 0;
     for (int64_t i = 0; i < count; i++)
-        store(mask, i, 1);
+        cop_set_number(mask, (size_t)i, 1);
     return cop_view_run(call);
 }
 
@@ -280,9 +267,9 @@ static coppice_status dropout_run(const cop_call *call) {
     for (int64_t i = 0; i < count; i++) {
         bool kept = next_unit(&state) >= ratio;
         if (out->data)
-            store(out, i, kept ? cop_tensor_get(in, i) / (1 - ratio) : 0);
+            cop_set_number(out, (size_t)i, kept ? cop_tensor_get(in, i) / (1 - ratio) : 0);
         if (mask && mask->data)
-            store(mask, i, kept);
+            cop_set_number(mask, (size_t)i, kept);
     }
     return COPPICE_OK;
 }

@@ -6,6 +6,7 @@
 
 #include "base/size.h"
 #include "runtime/kernels/vector.h"
+#include "runtime/ops/types.h"
 #include "runtime/ops/util.h"
 #include "runtime/parallel.h"
 
@@ -283,18 +284,11 @@ FINISH(u64, uint64_t, double, uint64_t)
 static void finish_block(const block *u, size_t first_row, size_t first_column) {
     const cop_product *p = u->p;
     int64_t offset = (int64_t)first_row * p->c_row + (int64_t)first_column * p->c_column;
-#define CASE(TYPE, name, T)                                                                        \
+#define CASE(T, suffix, TYPE)                                                                      \
     case COPPICE_TYPE_##TYPE:                                                                      \
-        finish_##name(u, p->c ? (const T *)p->c + offset : NULL);                                  \
+        finish_##suffix(u, p->c ? (const T *)p->c + offset : NULL);                                \
         break;
-    switch ((int)p->type) {
-        CASE(FLOAT, f32, float)
-        CASE(DOUBLE, f64, double)
-        CASE(INT32, i32, int32_t)
-        CASE(INT64, i64, int64_t)
-        CASE(UINT32, u32, uint32_t)
-        CASE(UINT64, u64, uint64_t)
-    }
+    switch ((int)p->type) { EACH_FLOAT(CASE) EACH_WIDE_INTEGER(CASE) }
 #undef CASE
 }
 

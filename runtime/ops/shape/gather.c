@@ -129,10 +129,7 @@ static coppice_status gatherelements_infer(cop_call *call) {
     int axis;
     COP_TRY(cop_need_indices(call, 1));
     COP_TRY(cop_axis(call, p->axis, in->rank, &axis));
-    bool fits = in->rank == indices->rank;
-    for (int d = 0; fits && d < (int)in->rank; d++)
-        fits = d == axis || indices->dims[d] <= in->dims[d];
-    if (!fits)
+    if (!cop_elements_fit(in, indices, axis))
         return cop_fail(call->err, COPPICE_BAD_MODEL,
                         "indices '%s' are %s, which does not fit into %s on axis %d",
                         cop_in_name(call, 1), cop_shape_text(indices).s, cop_shape_text(in).s,

@@ -26,6 +26,13 @@ coppice_status cop_check_indices(const cop_call *call, int i, const int64_t *lim
 
 /* ---- an index for each element ---- */
 
+bool cop_elements_fit(const coppice_tensor *data, const coppice_tensor *indices, int axis) {
+    bool fits = data->rank == indices->rank;
+    for (int d = 0; fits && d < (int)data->rank; d++)
+        fits = d == axis || indices->dims[d] <= data->dims[d];
+    return fits;
+}
+
 cop_indexer cop_element_indexer(const coppice_tensor *data, const coppice_tensor *indices,
                                 int axis) {
     cop_indexer x = {.indices = indices,

@@ -39,6 +39,9 @@ static inline int64_t cop_index_at(const coppice_tensor *indices, int64_t i, int
     return index < 0 ? index + limit : index;
 }
 
+/* Are `indices` no larger than `data`, but on `axis`, and of its rank? */
+bool cop_elements_fit(const coppice_tensor *data, const coppice_tensor *indices, int axis);
+
 /* One element of `data` for each element of `indices`, which replaces the position on `axis`:
  * GatherElements, ScatterElements. */
 cop_indexer cop_element_indexer(const coppice_tensor *data, const coppice_tensor *indices,

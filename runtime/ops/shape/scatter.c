@@ -148,10 +148,7 @@ static coppice_status scatterelements_infer(cop_call *call) {
     int axis;
     COP_TRY(need_combine(call));
     COP_TRY(cop_axis(call, p->axis, data->rank, &axis));
-    bool fits = data->rank == indices->rank && cop_same_shape(indices, cop_in(call, 2));
-    for (int d = 0; fits && d < (int)data->rank; d++)
-        fits = d == axis || indices->dims[d] <= data->dims[d];
-    if (!fits)
+    if (!cop_elements_fit(data, indices, axis) || !cop_same_shape(indices, cop_in(call, 2)))
         return cop_fail(call->err, COPPICE_BAD_MODEL,
                         "indices '%s' are %s, updates %s, which does not fit into %s on axis %d",
                         cop_in_name(call, 1), cop_shape_text(indices).s,

@@ -322,27 +322,6 @@ static coppice_status window_infer(cop_call *call) {
     return COPPICE_OK;
 }
 
-#define PUT_CASE(TYPE, T)                                                                          \
-    case COPPICE_TYPE_##TYPE:                                                                      \
-        ((T *)t->data)[at] = (T)x;                                                                 \
-        return;
-
-/* Element `at` of a tensor of any type of numbers, from a number in its range. */
-static void put_number(coppice_tensor *t, size_t at, double x) {
-    switch ((int)t->type) {
-        PUT_CASE(FLOAT, float)
-        PUT_CASE(DOUBLE, double)
-        PUT_CASE(INT8, int8_t)
-        PUT_CASE(INT16, int16_t)
-        PUT_CASE(INT32, int32_t)
-        PUT_CASE(INT64, int64_t)
-        PUT_CASE(UINT8, uint8_t)
-        PUT_CASE(UINT16, uint16_t)
-        PUT_CASE(UINT32, uint32_t)
-        PUT_CASE(UINT64, uint64_t)
-    }
-}
-
 static coppice_status window_run(const cop_call *call) {
     const window_params *p = call->params;
     coppice_tensor *out = cop_out(call, 0);
@@ -350,7 +329,7 @@ static coppice_status window_run(const cop_call *call) {
     for (size_t i = 0; i < size; i++) {
         double t = period ? 2 * 3.14159265358979323846 * (double)i / (double)period : 0;
         double x = p->a + p->b * cos(t) + p->c * cos(2 * t);
-        put_number(out, i, period ? (x < 0 ? 0 : x) : 1);
+        cop_set_number(out, i, period ? (x < 0 ? 0 : x) : 1);
     }
     return COPPICE_OK;
 }
@@ -402,11 +381,11 @@ static void mel_band(const mel_scale *s, int64_t band, coppice_tensor *out) {
     size_t columns = (size_t)out->dims[1];
     for (int64_t j = begin; j <= peak && j < s->bins; j++) {
         double x = peak == begin ? 1 : (double)(j - begin) / (double)(peak - begin);
-        put_number(out, (size_t)j * columns + (size_t)band, x);
+        cop_set_number(out, (size_t)j * columns + (size_t)band, x);
     }
     for (int64_t j = peak; j < end && j < s->bins; j++)
-        put_number(out, (size_t)j * columns + (size_t)band,
-                   (double)(end - j) / (double)(end - peak));
+        cop_set_number(out, (size_t)j * columns + (size_t)band,
+                       (double)(end - j) / (double)(end - peak));
 }
 
 static coppice_status melweightmatrix_run(const cop_call *call) {
