@@ -9,8 +9,8 @@
  * A session is a compiled model: graph simplified, a kernel chosen per node, memory planned,
  * weights packed. It compiles for the shapes of the first run, or of coppice_session_prepare; other
  * shapes compile again, and the plans of the last few shapes are kept. Runs with known shapes
- * allocate nothing, but for values whose shapes depend on data: those keep their memory for the next
- * run, and grow where they have to.
+ * allocate nothing, but for values whose shapes depend on data: those keep their memory for the
+ * next run, and grow where they have to.
  *
  * Differences from IEEE arithmetic, on every backend: denormals are flushed to zero; a pruned
  * weight is skipped, so inf or NaN activations under it do not reach the output.

@@ -121,18 +121,17 @@ static void transpose(const float *from, size_t stride, size_t columns, size_t d
         const float *r = from + n * stride;
         size_t k = 0;
         for (; k + COP_VECTOR_LANES <= depth; k += COP_VECTOR_LANES) {
-            typedef int32_t order __attribute__((vector_size(16)));
             const cop_vector a = cop_vector_load(r + k), b = cop_vector_load(r + stride + k);
             const cop_vector c = cop_vector_load(r + 2 * stride + k);
             const cop_vector d = cop_vector_load(r + 3 * stride + k);
-            const cop_vector ac = __builtin_shuffle(a, c, (order){0, 4, 1, 5});
-            const cop_vector bd = __builtin_shuffle(b, d, (order){0, 4, 1, 5});
-            const cop_vector ac2 = __builtin_shuffle(a, c, (order){2, 6, 3, 7});
-            const cop_vector bd2 = __builtin_shuffle(b, d, (order){2, 6, 3, 7});
-            const cop_vector out[] = {__builtin_shuffle(ac, bd, (order){0, 4, 1, 5}),
-                                      __builtin_shuffle(ac, bd, (order){2, 6, 3, 7}),
-                                      __builtin_shuffle(ac2, bd2, (order){0, 4, 1, 5}),
-                                      __builtin_shuffle(ac2, bd2, (order){2, 6, 3, 7})};
+            const cop_vector ac = __builtin_shufflevector(a, c, 0, 4, 1, 5);
+            const cop_vector bd = __builtin_shufflevector(b, d, 0, 4, 1, 5);
+            const cop_vector ac2 = __builtin_shufflevector(a, c, 2, 6, 3, 7);
+            const cop_vector bd2 = __builtin_shufflevector(b, d, 2, 6, 3, 7);
+            const cop_vector out[] = {__builtin_shufflevector(ac, bd, 0, 4, 1, 5),
+                                      __builtin_shufflevector(ac, bd, 2, 6, 3, 7),
+                                      __builtin_shufflevector(ac2, bd2, 0, 4, 1, 5),
+                                      __builtin_shufflevector(ac2, bd2, 2, 6, 3, 7)};
             for (size_t i = 0; i < COP_VECTOR_LANES; i++)
                 memcpy(to + (k + i) * wide + n, &out[i], sizeof out[i]);
         }
