@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "base/interrupt.h"
 #include "base/memory.h"
 #include "base/size.h"
 
@@ -65,7 +66,7 @@ bool cop_memory_plan(cop_buffer *buffers, size_t count, size_t *total) {
     for (size_t i = 0; i < count; i++)
         order[i] = &buffers[i];
     qsort(order, count, sizeof *order, larger_first);
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count && !cop_interrupted(); i++) { /* slow with 100,000 of them */
         cop_buffer *buffer = order[i];
         buffer->offset = lowest_gap(buffer, placed, i);
         insert(placed, i, buffer);
@@ -73,5 +74,5 @@ bool cop_memory_plan(cop_buffer *buffers, size_t count, size_t *total) {
             *total = buffer->offset + buffer->bytes;
     }
     cop_free(order);
-    return true;
+    return !cop_interrupted();
 }

@@ -19,8 +19,8 @@ enum {
 
 /* Gives every buffer an offset such that no two that are alive together overlap, each followed by
  * COP_MEMORY_SLACK bytes. Largest first, each at the lowest offset that is free (greedy by size:
- * Pisarchyk & Lee 2020). False when memory is short or the total overflows; *total gets the bytes
- * of the arena. */
+ * Pisarchyk & Lee 2020). False when memory is short, the total overflows or an interrupt comes;
+ * *total gets the bytes of the arena. */
 bool cop_memory_plan(cop_buffer *buffers, size_t count, size_t *total);
 
 #endif

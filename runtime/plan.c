@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/interrupt.h"
 #include "base/memory.h"
 #include "base/shape.h"
 #include "base/size.h"
@@ -438,6 +439,7 @@ static coppice_status place_slots(builder *b) {
     cop_buffer *buffers = cop_calloc(plan->slot_count + 1, sizeof *buffers);
     if (!buffers || !plan_buffers(plan, buffers)) {
         cop_free(buffers);
+        COP_TRY(cop_check_interrupt(b->err));
         return cop_fail_memory(b->err, plan->memory_bytes);
     }
     plan->memory_bytes = cop_round_up(plan->memory_bytes, COP_MEMORY_ALIGNMENT);
