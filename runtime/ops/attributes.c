@@ -19,8 +19,7 @@ static const known_attributes table[] = {
     {NULL, "Acosh", ""},
     {"ai.onnx.preview.training", "Adagrad", "decay_factor epsilon norm_coefficient"},
     {"ai.onnx.preview.training", "Adam",
-     "alpha beta epsilon norm_coefficient "
-     "norm_coefficient_post"},
+     "alpha beta epsilon norm_coefficient norm_coefficient_post"},
     {NULL, "Add", "axis@1-6 broadcast@1-6 consumed_inputs@1-5"},
     {NULL, "AffineGrid", "align_corners"},
     {NULL, "And", "axis@1-6 broadcast@1-6"},
@@ -32,15 +31,12 @@ static const known_attributes table[] = {
     {NULL, "Atan", ""},
     {NULL, "Atanh", ""},
     {NULL, "Attention",
-     "is_causal kv_num_heads left_window_size@25 q_num_heads "
-     "qk_matmul_output_mode right_window_size@25 scale softcap "
-     "softmax_precision"},
+     "is_causal kv_num_heads left_window_size@25 q_num_heads qk_matmul_output_mode "
+     "right_window_size@25 scale softcap softmax_precision"},
     {NULL, "AveragePool",
-     "auto_pad ceil_mode@10 count_include_pad@7 dilations@19 kernel_shape "
-     "pads strides"},
+     "auto_pad ceil_mode@10 count_include_pad@7 dilations@19 kernel_shape pads strides"},
     {NULL, "BatchNormalization",
-     "consumed_inputs@1-5 epsilon is_test@1-6 momentum spatial@1-8 "
-     "training_mode@14"},
+     "consumed_inputs@1-5 epsilon is_test@1-6 momentum spatial@1-8 training_mode@14"},
     {NULL, "Bernoulli", "dtype seed"},
     {"ai.onnx.ml", "Binarizer", "threshold"},
     {NULL, "BitCast", "to"},
@@ -62,14 +58,13 @@ static const known_attributes table[] = {
     {NULL, "Concat", "axis"},
     {NULL, "ConcatFromSequence", "axis new_axis"},
     {NULL, "Constant",
-     "sparse_value@11 value value_float@12 value_floats@12 value_int@12 "
-     "value_ints@12 value_string@12 value_strings@12"},
+     "sparse_value@11 value value_float@12 value_floats@12 value_int@12 value_ints@12 "
+     "value_string@12 value_strings@12"},
     {NULL, "ConstantOfShape", "value"},
     {NULL, "Conv", "auto_pad dilations group kernel_shape pads strides"},
     {NULL, "ConvInteger", "auto_pad dilations group kernel_shape pads strides"},
     {NULL, "ConvTranspose",
-     "auto_pad dilations group kernel_shape output_padding output_shape "
-     "pads strides"},
+     "auto_pad dilations group kernel_shape output_padding output_shape pads strides"},
     {NULL, "Cos", ""},
     {NULL, "Cosh", ""},
     {NULL, "CumProd", "exclusive reverse"},
@@ -93,8 +88,8 @@ static const known_attributes table[] = {
     {"ai.onnx.preview", "FlexAttention", "prob_mod scale score_mod softmax_precision"},
     {NULL, "Floor", "consumed_inputs@1-5"},
     {NULL, "GRU",
-     "activation_alpha activation_beta activations clip direction hidden_size "
-     "layout@14 linear_before_reset@3 output_sequence@1-6"},
+     "activation_alpha activation_beta activations clip direction hidden_size layout@14 "
+     "linear_before_reset@3 output_sequence@1-6"},
     {NULL, "Gather", "axis"},
     {NULL, "GatherElements", "axis"},
     {NULL, "GatherND", "batch_dims@12"},
@@ -119,12 +114,11 @@ static const known_attributes table[] = {
     {NULL, "IsNaN", ""},
     {NULL, "LRN", "alpha beta bias size"},
     {NULL, "LSTM",
-     "activation_alpha activation_beta activations clip direction hidden_size "
-     "input_forget layout@14 output_sequence@1-6"},
+     "activation_alpha activation_beta activations clip direction hidden_size input_forget "
+     "layout@14 output_sequence@1-6"},
     {"ai.onnx.ml", "LabelEncoder",
-     "classes_strings@1-1 default_float@2 default_int64 "
-     "default_string default_tensor@4 keys_floats@2 keys_int64s@2 "
-     "keys_strings@2 keys_tensor@4 values_floats@2 values_int64s@2 "
+     "classes_strings@1-1 default_float@2 default_int64 default_string default_tensor@4 "
+     "keys_floats@2 keys_int64s@2 keys_strings@2 keys_tensor@4 values_floats@2 values_int64s@2 "
      "values_strings@2 values_tensor@4"},
     {NULL, "LayerNormalization", "axis epsilon stash_type"},
     {NULL, "LeakyRelu", "alpha consumed_inputs@1-5"},
@@ -140,8 +134,7 @@ static const known_attributes table[] = {
     {NULL, "MatMulInteger", ""},
     {NULL, "Max", "consumed_inputs@1-5"},
     {NULL, "MaxPool",
-     "auto_pad ceil_mode@10 dilations@10 kernel_shape pads storage_order@8 "
-     "strides"},
+     "auto_pad ceil_mode@10 dilations@10 kernel_shape pads storage_order@8 strides"},
     {NULL, "MaxRoiPool", "pooled_shape spatial_scale"},
     {NULL, "MaxUnpool", "kernel_shape pads strides"},
     {NULL, "Mean", "consumed_inputs@1-5"},
@@ -171,8 +164,8 @@ static const known_attributes table[] = {
     {NULL, "QuantizeLinear", "axis@13 block_size@21 output_dtype@21 precision@23 saturate@19"},
     {NULL, "RMSNormalization", "axis epsilon stash_type"},
     {NULL, "RNN",
-     "activation_alpha activation_beta activations clip direction hidden_size "
-     "layout@14 output_sequence@1-6"},
+     "activation_alpha activation_beta activations clip direction hidden_size layout@14 "
+     "output_sequence@1-6"},
     {NULL, "RandomNormal", "dtype mean scale seed shape"},
     {NULL, "RandomNormalLike", "dtype mean scale seed"},
     {NULL, "RandomUniform", "dtype high low seed shape"},
@@ -198,8 +191,8 @@ static const known_attributes table[] = {
      "nearest_mode@11"},
     {NULL, "ReverseSequence", "batch_axis time_axis"},
     {NULL, "RoiAlign",
-     "coordinate_transformation_mode@16 mode output_height output_width "
-     "sampling_ratio spatial_scale"},
+     "coordinate_transformation_mode@16 mode output_height output_width sampling_ratio "
+     "spatial_scale"},
     {NULL, "RotaryEmbedding", "interleaved num_heads rotary_embedding_dim"},
     {NULL, "Round", ""},
     {NULL, "STFT", "onesided"},
@@ -245,18 +238,17 @@ static const known_attributes table[] = {
     {NULL, "Tanh", "consumed_inputs@1-5"},
     {NULL, "TensorScatter", "axis mode"},
     {NULL, "TfIdfVectorizer",
-     "max_gram_length max_skip_count min_gram_length mode ngram_counts "
-     "ngram_indexes pool_int64s pool_strings weights"},
+     "max_gram_length max_skip_count min_gram_length mode ngram_counts ngram_indexes "
+     "pool_int64s pool_strings weights"},
     {NULL, "ThresholdedRelu", "alpha"},
     {NULL, "Tile", ""},
     {NULL, "TopK", "axis k@1-9 largest@11 sorted@11"},
     {NULL, "Transpose", "perm"},
     {"ai.onnx.ml", "TreeEnsemble",
-     "aggregate_function leaf_targetids leaf_weights "
-     "membership_values n_targets nodes_falseleafs "
-     "nodes_falsenodeids nodes_featureids nodes_hitrates "
-     "nodes_missing_value_tracks_true nodes_modes nodes_splits "
-     "nodes_trueleafs nodes_truenodeids post_transform tree_roots"},
+     "aggregate_function leaf_targetids leaf_weights membership_values n_targets "
+     "nodes_falseleafs nodes_falsenodeids nodes_featureids nodes_hitrates "
+     "nodes_missing_value_tracks_true nodes_modes nodes_splits nodes_trueleafs "
+     "nodes_truenodeids post_transform tree_roots"},
     {NULL, "Trilu", "upper"},
     {NULL, "Unique", "axis sorted"},
     {NULL, "Unsqueeze", "axes@1-12"},

@@ -106,6 +106,18 @@ START_TEST(attributes_that_an_operator_does_not_have_are_refused_with_those_it_h
 }
 END_TEST
 
+START_TEST(attributes_of_every_operator_are_listed) {
+    small_begin(13);
+    small_node("Relu", 1, small_input("x", COPPICE_TYPE_FLOAT, DIMS(1)));
+    small_attr("none_has_this", 1);
+    for (const cop_op *const *row = cop_op_rows(); *row; row++)
+        ck_assert_msg(cop_op_check_attributes(*row, small_last(), (*row)->since, NULL) ==
+                          COPPICE_UNSUPPORTED,
+                      "%s is not in runtime/ops/attributes.c", (*row)->name);
+    small_end();
+}
+END_TEST
+
 START_TEST(nodes_are_checked_before_anything_is_known_of_their_inputs) {
     static const struct {
         const char *attr;
@@ -252,6 +264,7 @@ int main(void) {
     tcase_add_test(tests, many_constants_together_have_one_limit);
     tcase_add_test(tests, unknown_operator_is_named);
     tcase_add_test(tests, attributes_that_an_operator_does_not_have_are_refused_with_those_it_has);
+    tcase_add_test(tests, attributes_of_every_operator_are_listed);
     tcase_add_test(tests, nodes_are_checked_before_anything_is_known_of_their_inputs);
     tcase_add_test(tests, node_whose_shape_depends_on_data_is_eager);
     tcase_add_test(tests, best_effort_goes_on_behind_an_unknown_operator);
