@@ -28,11 +28,10 @@ START_TEST(reductions_of_nothing_are_neutral) {
     expect_numbers(small_node("ReduceMin", 2, x, small_ints("a", LIST(1))), NUMBERS_OF(1));
     small_begin(20);
     x = small_constant("x", COPPICE_TYPE_FLOAT, DIMS(2, 0), "");
-    expect_numbers(small_node("ReduceMean", 2, x, small_ints("a", LIST(1))), NUMBERS_OF(NAN, NAN));
+    expect_numbers(small_node("ReduceMean", 2, x, small_ints("a", LIST(1))), NUMBERS_OF(0, 0));
     small_begin(20);
-    x = small_constant("x", COPPICE_TYPE_INT32, DIMS(2, 0), "");
-    small_node("ReduceMean", 2, x, small_ints("a", LIST(1)));
-    small_refused(COPPICE_BAD_MODEL, "no elements to average in [2,0]");
+    x = small_constant("x", COPPICE_TYPE_INT64, DIMS(0, 1), "");
+    expect_numbers(small_node("ReduceMean", 2, x, small_ints("a", LIST(0))), NUMBERS_OF(0));
 }
 END_TEST
 

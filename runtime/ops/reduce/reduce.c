@@ -269,9 +269,10 @@ static coppice_status run_reduction(const cop_call *call, const reduce_fn *by_ty
     if (outputs == 0)
         return COPPICE_OK;
     collapse(in, on, &job.nest);
-    if (mean && job.nest.count == 0 && !cop_is_float_type(in->type)) /* floats: NaN */
-        return cop_fail(call->err, COPPICE_BAD_MODEL, "no elements to average in %s",
-                        cop_shape_text(in).s);
+    if (mean && job.nest.count == 0) { /* ONNX leaves it open; exported EmbeddingBags need 0 */
+        memset(out->data, 0, outputs * cop_type_bytes(out->type));
+        return COPPICE_OK;
+    }
     if (job.nest.count == 0) /* no rows: what there is of nothing, once per output */
         job.nest.row = 1, job.nest.by_columns = false;
     cop_parallel_for(call->pool, outputs, cop_grain(job.nest.count), reduce_range, &job);
