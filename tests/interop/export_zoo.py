@@ -277,9 +277,8 @@ class FakeQuant(nn.Module):
 
 
 def interpolations(x):
-    # With align_corners, ONNX's tests divide by scale * size - 1 and ONNX Runtime by what of it is whole: no scale of 0.6 there.
     out = [F.interpolate(x, scale_factor=s, mode=m, align_corners=c) for s in (2.0, 0.6)
-           for m, c in (("nearest", None), ("bilinear", False), ("bicubic", False))]
+           for m, c in (("nearest", None), ("bilinear", False), ("bicubic", False), ("bilinear", True), ("bicubic", True))]
     return (*out, *(F.interpolate(x, size=s, mode=m, align_corners=True) for s in ((4, 5), (13, 11)) for m in ("bilinear", "bicubic")))
 
 

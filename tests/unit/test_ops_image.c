@@ -4,7 +4,7 @@
 #include <math.h>
 
 #include "runtime/ops/util.h"
-#include "small_graph.h"
+#include "small_numbers.h"
 #include "unit.h"
 
 enum { MAX_INPUTS = 5 };
@@ -164,6 +164,20 @@ START_TEST(resizing_refuses_what_makes_no_sense) {
     small_node("Resize", 4, small_weights("x", DIMS(1, 4, 6, 6)), -1, -1,
                small_ints("sizes", 4, sizes));
     small_refused(COPPICE_BAD_MODEL, "a size of -6 for 6 elements");
+}
+END_TEST
+
+/* 5 elements times 0.7 are 3, not 3.5: the last of them lies on the last of the input. */
+START_TEST(aligned_corners_stay_corners_at_any_scale) {
+    static const double scale = 0.7, row[] = {0, 1, 2, 3, 4};
+    static const char *const modes[] = {"linear", "cubic"};
+    for (int i = 0; i < 2; i++) {
+        small_begin(19);
+        int y = small_node("Resize", 3, floats("x", 5, row), -1, floats("scales", 1, &scale));
+        small_attr_string("mode", modes[i]);
+        small_attr_string("coordinate_transformation_mode", "align_corners");
+        expect_numbers(y, NUMBERS_OF(0, 2, 4));
+    }
 }
 END_TEST
 
@@ -349,6 +363,7 @@ int main(void) {
     TCase *tests = tcase_create("image");
     tcase_add_test(tests, backward_convolution_refuses_what_does_not_fit);
     tcase_add_test(tests, resizing_refuses_what_makes_no_sense);
+    tcase_add_test(tests, aligned_corners_stay_corners_at_any_scale);
     tcase_add_test(tests, sampling_refuses_what_does_not_fit);
     tcase_add_test(tests, pooling_and_blocks_refuse_what_does_not_fit);
     tcase_add_test(tests, normalization_refuses_what_does_not_fit);

@@ -10,9 +10,10 @@
 
 /* ---- positions ---- */
 
-/* Where output `at` lies in the input. */
+/* Where output `at` lies in the input. The length of an output is a whole number, not the product
+ * of length and scale, as in ONNX Runtime and PyTorch. */
 static double source(const cop_resample_rule *rule, const cop_resample_axis *a, int64_t at) {
-    double y = (double)at, in = (double)a->in, out = in * a->numerator / a->denominator;
+    double y = (double)at, in = (double)a->in, out = (double)a->out;
     double half = (y + 0.5) * a->denominator / a->numerator - 0.5;
     switch (rule->coordinates) {
     case COP_COORDINATES_ALIGN_CORNERS:
@@ -20,9 +21,9 @@ static double source(const cop_resample_rule *rule, const cop_resample_axis *a, 
     case COP_COORDINATES_ASYMMETRIC:
         return y * a->denominator / a->numerator;
     case COP_COORDINATES_PYTORCH_HALF_PIXEL:
-        return out == 1 ? -0.5 : half;
+        return out == 1 ? 0 : half;
     case COP_COORDINATES_HALF_PIXEL_SYMMETRIC:
-        return in / 2 * (1 - (double)a->out / out) + half;
+        return in / 2 * (1 - out / (in * a->numerator / a->denominator)) + half;
     case COP_COORDINATES_TF_HALF_PIXEL_FOR_NN:
         return half + 0.5;
     case COP_COORDINATES_TF_CROP_AND_RESIZE:
