@@ -124,13 +124,18 @@ static coppice_status range_infer(cop_call *call) {
     return COPPICE_OK;
 }
 
-static coppice_status range_run(const cop_call *call) {
-    const coppice_tensor *out = cop_out(call, 0);
+typedef struct range_job {
     range_plan plan;
-    COP_TRY(plan_range(call, &plan));
-    for (int64_t i = 0; i < plan.count; i++) {
-        uint64_t whole = (uint64_t)plan.start_int + (uint64_t)i * (uint64_t)plan.delta_int;
-        double real = plan.start + (double)i * plan.delta;
+    const coppice_tensor *out;
+} range_job;
+
+static void fill_range(void *context, size_t begin, size_t end) {
+    const range_job *j = context;
+    const range_plan *plan = &j->plan;
+    const coppice_tensor *out = j->out;
+    for (size_t i = begin; i < end; i++) {
+        uint64_t whole = (uint64_t)plan->start_int + (uint64_t)i * (uint64_t)plan->delta_int;
+        double real = plan->start + (double)i * plan->delta;
         if (out->type == COPPICE_TYPE_INT64)
             ((int64_t *)out->data)[i] = (int64_t)whole;
         else if (out->type == COPPICE_TYPE_INT32)
@@ -142,6 +147,12 @@ static coppice_status range_run(const cop_call *call) {
         else
             ((float *)out->data)[i] = (float)real;
     }
+}
+
+static coppice_status range_run(const cop_call *call) {
+    range_job job = {.out = cop_out(call, 0)};
+    COP_TRY(plan_range(call, &job.plan));
+    cop_parallel_for(call->pool, (size_t)job.plan.count, cop_grain(4), fill_range, &job);
     return COPPICE_OK;
 }
 
