@@ -181,6 +181,9 @@ START_TEST(running_again_allocates_nothing_for_data) {
     int y = small_node("Reshape", 2, a, s);
     for (int i = 0; i < 5; i++)
         y = small_node("Exp", 1, y);
+    float twice[2] = {2, 0.5f};
+    y = small_node("Resize", 3, y, -1, small_constant("r", COPPICE_TYPE_FLOAT, DIMS(2), twice));
+    small_attr_string("mode", "linear");
     small_output(y);
     const coppice_tensor in[2] = {floats(DIMS(4096), x), ints(2, shape)};
     prepare(&plan, in, 2);

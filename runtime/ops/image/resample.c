@@ -76,11 +76,21 @@ typedef struct table {
     bool *outside;  /* [out]: gets the extrapolation value */
 } table;
 
-static void free_table(table *t) {
-    cop_free(t->index);
-    cop_free(t->weight);
-    cop_free(t->narrow);
-    cop_free(t->outside);
+/* What is left of scratch. */
+typedef struct room {
+    char *at;
+    size_t left;
+} room;
+
+/* NULL when there is not enough, which cop_resample_scratch rules out. */
+static void *take(room *r, size_t bytes) {
+    void *taken = r->at;
+    bytes = cop_round_up(bytes, 64);
+    if (bytes > r->left)
+        return NULL;
+    r->at += bytes;
+    r->left -= bytes;
+    return taken;
 }
 
 static int64_t clamp_index(double at, int64_t size) {
@@ -108,26 +118,35 @@ static void fill_weights(const cop_resample_rule *rule, const cop_resample_axis 
     }
 }
 
-static coppice_status make_table(const cop_resample_rule *rule, const cop_resample_axis *a,
-                                 table *t, coppice_error *err) {
-    double scale = a->numerator / a->denominator;
+/* Where the first of the taps lies, seen from the input before the position of an output. */
+static double first_tap(const cop_resample_rule *rule, double scale) {
     double shrink = rule->antialias && scale < 1 ? scale : 1;
     double reach = rule->mode == COP_RESAMPLE_CUBIC ? 2 : 1;
-    double first = floor(-reach / shrink) + 1;
+    return floor(-reach / shrink) + 1;
+}
+
+static size_t count_taps(const cop_resample_rule *rule, double scale) {
+    double first = first_tap(rule, scale);
+    if (rule->mode == COP_RESAMPLE_NEAREST)
+        return 1;
+    return first < -(double)(1 << 30) ? SIZE_MAX : (size_t)(2 - 2 * first);
+}
+
+static coppice_status make_table(const cop_resample_rule *rule, const cop_resample_axis *a,
+                                 table *t, room *r, coppice_error *err) {
+    double scale = a->numerator / a->denominator, first = first_tap(rule, scale);
+    double shrink = rule->antialias && scale < 1 ? scale : 1;
     size_t bytes;
-    *t = (table){.in = (size_t)a->in, .out = (size_t)a->out, .taps = 1};
-    if (rule->mode != COP_RESAMPLE_NEAREST)
-        t->taps = first < -(double)(1 << 30) ? SIZE_MAX : (size_t)(2 - 2 * first);
+    *t = (table){.in = (size_t)a->in, .out = (size_t)a->out, .taps = count_taps(rule, scale)};
     if (!cop_size_mul(t->taps, t->out, &bytes) || !cop_size_mul(bytes, sizeof(double), &bytes))
         return cop_fail(err, COPPICE_LIMIT, "%zu elements from %zu are too many", t->out, t->in);
-    t->index = cop_malloc(bytes);
-    t->weight = cop_malloc(bytes);
-    t->narrow = cop_malloc(bytes);
-    t->outside = cop_calloc(t->out, sizeof(bool));
-    if (!t->index || !t->weight || !t->narrow || !t->outside) {
-        free_table(t);
+    t->index = take(r, bytes);
+    t->weight = take(r, bytes);
+    t->narrow = take(r, bytes / 2);
+    t->outside = take(r, t->out);
+    if (!t->index || !t->weight || !t->narrow || !t->outside)
         return cop_fail_memory(err, bytes);
-    }
+    memset(t->outside, 0, t->out);
     t->doubled = t->out == 2 * t->in && rule->mode == COP_RESAMPLE_NEAREST;
     for (size_t i = 0; i < t->out; i++) {
         double x = source(rule, a, (int64_t)i);
@@ -303,9 +322,9 @@ static void put_number(coppice_type type, void *to, double value) {
 #undef PUT
 }
 
-static double *widened(const coppice_tensor *t) {
+static double *widened(const coppice_tensor *t, room *r) {
     int64_t count = coppice_tensor_count(t);
-    double *to = cop_malloc((size_t)count * sizeof *to + 1);
+    double *to = take(r, (size_t)count * sizeof *to);
     for (int64_t i = 0; to && i < count; i++)
         to[i] = cop_tensor_get(t, i);
     return to;
@@ -354,93 +373,148 @@ static order order_axes(const cop_operand *in, const cop_resample_rule *rule,
     return o;
 }
 
-/* Runs pass `k`; *x is what went before, freed when it is ours, and becomes the result. The last
- * one writes to `last`. */
+/* Runs pass `k` into `to`. */
 static coppice_status one_axis(const cop_resample_rule *rule, const cop_resample_axis *axes,
                                const order *o, int k, int64_t *dims, int rank, pass *p, bool wide,
-                               void *last, void **owned, const coppice_threadpool *pool,
+                               void *to, room r, const coppice_threadpool *pool,
                                coppice_error *err) {
     table t;
-    size_t outer = 1, bytes = p->bytes;
+    size_t outer = 1;
     int at = o->passes[k];
     const cop_resample_axis *axis = &axes[o->axes[at]];
     p->inner = 1;
-    for (int d = 0; d < rank; d++) {
-        if (d != at && !cop_size_mul(bytes, (size_t)dims[d], &bytes))
-            return cop_fail(err, COPPICE_LIMIT, "too many elements");
+    for (int d = 0; d < rank; d++)
         *(d < at ? &outer : &p->inner) *= d == at ? 1 : (size_t)dims[d];
-    }
     dims[at] = axis->out;
-    if (!cop_size_mul(bytes, (size_t)axis->out, &bytes))
-        return cop_fail(err, COPPICE_LIMIT, "too many elements");
-    void *room = k == o->count - 1 ? NULL : cop_aligned_alloc(64, cop_round_up(bytes + 1, 64));
-    if (k < o->count - 1 && !room)
-        return cop_fail_memory(err, bytes);
-    coppice_status status = make_table(rule, axis, &t, err);
-    if (!status) {
-        p->t = &t;
-        p->y = room ? room : last;
-        run_pass(rule, p, outer, wide, pool);
-        free_table(&t);
-    }
-    cop_free(*owned);
-    *owned = room;
+    COP_TRY(make_table(rule, axis, &t, &r, err));
+    p->t = &t;
+    p->y = to;
+    run_pass(rule, p, outer, wide, pool);
     p->x = p->y;
-    return status;
+    return COPPICE_OK;
 }
 
-/* From x to y, both of elements of `bytes`. */
+/* Bytes of the largest value between two passes. */
+static bool largest_between(const cop_resample_axis *axes, const order *o, int rank, size_t element,
+                            size_t *largest) {
+    size_t dims[COPPICE_MAX_RANK];
+    *largest = 0;
+    for (int d = 0; d < rank; d++)
+        dims[d] = (size_t)axes[o->axes[d]].in;
+    for (int k = 0; k + 1 < o->count; k++) {
+        size_t bytes = element;
+        dims[o->passes[k]] = (size_t)axes[o->axes[o->passes[k]]].out;
+        for (int d = 0; d < rank; d++) {
+            if (!cop_size_mul(bytes, dims[d], &bytes))
+                return false;
+        }
+        *largest = bytes > *largest ? bytes : *largest;
+    }
+    return true;
+}
+
+/* From x to y, both of elements of `bytes`. What is in between lies in two places in turns. */
 static coppice_status all_axes(const cop_resample_rule *rule, const cop_resample_axis *axes,
-                               const cop_operand *in, pass *p, bool wide, void *y,
+                               const cop_operand *in, pass *p, bool wide, void *y, room r,
                                const coppice_threadpool *pool, coppice_error *err) {
     order o = order_axes(in, rule, axes);
     int rank = (int)in->t.rank;
     int64_t dims[COPPICE_MAX_RANK];
-    void *owned = NULL;
-    coppice_status status = COPPICE_OK;
+    size_t largest;
+    if (!largest_between(axes, &o, rank, p->bytes, &largest))
+        return cop_fail(err, COPPICE_LIMIT, "too many elements");
+    void *between[] = {take(&r, largest), take(&r, largest)};
+    if (!between[0] || !between[1])
+        return cop_fail_memory(err, largest);
     for (int d = 0; d < rank; d++)
         dims[d] = in->t.dims[o.axes[d]];
     if (o.count == 0)
         memcpy(y, p->x, (size_t)coppice_tensor_count(&in->t) * p->bytes);
-    for (int k = 0; !status && k < o.count; k++)
-        status = one_axis(rule, axes, &o, k, dims, rank, p, wide, y, &owned, pool, err);
-    cop_free(owned);
-    return status;
+    for (int k = 0; k < o.count; k++) {
+        void *to = k == o.count - 1 ? y : between[k % 2];
+        COP_TRY(one_axis(rule, axes, &o, k, dims, rank, p, wide, to, r, pool, err));
+    }
+    return COPPICE_OK;
 }
 
 /* By way of doubles, for types that are not computed in. */
 static coppice_status resample_numbers(const cop_resample_rule *rule, const cop_resample_axis *axes,
-                                       const cop_operand *in, const cop_operand *out,
+                                       const cop_operand *in, const cop_operand *out, room r,
                                        const coppice_threadpool *pool, coppice_error *err) {
     int64_t count = coppice_tensor_count(&out->t);
     size_t bytes = cop_type_bytes(out->t.type);
-    double *x = widened(&in->t), *y = NULL;
-    if (count >= 0 && (uint64_t)count < SIZE_MAX / sizeof *y)
-        y = cop_malloc((size_t)count * sizeof *y + 1);
-    coppice_status status = COPPICE_OK;
+    double *x = widened(&in->t, &r), *y = take(&r, (size_t)count * sizeof *y);
     if (!x || !y)
-        status = cop_fail_memory(err, (size_t)count * sizeof *y);
+        return cop_fail_memory(err, (size_t)count * sizeof *y);
     pass p = {.bytes = sizeof *x, .x = x, .outside = &rule->extrapolation};
-    if (!status)
-        status = all_axes(rule, axes, in, &p, true, y, pool, err);
-    for (int64_t i = 0; !status && i < count; i++)
+    COP_TRY(all_axes(rule, axes, in, &p, true, y, r, pool, err));
+    for (int64_t i = 0; i < count; i++)
         put_number(out->t.type, (char *)out->t.data + (size_t)i * bytes, y[i]);
-    cop_free(x);
-    cop_free(y);
-    return status;
+    return COPPICE_OK;
+}
+
+static bool by_way_of_doubles(const cop_resample_rule *rule, coppice_type type) {
+    return rule->mode != COP_RESAMPLE_NEAREST && !cop_is_float_type(type);
+}
+
+/* Adds `count` blocks of `bytes`. */
+static bool add_blocks(size_t *total, size_t count, size_t bytes) {
+    return bytes <= SIZE_MAX / 4 && cop_size_mul(cop_round_up(bytes, 64), count, &bytes) &&
+           cop_size_add(*total, bytes, total);
+}
+
+/* Scales may be given or follow from sizes; rounding a size changes it by half an element at most.
+ * Every axis counts as resampled. */
+static bool sum_scratch(const cop_resample_rule *rule, const coppice_tensor *in,
+                        const coppice_tensor *out, size_t *total) {
+    cop_resample_axis axes[COPPICE_MAX_RANK];
+    size_t element = cop_type_bytes(in->type), largest, tables = 0;
+    *total = 0;
+    for (uint32_t d = 0; d < in->rank; d++) {
+        axes[d] = (cop_resample_axis){.in = in->dims[d], .out = out->dims[d], .denominator = 1};
+        double scale = ((double)axes[d].out - 0.5) / (double)axes[d].in;
+        size_t numbers, sum = 0;
+        if (!cop_size_mul(count_taps(rule, scale), (size_t)axes[d].out, &numbers) ||
+            numbers > SIZE_MAX / 32 || !add_blocks(&sum, 2, numbers * sizeof(double)) ||
+            !add_blocks(&sum, 1, numbers * sizeof(float)) ||
+            !add_blocks(&sum, 1, (size_t)axes[d].out))
+            return false;
+        tables = sum > tables ? sum : tables;
+    }
+    if (by_way_of_doubles(rule, in->type)) {
+        uint64_t most = SIZE_MAX / 32;
+        element = sizeof(double);
+        if ((uint64_t)coppice_tensor_count(in) > most ||
+            (uint64_t)coppice_tensor_count(out) > most ||
+            !add_blocks(total, 1, (size_t)coppice_tensor_count(in) * element) ||
+            !add_blocks(total, 1, (size_t)coppice_tensor_count(out) * element))
+            return false;
+    }
+    const cop_operand plain = {.t = *in};
+    order o = order_axes(&plain, rule, axes);
+    return largest_between(axes, &o, (int)in->rank, element, &largest) &&
+           add_blocks(total, 2, largest) && cop_size_add(*total, tables, total);
+}
+
+size_t cop_resample_scratch(const cop_resample_rule *rule, const coppice_tensor *in,
+                            const coppice_tensor *out) {
+    size_t total;
+    if (coppice_tensor_count(in) <= 0 || coppice_tensor_count(out) <= 0)
+        return 0;
+    return sum_scratch(rule, in, out, &total) ? total : SIZE_MAX / 2;
 }
 
 coppice_status cop_resample(const cop_resample_rule *rule, const cop_resample_axis *axes,
-                            const cop_operand *in, const cop_operand *out,
+                            const cop_operand *in, const cop_operand *out, void *scratch,
                             const coppice_threadpool *pool, coppice_error *err) {
     coppice_type type = in->t.type;
     _Alignas(16) unsigned char element[16] = {0};
+    room r = {scratch, cop_resample_scratch(rule, &in->t, &out->t)};
     if (coppice_tensor_count(&out->t) == 0)
         return COPPICE_OK;
-    bool native = type == COPPICE_TYPE_FLOAT || type == COPPICE_TYPE_DOUBLE;
-    if (rule->mode != COP_RESAMPLE_NEAREST && !native)
-        return resample_numbers(rule, axes, in, out, pool, err);
+    if (by_way_of_doubles(rule, type))
+        return resample_numbers(rule, axes, in, out, r, pool, err);
     put_number(type, element, rule->extrapolation);
     pass p = {.bytes = cop_type_bytes(type), .x = in->t.data, .outside = element};
-    return all_axes(rule, axes, in, &p, type == COPPICE_TYPE_DOUBLE, out->t.data, pool, err);
+    return all_axes(rule, axes, in, &p, type == COPPICE_TYPE_DOUBLE, out->t.data, r, pool, err);
 }

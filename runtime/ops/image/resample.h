@@ -44,10 +44,15 @@ typedef struct cop_resample_axis {
     double numerator, denominator, begin, end;
 } cop_resample_axis;
 
+/* Bytes that cop_resample wants for values of these shapes. */
+size_t cop_resample_scratch(const cop_resample_rule *rule, const coppice_tensor *in,
+                            const coppice_tensor *out);
+
 /* Resamples `in` into `out`, both in the same layout, along each axis of `axes` (one per
- * dimension). NEAREST takes every type, the others numbers. Errors: OUT_OF_MEMORY. */
+ * dimension). NEAREST takes every type, the others numbers. `scratch`: as many bytes as
+ * cop_resample_scratch says. Errors: LIMIT. */
 coppice_status cop_resample(const cop_resample_rule *rule, const cop_resample_axis *axes,
-                            const cop_operand *in, const cop_operand *out,
+                            const cop_operand *in, const cop_operand *out, void *scratch,
                             const coppice_threadpool *pool, coppice_error *err);
 
 #endif

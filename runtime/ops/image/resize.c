@@ -269,12 +269,19 @@ static coppice_status resize_run(const cop_call *call) {
     COP_TRY(plan_resize(call, axes));
     if (p->rule.coordinates == COP_COORDINATES_TF_CROP_AND_RESIZE)
         COP_TRY(read_roi(call, axes));
-    return cop_resample(&p->rule, axes, call->in[0], &call->out[0], call->pool, call->err);
+    return cop_resample(&p->rule, axes, call->in[0], &call->out[0], call->scratch, call->pool,
+                        call->err);
+}
+
+static size_t resize_scratch(const cop_call *call) {
+    const resize_params *p = call->params;
+    return cop_resample_scratch(&p->rule, cop_in(call, 0), cop_out(call, 0));
 }
 
 /* ---- rows of the operator table ---- */
 
-#define RESIZE PARSE(resize, resize_params), INFER(resize), RUN(resize), ANY_LAYOUT
+#define RESIZE                                                                                     \
+    PARSE(resize, resize_params), INFER(resize), RUN(resize), .scratch = resize_scratch, ANY_LAYOUT
 
 /* clang-format off */
 const cop_op cop_ops_resize[] = {
