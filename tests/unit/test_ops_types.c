@@ -150,6 +150,24 @@ static const bad_case bad_cases[] = {
      "type float32"},
 };
 
+/* The sanitizer watches. */
+START_TEST(a_block_of_scales_may_be_larger_than_the_axis) {
+    int8_t data[4] = {1, 2, 3, 4};
+    float half = 0.5f;
+    small_begin(21);
+    int x = small_constant("x", COPPICE_TYPE_INT8, DIMS(4), data);
+    int y = small_node("DequantizeLinear", 2, x,
+                       small_constant("s", COPPICE_TYPE_FLOAT, DIMS(1), &half));
+    small_attr("axis", 0);
+    small_attr("block_size", 1000);
+    ck_assert_int_eq(small_infer(), COPPICE_OK);
+    const float *got = small_it.shapes.values[y].t.data;
+    for (int i = 0; i < 4; i++)
+        ck_assert_float_eq(got[i], (float)data[i] / 2);
+    small_end();
+}
+END_TEST
+
 START_TEST(types_that_are_held_alike_do_not_mix) {
     small_begin(13);
     int x = small_input("x", COPPICE_TYPE_FLOAT16, DIMS(2));
@@ -236,6 +254,7 @@ int main(void) {
     TCase *tests = tcase_create("types");
     tcase_add_loop_test(tests, bad_attributes_and_shapes_are_refused, 0,
                         (int)(sizeof bad_cases / sizeof bad_cases[0]));
+    tcase_add_test(tests, a_block_of_scales_may_be_larger_than_the_axis);
     tcase_add_test(tests, types_that_are_held_alike_do_not_mix);
     tcase_add_test(tests, a_narrow_type_goes_on_to_what_is_computed_from_it);
     tcase_add_test(tests, an_output_has_the_narrow_type_of_the_input_that_the_standard_names);

@@ -95,7 +95,7 @@ static coppice_status resolve(const cop_call *call, granularity *g) {
     if (p->block > 0 || scale->rank > 1) {
         COP_TRY(resolve_blocks(call, axis, g));
         g->rows = outer * (g->last ? g->blocks : g->axis);
-        g->length = g->last ? g->block : g->inner;
+        g->length = g->last ? cop_smaller(g->block, g->axis) : g->inner;
         return COPPICE_OK;
     }
     g->rows = outer * (g->last ? 1 : g->axis);
