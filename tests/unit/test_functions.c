@@ -174,7 +174,8 @@ START_TEST(what_makes_no_sense_is_refused) {
     wire_bytes(&f, FUNCTION_DEFAULT, "\x0a\x20", 2);
     m = wire_model(graph_begin());
     wire_message(&m, MODEL_FUNCTIONS, f);
-    wire_refuse(m, COPPICE_BAD_MODEL, "damaged");
+    /* Before ONNX 1.13 the schema does not know the field: it is read later, by our own reader. */
+    wire_refuse(m, COPPICE_BAD_MODEL, "function");
 }
 END_TEST
 
