@@ -29,11 +29,12 @@ static const double LONG_MS = 2;
 static const struct {
     unsigned runs;
     double budget_ms; /* per candidate, after the first run */
-} efforts[] = {[COPPICE_TUNE_FAST] = {5, 10}, [COPPICE_TUNE_FULL] = {25, 300}};
+} efforts[] = {[COPPICE_TUNE_FAST] = {5, 5}, [COPPICE_TUNE_FULL] = {25, 300}};
 
-/* What timing dense layers may take in all, with --tune fast: a model without zeros is to run at
- * once. Layers behind that are estimated from those before. */
+/* What timing layers with few zeros may take in all, with --tune fast: a model that was not pruned
+ * is to run at once. Layers behind that are estimated from those before. */
 static const double DENSE_BUDGET_MS = 50;
+static const double FEW_ZEROS = 0.4;
 
 /* A candidate that is slower than the best so far by these factors is timed no further: in its
  * first run, which may be slow for other reasons, unless it takes but a moment, and later. */
@@ -53,7 +54,7 @@ typedef struct tuner {
     timing *timings;
     size_t timing_count, timing_capacity;
     cop_block *x, *y, *scratch; /* that kernels are timed on */
-    double dense_ms;            /* spent on layers without sparse candidates */
+    double dense_ms;            /* spent on layers with few zeros */
     coppice_error *err;
 } tuner;
 
@@ -213,15 +214,13 @@ static void fill_activations(float *x, size_t count) {
     }
 }
 
-/* Makes *block at least as large; zeros, where it is new. Blocks have room behind their ends. */
+/* Makes *block at least as large. Blocks have room behind their ends. */
 static bool make_large(cop_block **block, size_t bytes, bool *grown) {
     *grown = !*block || (*block)->bytes < bytes;
     if (!*grown)
         return true;
     cop_block_release(*block);
     *block = cop_block_new(bytes);
-    if (*block)
-        memset((*block)->data, 0, (*block)->bytes);
     return *block != NULL;
 }
 
@@ -363,7 +362,8 @@ static coppice_status choose_conv(tuner *t, const cop_conv *c, cop_node_choices 
     }
     out->weights = conv_weights(c);
     out->nonzeros = c->nonzeros;
-    bool dense = !has_sparse(out), rule = s->tune == COPPICE_TUNE_NONE;
+    bool dense = !has_sparse(out) || conv_sparsity(c) < FEW_ZEROS;
+    bool rule = s->tune == COPPICE_TUNE_NONE;
     bool late = dense && s->tune == COPPICE_TUNE_FAST && t->dense_ms > DENSE_BUDGET_MS;
     bool timed = !rule && !late && out->count > 1;
     for (int i = 0; i < out->count; i++)
