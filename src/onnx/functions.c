@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "onnx/varint.h"
 
 enum {
     MAX_DEPTH = 100,         /* calls inside calls */
@@ -29,13 +30,9 @@ typedef struct wire {
 } wire;
 
 static uint64_t read_varint(wire *w) {
-    uint64_t value = 0;
-    for (int shift = 0; shift < 64 && w->at < w->end; shift += 7) {
-        uint8_t byte = *w->at++;
-        value |= (uint64_t)(byte & 127) << shift;
-        if (byte < 128)
-            return value;
-    }
+    uint64_t value;
+    if (cop_varint_read(&w->at, w->end, COP_VARINT_BYTES, &value))
+        return value;
     w->bad = true;
     return 0;
 }

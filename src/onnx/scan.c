@@ -10,6 +10,7 @@
 #include "base/memory.h"
 #include "base/size.h"
 #include "onnx.pb-c.h"
+#include "onnx/varint.h"
 
 enum {
     WIRE_VARINT = 0,
@@ -139,14 +140,10 @@ static coppice_status charge(scanner *s, uint64_t bytes) {
 /* Reads a varint of at most `max` bytes that ends before `end`. */
 static bool read_varint(const unsigned char *data, size_t *at, size_t end, int max,
                         uint64_t *value) {
-    *value = 0;
-    for (int i = 0; i < max && *at < end; i++) {
-        unsigned char byte = data[(*at)++];
-        *value |= (uint64_t)(byte & 0x7f) << (7 * i);
-        if (!(byte & 0x80))
-            return true;
-    }
-    return false;
+    const unsigned char *from = data + *at;
+    bool read = cop_varint_read(&from, data + end, max, value);
+    *at = (size_t)(from - data);
+    return read;
 }
 
 static unsigned wire_of(ProtobufCType type) {

@@ -4,6 +4,7 @@
 #include "base/map.h"
 #include "base/type.h"
 #include "onnx/save.h"
+#include "onnx/varint.h"
 
 /* The first IR version with sparse_initializer; the first where an initializer need not be listed
  * among the inputs, and one that is may be overridden. */

@@ -8,6 +8,7 @@
 #include "base/memory.h"
 #include "base/type.h"
 #include "graph/constants.h"
+#include "onnx/varint.h"
 
 enum {
     CHUNK_BYTES = 1 << 20, /* as much as the writer passes on without a copy of its own */
@@ -127,20 +128,6 @@ static size_t find_values(const run *r, int64_t start, uint16_t *found) {
 
 /* ---- indices ---- */
 
-size_t cop_varint_bytes(uint64_t value) {
-    size_t bytes = 1;
-    for (; value > 127; value >>= 7)
-        bytes++;
-    return bytes;
-}
-
-static unsigned char *put_varint(unsigned char *to, uint64_t value) {
-    for (; value > 127; value >>= 7)
-        *to++ = (unsigned char)(value | 128);
-    *to++ = (unsigned char)value;
-    return to;
-}
-
 /* The index of every dimension of linear position `at`. */
 static void split(const coppice_tensor *tensor, int64_t at, int64_t *indices) {
     for (uint32_t d = tensor->rank; d-- > 0;) {
@@ -229,7 +216,7 @@ static void write_linear(const run *r, void *context) {
         size_t count = find_values(r, start, found);
         unsigned char *to = out->encoded; /* room for BLOCK times MAX_VARINT bytes */
         for (size_t i = 0; i < count; i++)
-            to = put_varint(to, (uint64_t)(r->first + start + found[i]));
+            to = cop_varint_write(to, (uint64_t)(r->first + start + found[i]));
         cop_writer_write(out->writer, out->encoded, (size_t)(to - out->encoded));
     }
 }
@@ -245,7 +232,7 @@ static void write_tuples(const run *r, void *context) {
         for (size_t i = 0; i < count; i++) {
             split(tensor, r->first + start + found[i], indices);
             for (uint32_t d = 0; d < tensor->rank; d++)
-                to = put_varint(to, (uint64_t)indices[d]);
+                to = cop_varint_write(to, (uint64_t)indices[d]);
         }
         cop_writer_write(out->writer, out->encoded, (size_t)(to - out->encoded));
     }
@@ -274,7 +261,8 @@ void cop_streams_write(const cop_streams *streams, const unsigned char *data, si
     }
     if (stream->payload) {
         unsigned char length[MAX_VARINT];
-        cop_writer_write(writer, length, (size_t)(put_varint(length, stream->payload) - length));
+        cop_writer_write(writer, length,
+                         (size_t)(cop_varint_write(length, stream->payload) - length));
     }
     output out = {writer, streams->encoded};
     each_run(streams, stream->elements, writers[stream->kind], &out);

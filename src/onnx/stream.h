@@ -59,7 +59,4 @@ typedef struct cop_sparse_size {
 
 cop_sparse_size cop_streams_measure(const cop_streams *streams, cop_elements elements);
 
-/* Bytes of a varint. */
-size_t cop_varint_bytes(uint64_t value);
-
 #endif

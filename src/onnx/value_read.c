@@ -8,6 +8,7 @@
 #include "base/size.h"
 #include "onnx/internal.h"
 #include "onnx/value_wire.h"
+#include "onnx/varint.h"
 
 enum { MAX_NESTING = 16 };
 
@@ -52,15 +53,7 @@ static coppice_status damaged(const reader *r, const unsigned char *at, const ch
 /* ---- the wire format ---- */
 
 static bool take_varint(span *s, uint64_t *value) {
-    *value = 0;
-    for (int shift = 0; shift < 70 && s->at < s->end; shift += 7) {
-        unsigned char byte = *s->at++;
-        if (shift < 64)
-            *value |= (uint64_t)(byte & 0x7f) << shift;
-        if (!(byte & 0x80))
-            return true;
-    }
-    return false;
+    return cop_varint_read(&s->at, s->end, COP_VARINT_BYTES, value);
 }
 
 /* One field. `content` is what a field of bytes holds, `value` the number of a varint. */

@@ -7,6 +7,7 @@
 #include "base/size.h"
 #include "onnx/internal.h"
 #include "onnx/value_wire.h"
+#include "onnx/varint.h"
 
 enum { MAX_NESTING = 16 };
 
@@ -26,12 +27,8 @@ static void put(sink *s, const void *data, size_t bytes) {
 }
 
 static void put_varint(sink *s, uint64_t value) {
-    unsigned char buffer[10];
-    size_t used = 0;
-    for (; value > 0x7f; value >>= 7)
-        buffer[used++] = (unsigned char)(value | 0x80);
-    buffer[used++] = (unsigned char)value;
-    put(s, buffer, used);
+    unsigned char buffer[COP_VARINT_BYTES];
+    put(s, buffer, (size_t)(cop_varint_write(buffer, value) - buffer));
 }
 
 static void put_number(sink *s, unsigned field, uint64_t value) {
