@@ -98,6 +98,8 @@ coppice_status cop_plan_set_bound(cop_plan *plan, int value, const cop_operand *
     cop_slot *slot = &plan->slots[index];
     if (slot->dynamic)
         return lend(slot, operand, err);
+    if (slot->operand.t.data == operand->t.data) /* as in the turn before */
+        return COPPICE_OK;
     for (size_t i = 0; i < plan->slot_count; i++) { /* it and its views */
         if (plan->slots[i].root == index)
             plan->slots[i].operand.t.data = operand->t.data;
@@ -114,16 +116,6 @@ coppice_status cop_plan_set_input(cop_plan *plan, size_t i, const cop_operand *i
     if (bytes)
         memcpy(slot->operand.t.data, input->t.data, bytes);
     return COPPICE_OK;
-}
-
-/* Outputs that were not planned. */
-static void collect_outputs(cop_plan *plan) {
-    for (size_t i = 0; i < plan->output_count; i++) {
-        const cop_operand *operand = cop_plan_output(plan, i);
-        plan->outputs[i] = operand->t;
-        if (operand->kind != COPPICE_KIND_TENSOR)
-            plan->outputs[i] = (coppice_tensor){0};
-    }
 }
 
 const cop_operand *cop_plan_output(const cop_plan *plan, size_t i) {
@@ -144,7 +136,6 @@ coppice_status cop_plan_execute(cop_plan *plan, double *step_ms, coppice_error *
             step_ms[i] = cop_now_ms() - begin;
     }
     cop_denormals_restore(denormals);
-    collect_outputs(plan);
     return status;
 }
 
@@ -162,6 +153,7 @@ coppice_status cop_plan_run(cop_plan *plan, const coppice_tensor *inputs, double
     cop_arena_free(&plan->narrowed);
     for (size_t i = 0; i < plan->output_count; i++) {
         const cop_operand *held = cop_plan_output(plan, i);
+        plan->outputs[i] = (coppice_tensor){0};
         if (held->kind == COPPICE_KIND_TENSOR)
             COP_TRY(cop_operand_return(held, &plan->narrowed, &plan->outputs[i], err));
     }

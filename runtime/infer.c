@@ -42,7 +42,7 @@ static void take_constant(inference *inf, size_t value) {
     const cop_constant *constant = inf->graph->values[value].constant;
     static _Alignas(64) unsigned char nothing[64];
     cop_operand *held = &inf->shapes->values[value];
-    if (cop_held_type(constant->tensor.type) != constant->tensor.type)
+    if (cop_wide_type(constant->tensor.type) != constant->tensor.type)
         widen_constant(inf, &constant->tensor, held);
     else
         *held = (cop_operand){.t = constant->tensor, .narrow = constant->narrow};
@@ -252,16 +252,8 @@ void cop_settle_narrow(cop_call *call) {
     }
 }
 
-static bool has_graphs(const cop_node *node) {
-    for (size_t i = 0; i < node->attr_count; i++) {
-        if (node->attrs[i].kind == COP_ATTR_GRAPH)
-            return true;
-    }
-    return false;
-}
-
 static bool can_fold(const cop_op *op, const cop_call *call) {
-    if (op->flags & COP_OP_RANDOM || !op->run || has_graphs(call->node))
+    if (op->flags & COP_OP_RANDOM || !op->run || cop_node_has_graphs(call->node))
         return false;
     if (op->flags & COP_OP_SHAPE_ONLY)
         return true;

@@ -23,10 +23,8 @@ static const cop_graph *known_branch(const cop_graph *graph, const cop_shapes *s
         attr->graph->output_count != (size_t)node->output_count)
         return NULL;
     for (size_t n = 0; n < attr->graph->node_count; n++) {
-        for (size_t a = 0; a < attr->graph->nodes[n].attr_count; a++) {
-            if (attr->graph->nodes[n].attrs[a].kind == COP_ATTR_GRAPH)
-                return NULL;
-        }
+        if (cop_node_has_graphs(&attr->graph->nodes[n]))
+            return NULL;
     }
     return attr->graph;
 }

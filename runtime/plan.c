@@ -276,21 +276,23 @@ static coppice_status emit_op(builder *b, size_t node) {
     return COPPICE_OK;
 }
 
-/* Values that are read inside of the node's sub-graphs lie plain and live as long as the step. */
-static coppice_status hold_outer_uses(builder *b, size_t node, int at) {
-    cop_uses uses;
-    if (!cop_node_uses(b->graph, &b->graph->nodes[node], &b->plan->arena, &uses))
-        return cop_fail_memory(b->err, sizeof *uses.values);
-    for (size_t i = 0; i < uses.count; i++) {
-        if (tensor_of(b->plan, uses.values[i])->data)
-            continue;
-        int slot = slot_for(b, uses.values[i], COP_LAYOUT_PLAIN);
-        if (slot < 0)
+/* Values that the node's sub-graphs read too (`uses`) lie plain, as its inputs do. May add steps.
+ */
+static coppice_status place_uses(builder *b, const cop_uses *uses) {
+    for (size_t i = 0; i < uses->count; i++) {
+        if (!tensor_of(b->plan, uses->values[i])->data &&
+            slot_for(b, uses->values[i], COP_LAYOUT_PLAIN) < 0)
             return cop_fail_memory(b->err, sizeof(cop_slot));
-        if (at >= 0)
-            touch(b->plan, slot, at);
     }
     return COPPICE_OK;
+}
+
+/* They live as long as step `at`. */
+static void touch_uses(builder *b, const cop_uses *uses, int at) {
+    for (size_t i = 0; i < uses->count; i++) {
+        if (!tensor_of(b->plan, uses->values[i])->data)
+            touch(b->plan, slot_for(b, uses->values[i], COP_LAYOUT_PLAIN), at);
+    }
 }
 
 static coppice_status make_bodies(builder *b, const cop_node *node, cop_step *step) {
@@ -317,9 +319,12 @@ static coppice_status emit_eager(builder *b, size_t node) {
         if (n->inputs[i] >= 0 && in[i] < 0)
             return cop_fail_memory(b->err, sizeof(cop_slot));
     }
-    COP_TRY(hold_outer_uses(b, node, -1)); /* may add steps */
+    cop_uses uses;
+    if (!cop_node_uses(b->graph, n, &plan->arena, &uses))
+        return cop_fail_memory(b->err, sizeof *uses.values);
+    COP_TRY(place_uses(b, &uses));
     int at = (int)plan->step_count;
-    COP_TRY(hold_outer_uses(b, node, at));
+    touch_uses(b, &uses, at);
     cop_step *step = add_step(b, (int)node, n->input_count, n->output_count);
     if (!step)
         return cop_fail_memory(b->err, sizeof *step);
@@ -478,8 +483,6 @@ static void bind_operands(builder *b) {
         else if (!step->kernel)
             step->pool = pool_of(b, step);
     }
-    for (size_t i = 0; i < plan->output_count; i++)
-        plan->outputs[i] = plan->slots[plan->output_slots[i]].operand.t;
 }
 
 /* Each eager step drops the dynamic values that were read last since the one before. */

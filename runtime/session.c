@@ -278,17 +278,21 @@ void coppice_session_free(coppice_session *session) {
     cop_free(session);
 }
 
+static coppice_status check_count(const coppice_session *session, size_t count,
+                                  coppice_error *err) {
+    size_t wanted = coppice_model_input_count(session->model);
+    if (count == wanted)
+        return COPPICE_OK;
+    return cop_fail(err, COPPICE_INVALID_ARGUMENT, "%zu inputs given, the model wants %zu", count,
+                    wanted);
+}
+
 static coppice_status check_inputs(const coppice_session *session, const coppice_tensor *inputs,
                                    size_t count, coppice_error *err) {
-    size_t wanted = coppice_model_input_count(session->model);
-    if (count != wanted)
-        return cop_fail(err, COPPICE_INVALID_ARGUMENT, "%zu inputs given, the model wants %zu",
-                        count, wanted);
+    COP_TRY(check_count(session, count, err));
     for (size_t i = 0; i < count; i++) {
-        int64_t bytes = inputs[i].rank > COPPICE_MAX_RANK ? -1 : coppice_tensor_bytes(&inputs[i]);
-        if (bytes < 0 || (bytes > 0 && !inputs[i].data))
-            return cop_fail(err, COPPICE_INVALID_ARGUMENT, "input '%s' is not a valid tensor",
-                            coppice_model_input(session->model, i).name);
+        const coppice_value value = {.tensor = inputs[i]};
+        COP_TRY(cop_check_value(&value, coppice_model_input(session->model, i).name, err));
     }
     return COPPICE_OK;
 }
@@ -360,8 +364,10 @@ static coppice_status run_plan(coppice_session *session, const coppice_value *in
     cop_plan_start(plan);
     for (size_t i = 0; i < plan->input_count; i++) {
         cop_operand operand;
-        COP_TRY(cop_operand_from_value(&inputs[i], &session->strings, &operand, err));
-        coppice_status status = cop_plan_set_input(plan, i, &operand, err);
+        coppice_status status =
+            cop_operand_from_value(&inputs[i], &session->strings, &operand, err);
+        if (!status)
+            status = cop_plan_set_input(plan, i, &operand, err);
         cop_operand_release(&operand);
         COP_TRY(status);
     }
@@ -381,10 +387,7 @@ static coppice_status check_kind(const coppice_value *value, const coppice_value
 /* Shapes of inputs; those that are no tensors have an UNDEFINED type. */
 static coppice_status shapes_of(const coppice_session *session, const coppice_value *values,
                                 size_t count, coppice_tensor **out, coppice_error *err) {
-    size_t wanted = coppice_model_input_count(session->model);
-    if (count != wanted)
-        return cop_fail(err, COPPICE_INVALID_ARGUMENT, "%zu inputs given, the model wants %zu",
-                        count, wanted);
+    COP_TRY(check_count(session, count, err));
     *out = cop_calloc(count + 1, sizeof **out);
     if (!*out)
         return cop_fail_memory(err, count * sizeof **out);

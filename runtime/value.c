@@ -10,10 +10,6 @@
 
 enum { BLOCK_ALIGNMENT = 64, SLACK = 64 /* kernels may read behind the end */ };
 
-coppice_type cop_held_type(coppice_type type) {
-    return cop_wide_type(type);
-}
-
 coppice_type cop_onnx_type(const cop_operand *operand) {
     return operand->narrow ? operand->narrow : operand->t.type;
 }
@@ -91,6 +87,17 @@ coppice_status cop_operand_return(const cop_operand *held, cop_arena *arena, cop
 }
 
 /* ---- operands ---- */
+
+cop_items *cop_items_new(size_t count) {
+    size_t bytes;
+    cop_items *items = NULL;
+    if (cop_size_mul(count, sizeof *items->list, &bytes) &&
+        cop_size_add(bytes, sizeof *items, &bytes))
+        items = cop_calloc(1, bytes);
+    if (items)
+        *items = (cop_items){.refs = 1, .count = count, .list = (cop_operand *)(items + 1)};
+    return items;
+}
 
 /* Sequences nest as deep as their type says, which the schema limits: recursion is bounded. */
 static void release_items(cop_items *items) {

@@ -1,9 +1,9 @@
 /* Values as operators see them: tensors in a layout, sequences and optionals, and who owns them.
  *
  * Narrow types are held wide. No kernel computes in float16, bfloat16, float8, float4 or in 4-bit
- * and 2-bit integers: such values lie in memory as float32, int8 or uint8, with the type by ONNX
- * in `narrow`. They change at the ends of a model, in its constants, and where an operator says so
- * (Cast, QuantizeLinear, BitCast); in between nothing is rounded.
+ * and 2-bit integers: such values lie in memory as float32, int8 or uint8 (cop_wide_type), with the
+ * type by ONNX in `narrow`. They change at the ends of a model, in its constants, and where an
+ * operator says so (Cast, QuantizeLinear, BitCast); in between nothing is rounded.
  *
  * Memory is counted where nobody could plan it: data in a block, elements of a sequence in items.
  * Both are immutable once others can see them, so that sharing is enough; not for several threads
@@ -18,6 +18,7 @@
 #include <coppice/value.h>
 
 #include "base/arena.h"
+#include "base/narrow.h"
 
 /* How the elements of a value lie in memory. Dimensions are always given as ONNX has them; only the
  * order of the bytes differs. */
@@ -50,9 +51,6 @@ struct cop_items {
     cop_operand *list; /* each owns what it refers to: nothing in it is borrowed but constants */
 };
 
-/* The type that values of `type` are held in: itself, or FLOAT, INT8, UINT8 for narrow ones. */
-coppice_type cop_held_type(coppice_type type);
-
 /* The type by ONNX. */
 coppice_type cop_onnx_type(const cop_operand *operand);
 
@@ -77,6 +75,9 @@ coppice_status cop_operand_return(const cop_operand *held, cop_arena *arena, cop
 /* A block of at least one byte with one reference. NULL: no memory. */
 cop_block *cop_block_new(size_t bytes);
 void cop_block_release(cop_block *block);
+
+/* Elements, all empty, with one reference. NULL: no memory. */
+cop_items *cop_items_new(size_t count);
 
 /* Drops what the operand owns and zeroes it. */
 void cop_operand_release(cop_operand *operand);

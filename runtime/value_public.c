@@ -59,14 +59,9 @@ static coppice_status take_strings(const coppice_tensor *t, cop_arena *strings, 
 
 static coppice_status take_items(const coppice_value *value, cop_arena *strings, cop_operand *out,
                                  coppice_error *err) {
-    size_t bytes;
-    cop_items *items = NULL;
-    if (cop_size_mul(value->count, sizeof *items->list, &bytes) &&
-        cop_size_add(bytes, sizeof *items, &bytes))
-        items = cop_calloc(1, bytes);
+    cop_items *items = cop_items_new(value->count);
     if (!items)
         return cop_fail_memory(err, value->count);
-    *items = (cop_items){.refs = 1, .count = value->count, .list = (cop_operand *)(items + 1)};
     *out = (cop_operand){.t = {.type = value->tensor.type}, .kind = value->kind, .items = items};
     for (size_t i = 0; i < value->count; i++) {
         cop_operand item;

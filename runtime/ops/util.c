@@ -103,14 +103,10 @@ coppice_status cop_out_share(const cop_call *call, int i, const cop_operand *src
 
 coppice_status cop_out_items(const cop_call *call, int i, coppice_kind kind, coppice_type type,
                              size_t count, cop_operand **list) {
-    size_t bytes;
-    cop_items *items = NULL;
+    cop_items *items = cop_items_new(count);
     *list = NULL;
-    if (cop_size_mul(count, sizeof **list, &bytes) && cop_size_add(bytes, sizeof *items, &bytes))
-        items = cop_calloc(1, bytes);
     if (!items)
         return cop_fail_memory(call->err, count);
-    *items = (cop_items){.refs = 1, .count = count, .list = (cop_operand *)(items + 1)};
     cop_operand_release(&call->out[i]);
     call->out[i] = (cop_operand){.t = {.type = type}, .kind = kind, .items = items};
     *list = items->list;

@@ -20,6 +20,14 @@ const cop_attr *cop_node_attr(const cop_node *node, const char *name) {
     return NULL;
 }
 
+bool cop_node_has_graphs(const cop_node *node) {
+    for (size_t i = 0; i < node->attr_count; i++) {
+        if (node->attrs[i].kind == COP_ATTR_GRAPH)
+            return true;
+    }
+    return false;
+}
+
 /* Finds an attribute of one kind; *out is NULL when the node does not have it. */
 static coppice_status find(const cop_node *node, const char *name, cop_attr_kind kind,
                            const cop_attr **out, coppice_error *err) {

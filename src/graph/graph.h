@@ -184,6 +184,9 @@ cop_constant *cop_graph_constant(const cop_graph *graph, int value, const cop_gr
 /* The attribute `name`, or NULL. */
 const cop_attr *cop_node_attr(const cop_node *node, const char *name);
 
+/* True when the node has sub-graphs. */
+bool cop_node_has_graphs(const cop_node *node);
+
 /* The value of an attribute, or a default when the node does not have it. A wrong kind is an error:
  * BAD_MODEL with the attribute's name. */
 coppice_status cop_node_int(const cop_node *node, const char *name, int64_t absent, int64_t *out,

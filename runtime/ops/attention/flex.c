@@ -47,7 +47,7 @@ static coppice_status describe(const cop_call *call, cop_attention *a) {
         q[1] % k[1])
         return cop_fail(call->err, COPPICE_BAD_MODEL, "Q %s, K %s and V %s do not fit",
                         cop_shape_text(t[Q]).s, cop_shape_text(t[K]).s, cop_shape_text(t[V]).s);
-    if (p->precision && cop_held_type(p->precision) != a->type)
+    if (p->precision && cop_wide_type(p->precision) != a->type)
         return cop_fail(call->err, COPPICE_UNSUPPORTED,
                         "softmax_precision %s with inputs of %s is not supported",
                         coppice_type_name(p->precision), coppice_type_name(a->type));

@@ -187,7 +187,7 @@ static coppice_status map_items(const cop_call *call, size_t count, const cop_op
     cop_body *body = cop_call_body(call, "body");
     for (int i = 0; i < node->output_count; i++)
         COP_TRY(cop_out_items(call, i, COPPICE_KIND_SEQUENCE,
-                              cop_held_type(cop_body_output(body, (size_t)i)->type), count,
+                              cop_wide_type(cop_body_output(body, (size_t)i)->type), count,
                               &lists[i]));
     for (size_t k = 0; k < count; k++) {
         for (int i = 0; i < node->input_count; i++)

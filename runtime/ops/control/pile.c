@@ -88,7 +88,7 @@ coppice_status cop_pile_add(const cop_call *call, cop_pile *pile, const cop_oper
 
 /* Without an iteration: no elements, in the shape that the body declares. */
 coppice_status cop_pile_nothing(const cop_call *call, cop_pile *pile, const cop_value *declared) {
-    cop_operand piece = {.t = {.type = cop_held_type(declared->type)}};
+    cop_operand piece = {.t = {.type = cop_wide_type(declared->type)}};
     if (piece.t.type == COPPICE_TYPE_UNDEFINED)
         return cop_fail(call->err, COPPICE_UNSUPPORTED,
                         "there is no iteration, and scan output '%s' has no declared type",

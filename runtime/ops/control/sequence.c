@@ -75,7 +75,7 @@ static coppice_status sequenceempty_run(const cop_call *call) {
     if (dtype <= 0 || dtype >= 32)
         return cop_fail(call->err, COPPICE_BAD_MODEL, "attribute 'dtype' is %lld, no element type",
                         (long long)dtype);
-    coppice_type type = (coppice_type)dtype, held = cop_held_type(type);
+    coppice_type type = (coppice_type)dtype, held = cop_wide_type(type);
     const cop_operand like = {.t = {.type = held},
                               .narrow = held == type ? COPPICE_TYPE_UNDEFINED : type};
     return make_list(call, COPPICE_KIND_SEQUENCE, &like, 0, &list);

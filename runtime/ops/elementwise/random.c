@@ -85,7 +85,7 @@ static coppice_status set_typed(cop_call *call, coppice_type type, uint32_t allo
     if ((unsigned)type >= 32 || !(allowed >> type & 1))
         return cop_fail(call->err, COPPICE_BAD_MODEL, "numbers of type %s cannot be drawn",
                         coppice_type_name(type));
-    cop_set_out(call, 0, cop_held_type(type), rank, dims);
+    cop_set_out(call, 0, cop_wide_type(type), rank, dims);
     call->out[0].narrow = type;
     return COPPICE_OK;
 }

@@ -174,7 +174,7 @@ static coppice_status layernorm_infer(cop_call *call) {
     for (uint32_t d = (uint32_t)axis; d < stats.rank; d++)
         stats.dims[d] = 1;
     for (int i = 1; i < call->node->output_count; i++) {
-        cop_set_out(call, i, cop_held_type(p->stash), stats.rank, stats.dims);
+        cop_set_out(call, i, cop_wide_type(p->stash), stats.rank, stats.dims);
         call->out[i].narrow = p->stash;
     }
     return cop_infer_same(call);

@@ -35,14 +35,14 @@ static coppice_status filler(const cop_call *call, cop_operand *out, unsigned ch
         return COPPICE_OK;
     const coppice_tensor *t = attr->kind == COP_ATTR_TENSOR ? &attr->tensor->tensor : NULL;
     if (!t || t->rank > COPPICE_MAX_RANK || coppice_tensor_count(t) != 1 || !t->data ||
-        cop_type_bytes(cop_held_type(t->type)) == 0)
+        cop_type_bytes(cop_wide_type(t->type)) == 0)
         return cop_fail(call->err, COPPICE_BAD_MODEL,
                         "attribute 'value' is no tensor of one number");
     *out = cop_operand_of(t);
     if (attr->tensor->narrow)
         out->narrow = attr->tensor->narrow;
     out->t.data = element;
-    if (cop_held_type(t->type) == t->type)
+    if (cop_wide_type(t->type) == t->type)
         memcpy(element, t->data, cop_type_bytes(t->type));
     else
         cop_operand_fill(out, t);

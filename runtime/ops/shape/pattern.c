@@ -53,10 +53,10 @@ static coppice_status eyelike_infer(cop_call *call) {
     const coppice_tensor *in = cop_in(call, 0);
     uint64_t one;
     COP_TRY(cop_need_rank(call, 0, 2));
-    if (p->dtype < 0 || p->dtype > INT32_MAX || !one_of_type(cop_held_type(wanted), &one))
+    if (p->dtype < 0 || p->dtype > INT32_MAX || !one_of_type(cop_wide_type(wanted), &one))
         return cop_fail(call->err, COPPICE_UNSUPPORTED, "a result of type %lld (%s)",
                         (long long)p->dtype, coppice_type_name(wanted));
-    cop_set_out(call, 0, cop_held_type(wanted), 2, in->dims);
+    cop_set_out(call, 0, cop_wide_type(wanted), 2, in->dims);
     call->out[0].narrow = wanted;
     return COPPICE_OK;
 }

@@ -310,7 +310,7 @@ static coppice_status window_parse(const cop_call *call, void *params) {
 }
 
 static void set_number_out(cop_call *call, coppice_type type, uint32_t rank, const int64_t *dims) {
-    cop_set_out(call, 0, cop_held_type(type), rank, dims);
+    cop_set_out(call, 0, cop_wide_type(type), rank, dims);
     call->out[0].narrow = type;
 }
 
