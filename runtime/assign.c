@@ -178,6 +178,7 @@ void cop_assign(const cop_graph *graph, const cop_shapes *shapes, cop_node_choic
         1u << COP_LAYOUT_PLAIN,
         1u << COP_LAYOUT_NHWC | 1u << COP_LAYOUT_CHANNELS_FIRST,
         1u << COP_LAYOUT_PLAIN | 1u << COP_LAYOUT_CHANNELS_FIRST,
+        1u << COP_LAYOUT_TILES | 1u << COP_LAYOUT_TOKEN_TILES,
     };
     assignment a = {.graph = graph, .shapes = shapes, .choices = choices};
     int *best = cop_calloc(graph->node_count + 1, sizeof *best);

@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/interrupt.h"
 #include "base/memory.h"
+#include "base/size.h"
 #include "runtime/memory.h"
 #include "runtime/plan.h"
 
@@ -88,6 +89,13 @@ static bool usable(const cop_settings *s, const cop_conv *c, const cop_conv_kern
     return !k->sparse || (has_zeros && s->sparse != COPPICE_SPARSE_NEVER);
 }
 
+/* Of a value whose form a kernel wants, in images and in tokens. */
+static const cop_layout layouts[][2] = {
+    [COP_FORM_PLANES] = {COP_LAYOUT_PLAIN, COP_LAYOUT_CHANNELS_FIRST},
+    [COP_FORM_CHANNELS_LAST] = {COP_LAYOUT_NHWC, COP_LAYOUT_PLAIN},
+    [COP_FORM_TILES] = {COP_LAYOUT_TILES, COP_LAYOUT_TOKEN_TILES},
+};
+
 /* Adds the usable kernels of one backend. Of a family only the widest instruction set. */
 static void add_backend(const cop_settings *s, const cop_conv *c, coppice_backend backend,
                         cop_node_choices *out) {
@@ -95,11 +103,9 @@ static void add_backend(const cop_settings *s, const cop_conv *c, coppice_backen
         const cop_conv_kernel *k = *row;
         if (k->backend != backend || !usable(s, c, k) || has_family(out, k))
             continue;
-        cop_layout first = c->tokens ? COP_LAYOUT_CHANNELS_FIRST : COP_LAYOUT_PLAIN;
-        cop_layout last = c->tokens ? COP_LAYOUT_PLAIN : COP_LAYOUT_NHWC;
         if (out->count < COP_MAX_CHOICES)
             out->list[out->count++] =
-                (cop_choice){.kernel = k, .layout = k->channels_last ? last : first};
+                (cop_choice){.kernel = k, .layout = layouts[k->form][c->tokens]};
     }
 }
 
@@ -224,9 +230,14 @@ static bool make_large(cop_block **block, size_t bytes, bool *grown) {
     return *block != NULL;
 }
 
+/* Of activations in any form. */
+static size_t buffer_bytes(size_t channels, size_t positions) {
+    return channels * cop_round_up(positions, cop_tile_width(positions)) * sizeof(float);
+}
+
 static coppice_status make_buffers(tuner *t, const cop_conv *c, size_t scratch) {
-    size_t in = c->batch * c->in_channels * c->in_h * c->in_w * sizeof(float);
-    size_t out = c->batch * c->out_channels * c->out_h * c->out_w * sizeof(float);
+    size_t in = buffer_bytes(c->in_channels, c->batch * c->in_h * c->in_w);
+    size_t out = buffer_bytes(c->out_channels, c->batch * c->out_h * c->out_w);
     bool grown, ignored;
     if (!make_large(&t->x, in, &grown) || !make_large(&t->y, out, &ignored) ||
         !make_large(&t->scratch, scratch, &ignored))
@@ -260,9 +271,10 @@ static coppice_status measure(tuner *t, const cop_conv *c, const cop_conv_kernel
     unsigned runs = efforts[t->settings->tune].runs, least = LEAST_RUNS;
     double budget = efforts[t->settings->tune].budget_ms;
     const coppice_threadpool *pool = cop_conv_pool(t->settings, c, k);
+    const cop_conv_io io = {.input = t->x->data, .output = t->y->data, .scratch = t->scratch->data};
     for (unsigned i = 0; i <= runs && (i <= least || spent < budget); i++) {
         double begin = cop_now_ms();
-        COP_TRY(k->run(state, t->x->data, t->y->data, t->scratch->data, pool, t->err));
+        COP_TRY(k->run(state, &io, pool, t->err));
         double taken = cop_now_ms() - begin;
         bool stop = hopeless(i, taken, best, limit);
         if (i > 0 || stop) /* the first run warms caches and indirection tables */

@@ -15,6 +15,13 @@
 
 #include "runtime/parallel.h"
 
+/* A function of each element, as in runtime/kernels/maps.h. */
+typedef struct cop_activation {
+    bool there;
+    int map; /* cop_map_id */
+    float alpha, beta;
+} cop_activation;
+
 typedef struct cop_conv {
     size_t batch, groups;
     size_t in_channels, out_channels; /* of all groups together */
@@ -25,20 +32,41 @@ typedef struct cop_conv {
                              during `create` */
     const float *bias;    /* [out_channels] or NULL; as weights */
     float min, max;       /* the result is clamped to these; -INFINITY and INFINITY: not */
-    size_t nonzeros;      /* of weights */
-    bool tokens;          /* it stands for a matrix product: in_h == 1, kernel 1x1 */
+    /* Behind the sum, in this order: `residual`, a tensor as the output is added; the clamp; a
+     * function of each element. A kernel that does not `fuse` is never asked for the first and the
+     * last. */
+    bool residual;
+    cop_activation activation;
+    size_t nonzeros; /* of weights */
+    bool tokens;     /* it stands for a matrix product: in_h == 1, kernel 1x1 */
 } cop_conv;
 
-/* One way to compute a convolution. Activations are float32; channels_last:
- * [batch][h][w][channels], else [batch][channels][h][w]; input and output alike. Buffers have 64
- * readable bytes behind them, do not overlap, and are 64-byte aligned. */
+/* How a kernel wants its activations, input and output alike. */
+typedef enum cop_conv_form {
+    COP_FORM_PLANES,        /* [batch][channels][h][w] */
+    COP_FORM_CHANNELS_LAST, /* [batch][h][w][channels] */
+    COP_FORM_TILES          /* cop_tiles (layout.h): [tile][channel][width]; where an image and the
+                               batch have one position alone, [channels] */
+} cop_conv_form;
+
+/* What a run reads and writes. Buffers have 64 readable bytes behind them, do not overlap (but
+ * `residual` may be `output`), and are 64-byte aligned. */
+typedef struct cop_conv_io {
+    const float *input;
+    const float *residual; /* NULL unless conv.residual */
+    float *output;
+    void *scratch;
+} cop_conv_io;
+
+/* One way to compute a convolution. Activations are float32. */
 typedef struct cop_conv_kernel {
     const char *family;      /* rows of one differ in instruction set alone; NULL: none */
     const char *name;        /* as in --profile: its full address, "xnn_conv2d_nhwc_f32" */
     coppice_backend backend; /* NATIVE, XNNPACK or REFERENCE */
     coppice_isa isa;         /* needed; SCALAR: none in particular */
     bool sparse;             /* skips zero weights */
-    bool channels_last;
+    cop_conv_form form;
+    bool fuses; /* adds a residual and applies an activation itself */
     /* Cheap: can it compute this? Looks at no weights. */
     bool (*supports)(const cop_conv *conv);
     /* Packs the weights. *state is freed with `destroy`; NULL on failure. UNSUPPORTED: not on this
@@ -47,8 +75,8 @@ typedef struct cop_conv_kernel {
                              coppice_error *err);
     /* Bytes of 64-byte aligned scratch that `run` needs. NULL: none. */
     size_t (*scratch)(const void *state);
-    coppice_status (*run)(void *state, const float *input, float *output, void *scratch,
-                          const coppice_threadpool *pool, coppice_error *err);
+    coppice_status (*run)(void *state, const cop_conv_io *io, const coppice_threadpool *pool,
+                          coppice_error *err);
     void (*destroy)(void *state);
 } cop_conv_kernel;
 

@@ -106,7 +106,7 @@ static coppice_status use_kept(cop_plan *plan, cop_step *step, const cop_call *c
 /* A copy of *from in `layout`, in a block; `from` NULL: room for it. */
 static coppice_status make_copy(cop_plan *plan, const cop_operand *from, const coppice_tensor *like,
                                 cop_layout layout, cop_operand *out, coppice_error *err) {
-    size_t bytes = (size_t)coppice_tensor_bytes(like);
+    size_t bytes = (size_t)cop_layout_bytes(like, layout);
     *out = (cop_operand){.t = *like, .layout = layout};
     out->block = cop_spare_take(&plan->spare, bytes);
     if (!out->block)
@@ -142,9 +142,10 @@ static coppice_status run_kernel(cop_plan *plan, const cop_step *step, cop_call 
     scratch->block = cop_spare_take(&plan->spare, bytes);
     if (!scratch->block)
         return cop_fail_memory(call->err, bytes);
-    COP_TRY(kept->kernel->run(kept->state, in->t.data,
-                              same_out ? call->out[0].t.data : result->t.data, scratch->block->data,
-                              kept->pool, call->err));
+    const cop_conv_io io = {.input = in->t.data,
+                            .output = same_out ? call->out[0].t.data : result->t.data,
+                            .scratch = scratch->block->data};
+    COP_TRY(kept->kernel->run(kept->state, &io, kept->pool, call->err));
     if (!same_out)
         cop_layout_convert(result, &call->out[0], plan->settings.pool);
     return COPPICE_OK;

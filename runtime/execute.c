@@ -59,6 +59,13 @@ static coppice_status run_eager(cop_plan *plan, cop_step *step, coppice_error *e
     return status;
 }
 
+static coppice_status run_kernel(const cop_plan *plan, const cop_step *step, coppice_error *err) {
+    const cop_conv_io io = {.input = step->operands[0]->t.data,
+                            .output = step->results[0].t.data,
+                            .scratch = plan->memory + plan->scratch_offset};
+    return step->kernel->run(step->state, &io, step->pool, err);
+}
+
 static coppice_status run_step(cop_plan *plan, cop_step *step, coppice_error *err) {
     coppice_status status = COPPICE_OK;
     if (step->node == COP_STEP_LAYOUT)
@@ -66,8 +73,7 @@ static coppice_status run_step(cop_plan *plan, cop_step *step, coppice_error *er
     else if (step->eager)
         status = run_eager(plan, step, err);
     else if (step->kernel)
-        status = step->kernel->run(step->state, step->operands[0]->t.data, step->results[0].t.data,
-                                   plan->memory + plan->scratch_offset, step->pool, err);
+        status = run_kernel(plan, step, err);
     else
         status = run_op(plan, step, err);
     if (status)

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "base/size.h"
+
 enum { BLOCK = 16 }; /* elements in a square that stays in the L1 cache */
 
 /* Both channel-innermost and channel-outermost forms of a tensor are `batch` matrices of `rows` by
@@ -14,19 +16,9 @@ typedef struct transposition {
 } transposition;
 
 const char *cop_layout_name(cop_layout layout) {
-    static const char *const names[COP_LAYOUT_COUNT] = {"plain", "nhwc", "channels-first"};
+    static const char *const names[COP_LAYOUT_COUNT] = {"plain", "nhwc", "channels-first", "tiles",
+                                                        "token-tiles"};
     return names[layout];
-}
-
-bool cop_layout_fits(cop_layout layout, const coppice_tensor *tensor) {
-    switch (layout) {
-    case COP_LAYOUT_NHWC:
-        return tensor->rank >= 3;
-    case COP_LAYOUT_CHANNELS_FIRST:
-        return tensor->rank >= 2;
-    default:
-        return true;
-    }
 }
 
 static size_t product(const coppice_tensor *tensor, uint32_t begin, uint32_t end) {
@@ -34,6 +26,146 @@ static size_t product(const coppice_tensor *tensor, uint32_t begin, uint32_t end
     for (uint32_t i = begin; i < end; i++)
         count *= (size_t)tensor->dims[i];
     return count;
+}
+
+/* ---- tiles ---- */
+
+bool cop_layout_is_tiles(cop_layout layout) {
+    return layout == COP_LAYOUT_TILES || layout == COP_LAYOUT_TOKEN_TILES;
+}
+
+/* Full tiles cost their vectors and, per weight and tile, about one and a half vectors more. */
+size_t cop_tile_width(size_t positions) {
+    size_t vectors = (positions + COP_TILE_LANES - 1) / COP_TILE_LANES;
+    size_t best = 1, least = SIZE_MAX;
+    for (size_t v = COP_TILE_MAX_VECTORS; v >= 1; v--) {
+        size_t cost = 2 * vectors + 3 * ((vectors + v - 1) / v);
+        if (cost < least) {
+            least = cost;
+            best = v;
+        }
+    }
+    return best * COP_TILE_LANES;
+}
+
+cop_tiles cop_tiles_of(const coppice_tensor *tensor, cop_layout layout) {
+    cop_tiles t;
+    uint32_t axis = layout == COP_LAYOUT_TILES ? 1 : tensor->rank - 1;
+    t.channels = (size_t)tensor->dims[axis];
+    t.positions = product(tensor, 0, axis) * product(tensor, axis + 1, tensor->rank);
+    t.tile = cop_tile_width(t.positions);
+    t.count = (t.positions + t.tile - 1) / t.tile;
+    return t;
+}
+
+static bool tiles_fit(cop_layout layout, const coppice_tensor *tensor) {
+    if (tensor->type != COPPICE_TYPE_FLOAT ||
+        tensor->rank < (layout == COP_LAYOUT_TILES ? 3u : 2u) || coppice_tensor_count(tensor) <= 0)
+        return false;
+    return cop_tiles_of(tensor, layout).positions > 1;
+}
+
+int64_t cop_layout_bytes(const coppice_tensor *tensor, cop_layout layout) {
+    if (!cop_layout_is_tiles(layout) || !cop_layout_fits(layout, tensor))
+        return coppice_tensor_bytes(tensor);
+    cop_tiles t = cop_tiles_of(tensor, layout);
+    size_t floats;
+    if (!cop_size_mul(t.count, t.channels, &floats) || !cop_size_mul(floats, t.tile, &floats) ||
+        floats > INT64_MAX / sizeof(float))
+        return -1;
+    return (int64_t)(floats * sizeof(float));
+}
+
+/* Copies between one image's channel, `pixels` floats, and its stripes. */
+typedef struct tiling_job {
+    cop_tiles tiles;
+    size_t pixels;
+    float *plain, *tiled;
+    bool to_plain;
+} tiling_job;
+
+/* Items are channels of images. */
+static void tile_pixels(void *context, size_t begin, size_t end) {
+    const tiling_job *j = context;
+    const cop_tiles *t = &j->tiles;
+    for (size_t i = begin; i < end; i++) {
+        size_t channel = i % t->channels;
+        float *plain = j->plain + i * j->pixels;
+        for (size_t p = 0; p < j->pixels;) {
+            size_t q = i / t->channels * j->pixels + p, left = t->tile - q % t->tile;
+            size_t n = left < j->pixels - p ? left : j->pixels - p;
+            float *stripe =
+                j->tiled + (q / t->tile * t->channels + channel) * t->tile + q % t->tile;
+            memcpy(j->to_plain ? plain + p : stripe, j->to_plain ? stripe : plain + p,
+                   n * sizeof(float));
+            p += n;
+        }
+    }
+}
+
+/* Items are tiles. */
+static void tile_tokens(void *context, size_t begin, size_t end) {
+    const tiling_job *j = context;
+    const cop_tiles *t = &j->tiles;
+    for (size_t i = begin; i < end; i++) {
+        size_t first = i * t->tile;
+        size_t tokens = t->positions - first < t->tile ? t->positions - first : t->tile;
+        float *tile = j->tiled + first * t->channels, *rows = j->plain + first * t->channels;
+        for (size_t c = 0; c < t->channels; c += BLOCK) {
+            size_t last = c + BLOCK < t->channels ? c + BLOCK : t->channels;
+            for (size_t q = 0; q < tokens; q++)
+                for (size_t k = c; k < last; k++) {
+                    float *in_tile = tile + k * t->tile + q, *in_row = rows + q * t->channels + k;
+                    if (j->to_plain)
+                        *in_row = *in_tile;
+                    else
+                        *in_tile = *in_row;
+                }
+        }
+    }
+}
+
+/* What lies behind the last position becomes zero: it is computed with, and NaN may be slow. */
+static void clear_tail(const tiling_job *j) {
+    const cop_tiles *t = &j->tiles;
+    size_t used = t->positions - (t->count - 1) * t->tile;
+    float *tile = j->tiled + (t->count - 1) * t->channels * t->tile;
+    for (size_t c = 0; c < t->channels; c++)
+        memset(tile + c * t->tile + used, 0, (t->tile - used) * sizeof(float));
+}
+
+static void convert_tiles(const cop_operand *from, cop_operand *to,
+                          const coppice_threadpool *pool) {
+    bool to_plain = to->layout == COP_LAYOUT_PLAIN;
+    const cop_operand *tiled = to_plain ? from : to, *plain = to_plain ? to : from;
+    tiling_job j = {.tiles = cop_tiles_of(&from->t, tiled->layout),
+                    .plain = plain->t.data,
+                    .tiled = tiled->t.data,
+                    .to_plain = to_plain};
+    if (!to_plain)
+        clear_tail(&j);
+    if (tiled->layout == COP_LAYOUT_TOKEN_TILES) {
+        cop_parallel_for(pool, j.tiles.count, 1, tile_tokens, &j);
+        return;
+    }
+    j.pixels = product(&from->t, 2, from->t.rank);
+    cop_parallel_for(pool, (size_t)from->t.dims[0] * j.tiles.channels, 8, tile_pixels, &j);
+}
+
+/* ---- matrices ---- */
+
+bool cop_layout_fits(cop_layout layout, const coppice_tensor *tensor) {
+    switch (layout) {
+    case COP_LAYOUT_NHWC:
+        return tensor->rank >= 3;
+    case COP_LAYOUT_CHANNELS_FIRST:
+        return tensor->rank >= 2;
+    case COP_LAYOUT_TILES:
+    case COP_LAYOUT_TOKEN_TILES:
+        return tiles_fit(layout, tensor);
+    default:
+        return true;
+    }
 }
 
 /* The matrices that turn `plain` into `layout`. */
@@ -54,6 +186,10 @@ static transposition matrices(const coppice_tensor *tensor, cop_layout layout) {
 bool cop_layout_same(const coppice_tensor *tensor, cop_layout a, cop_layout b) {
     if (a == b)
         return true;
+    if (cop_layout_is_tiles(a) || cop_layout_is_tiles(b))
+        return !cop_layout_fits(cop_layout_is_tiles(a) ? a : b, tensor) &&
+               cop_layout_same(tensor, cop_layout_is_tiles(a) ? COP_LAYOUT_PLAIN : a,
+                               cop_layout_is_tiles(b) ? COP_LAYOUT_PLAIN : b);
     if (a != COP_LAYOUT_PLAIN && b != COP_LAYOUT_PLAIN)
         return cop_layout_same(tensor, a, COP_LAYOUT_PLAIN) &&
                cop_layout_same(tensor, b, COP_LAYOUT_PLAIN);
@@ -124,6 +260,10 @@ void cop_layout_convert(const cop_operand *from, cop_operand *to, const coppice_
         size_t bytes = (size_t)coppice_tensor_bytes(&from->t);
         if (bytes)
             memcpy(to->t.data, from->t.data, bytes);
+        return;
+    }
+    if (cop_layout_is_tiles(from->layout) || cop_layout_is_tiles(to->layout)) {
+        convert_tiles(from, to, pool);
         return;
     }
     bool to_plain = to->layout == COP_LAYOUT_PLAIN;

@@ -103,11 +103,15 @@ static int constant_slot(builder *b, int value, cop_layout layout) {
         return index;
     }
     int64_t bytes = coppice_tensor_bytes(&constant->t);
-    unsigned char *copy = bytes < 0 ? NULL : cop_arena_alloc(&plan->arena, 2 * (size_t)bytes + 64);
+    int64_t room = cop_layout_bytes(&constant->t, layout);
+    unsigned char *copy =
+        bytes < 0 || room < 0
+            ? NULL
+            : cop_arena_alloc(&plan->arena, (size_t)bytes + (size_t)room + 2 * 64);
     if (!copy)
         return -1;
     cop_operand plain = *constant;
-    plain.t.data = copy + ((size_t)bytes + 63) / 64 * 64;
+    plain.t.data = copy + cop_round_up((size_t)room, 64);
     memcpy(plain.t.data, constant->t.data, (size_t)bytes);
     slot->operand.t.data = copy;
     cop_layout_convert(&plain, &slot->operand, b->settings->pool);
@@ -150,9 +154,9 @@ static int slot_for(builder *b, int value, cop_layout layout) {
 
 /* ---- steps ---- */
 
-static const cop_conv_kernel *reference_kernel(bool channels_last) {
+static const cop_conv_kernel *reference_kernel(cop_conv_form form) {
     for (const cop_conv_kernel *const *row = cop_conv_kernels; *row; row++) {
-        if ((*row)->backend == COPPICE_BACKEND_REFERENCE && (*row)->channels_last == channels_last)
+        if ((*row)->backend == COPPICE_BACKEND_REFERENCE && (*row)->form == form)
             return *row;
     }
     return NULL;
@@ -164,7 +168,9 @@ static coppice_status create_kernel(builder *b, const cop_choice *choice, const 
     step->pool = cop_conv_pool(b->settings, conv, choice->kernel);
     coppice_status status = choice->kernel->create(conv, step->pool, &step->state, b->err);
     if (status == COPPICE_UNSUPPORTED) {
-        step->kernel = reference_kernel(choice->kernel->channels_last);
+        step->kernel =
+            reference_kernel(choice->kernel->form == COP_FORM_CHANNELS_LAST ? COP_FORM_CHANNELS_LAST
+                                                                            : COP_FORM_PLANES);
         step->why = "the wanted kernel does not run on this machine";
         status = step->kernel->create(conv, step->pool, &step->state, b->err);
     }
@@ -427,7 +433,7 @@ static size_t largest_scratch(const cop_plan *plan) {
 static bool plan_buffers(cop_plan *plan, cop_buffer *buffers) {
     for (size_t i = 0; i < plan->slot_count; i++) {
         const cop_slot *slot = &plan->slots[i];
-        int64_t bytes = slot->dynamic ? 0 : coppice_tensor_bytes(&slot->operand.t);
+        int64_t bytes = slot->dynamic ? 0 : cop_layout_bytes(&slot->operand.t, slot->layout);
         if (bytes < 0)
             return false;
         bool owner = slot->root == (int)i && !slot->constant && !slot->dynamic && !slot->bound;

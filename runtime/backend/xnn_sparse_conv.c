@@ -270,12 +270,12 @@ static coppice_status run_blocks(tile_job *job, const coppice_threadpool *pool,
     return COPPICE_OK;
 }
 
-static coppice_status sparse_run(void *state, const float *input, float *output, void *scratch,
-                                 const coppice_threadpool *pool, coppice_error *err) {
+static coppice_status sparse_run(void *state, const cop_conv_io *io, const coppice_threadpool *pool,
+                                 coppice_error *err) {
     const sparse_conv *s = state;
     if (s->in_place)
-        return cop_xnn_spmm_run(s->steps[0], input, output, pool, err);
-    tile_job job = {.s = s, .input = input, .output = output, .results = scratch};
+        return cop_xnn_spmm_run(s->steps[0], io->input, io->output, pool, err);
+    tile_job job = {.s = s, .input = io->input, .output = io->output, .results = io->scratch};
     job.layout = job.results + result_floats(s);
     job.columns = job.layout + layout_floats(s);
     for (job.tile = 0; job.tile < s->tiling.tiles; job.tile++)

@@ -277,17 +277,16 @@ static coppice_status dense_create(const cop_conv *c, const coppice_threadpool *
     return COPPICE_OK;
 }
 
-static coppice_status dense_run(void *state, const float *input, float *output, void *scratch,
-                                const coppice_threadpool *pool, coppice_error *err) {
-    (void)scratch;
-    return op_run(state, input, output, pool, err);
+static coppice_status dense_run(void *state, const cop_conv_io *io, const coppice_threadpool *pool,
+                                coppice_error *err) {
+    return op_run(state, io->input, io->output, pool, err);
 }
 
 #define DENSE_ROW(row, full_name, supported)                                                       \
     const cop_conv_kernel row = {.name = full_name,                                                \
                                  .backend = COPPICE_BACKEND_XNNPACK,                               \
                                  .isa = COPPICE_ISA_SCALAR,                                        \
-                                 .channels_last = true,                                            \
+                                 .form = COP_FORM_CHANNELS_LAST,                                   \
                                  .supports = supported,                                            \
                                  .create = dense_create,                                           \
                                  .run = dense_run,                                                 \

@@ -14,7 +14,7 @@ coppice_status cop_native_conv_create(const cop_conv *conv, coppice_isa isa, boo
                                       const coppice_threadpool *pool, void **state,
                                       coppice_error *err);
 size_t cop_native_conv_scratch(const void *state);
-coppice_status cop_native_conv_run(void *state, const float *input, float *output, void *scratch,
+coppice_status cop_native_conv_run(void *state, const cop_conv_io *io,
                                    const coppice_threadpool *pool, coppice_error *err);
 void cop_native_conv_destroy(void *state);
 

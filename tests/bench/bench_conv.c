@@ -108,7 +108,8 @@ static double time_one(candidate *k, const float *input, float *output,
     coppice_error err;
     double best = INFINITY, begin = now(), before = begin, after;
     do {
-        if (k->kernel->run(k->state, input, output, k->scratch, pool, &err))
+        const cop_conv_io io = {.input = input, .output = output, .scratch = k->scratch};
+        if (k->kernel->run(k->state, &io, pool, &err))
             return INFINITY;
         after = now();
         best = fmin(best, after - before);

@@ -242,19 +242,22 @@ static bool run_kernel(const cop_conv_kernel *k, const cop_conv *conv, const gua
         return false;
     }
     ck_assert_msg(status == COPPICE_OK, "%s: %s", k->name, err.message);
-    guarded in = k->channels_last ? channels_last(input, conv->in_channels, conv->in_h * conv->in_w)
-                                  : channels_last(input, 1, 1);
+    bool last = k->form == COP_FORM_CHANNELS_LAST;
+    guarded in = last ? channels_last(input, conv->in_channels, conv->in_h * conv->in_w)
+                      : channels_last(input, 1, 1);
     size_t count = conv->batch * conv->out_channels * conv->out_h * conv->out_w;
     guarded first = guarded_new(count), out = guarded_new(count);
     guarded scratch = guarded_new(k->scratch ? (k->scratch(state) + 3) / 4 : 0);
-    ck_assert_int_eq(k->run(state, in.data, first.data, scratch.data, pool, &err), COPPICE_OK);
-    ck_assert_int_eq(k->run(state, in.data, out.data, scratch.data, pool, &err), COPPICE_OK);
+    cop_conv_io io = {.input = in.data, .output = first.data, .scratch = scratch.data};
+    ck_assert_int_eq(k->run(state, &io, pool, &err), COPPICE_OK);
+    io.output = out.data;
+    ck_assert_int_eq(k->run(state, &io, pool, &err), COPPICE_OK);
     ck_assert_msg(memcmp(first.data, out.data, count * sizeof(float)) == 0,
                   "%s: a second run differs", k->name);
     ck_assert_msg(guarded_intact(&in) && guarded_intact(&out) && guarded_intact(&scratch),
                   "%s: wrote outside its buffers", k->name);
-    *result = k->channels_last ? channels_first(&out, conv->out_channels, conv->out_h * conv->out_w)
-                               : channels_last(&out, 1, 1);
+    *result = last ? channels_first(&out, conv->out_channels, conv->out_h * conv->out_w)
+                   : channels_last(&out, 1, 1);
     k->destroy(state);
     guarded_free(&in);
     guarded_free(&first);

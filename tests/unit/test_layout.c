@@ -106,9 +106,62 @@ START_TEST(one_pixel_or_one_channel_is_the_same_in_both_layouts) {
 }
 END_TEST
 
+/* Goes to tiles and back. `image`: pixels of an image. */
+static void check_tiles(coppice_tensor t, cop_layout layout, size_t image) {
+    cop_tiles tiles = cop_tiles_of(&t, layout);
+    size_t count = (size_t)coppice_tensor_count(&t), room = (size_t)cop_layout_bytes(&t, layout);
+    float *plain = calloc(count, sizeof *plain), *back = calloc(count, sizeof *back);
+    float *tiled = malloc(room);
+    memset(tiled, 0xff, room);
+    for (size_t i = 0; i < count; i++)
+        plain[i] = (float)i;
+    cop_operand from = {.t = t}, to = {.t = t, .layout = layout};
+    from.t.data = plain;
+    to.t.data = tiled;
+    cop_layout_convert(&from, &to, NULL);
+    ck_assert_uint_eq(tiles.positions * tiles.channels, count);
+    for (size_t q = 0; q < tiles.count * tiles.tile; q++)
+        for (size_t c = 0; c < tiles.channels; c++) {
+            float got = tiled[(q / tiles.tile * tiles.channels + c) * tiles.tile + q % tiles.tile];
+            size_t at = layout == COP_LAYOUT_TOKEN_TILES
+                            ? q * tiles.channels + c
+                            : (q / image * tiles.channels + c) * image + q % image;
+            ck_assert(q >= tiles.positions ? got == 0 : got == plain[at]);
+        }
+    from.t.data = back;
+    cop_layout_convert(&to, &from, NULL);
+    ck_assert_mem_eq(back, plain, count * sizeof *plain);
+    free(plain);
+    free(back);
+    free(tiled);
+}
+
+START_TEST(tiles_hold_every_position_of_the_batch) {
+    coppice_tensor images = {.type = COPPICE_TYPE_FLOAT, .rank = 4, .dims = {3, 5, 7, 19}};
+    coppice_tensor row = {.type = COPPICE_TYPE_FLOAT, .rank = 3, .dims = {1, 2, 130}};
+    coppice_tensor tokens = {.type = COPPICE_TYPE_FLOAT, .rank = 3, .dims = {2, 67, 21}};
+    check_tiles(images, COP_LAYOUT_TILES, 7 * 19);
+    check_tiles(row, COP_LAYOUT_TILES, 130);
+    check_tiles(tokens, COP_LAYOUT_TOKEN_TILES, 1);
+}
+END_TEST
+
+START_TEST(one_position_and_other_types_have_no_tiles) {
+    coppice_tensor pixel = {.type = COPPICE_TYPE_FLOAT, .rank = 4, .dims = {1, 100, 1, 1}};
+    coppice_tensor ids = {.type = COPPICE_TYPE_INT64, .rank = 2, .dims = {4, 100}};
+    ck_assert(!cop_layout_fits(COP_LAYOUT_TILES, &pixel));
+    ck_assert(!cop_layout_fits(COP_LAYOUT_TOKEN_TILES, &ids));
+    ck_assert(cop_layout_same(&pixel, COP_LAYOUT_PLAIN, COP_LAYOUT_TILES));
+    pixel.dims[0] = 2;
+    ck_assert(!cop_layout_same(&pixel, COP_LAYOUT_PLAIN, COP_LAYOUT_TILES));
+}
+END_TEST
+
 int main(void) {
     TCase *tests = tcase_create("layout");
     tcase_add_test(tests, images_survive_nhwc_and_back);
+    tcase_add_test(tests, tiles_hold_every_position_of_the_batch);
+    tcase_add_test(tests, one_position_and_other_types_have_no_tiles);
     tcase_add_test(tests, sequences_survive_nhwc_and_back);
     tcase_add_test(tests, tokens_are_transposed_for_every_element_size);
     tcase_add_test(tests, one_pixel_or_one_channel_is_the_same_in_both_layouts);

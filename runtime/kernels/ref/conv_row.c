@@ -40,19 +40,19 @@ static coppice_status create(const cop_conv *conv, const coppice_threadpool *poo
     return COPPICE_OK;
 }
 
-static coppice_status run_first(void *state, const float *input, float *output, void *scratch,
-                                const coppice_threadpool *pool, coppice_error *err) {
-    (void)scratch, (void)err;
+static coppice_status run_first(void *state, const cop_conv_io *io, const coppice_threadpool *pool,
+                                coppice_error *err) {
+    (void)err;
     const ref_conv *s = state;
-    cop_conv_reference(&s->conv, false, input, output, pool);
+    cop_conv_reference(&s->conv, false, io->input, io->output, pool);
     return COPPICE_OK;
 }
 
-static coppice_status run_last(void *state, const float *input, float *output, void *scratch,
-                               const coppice_threadpool *pool, coppice_error *err) {
-    (void)scratch, (void)err;
+static coppice_status run_last(void *state, const cop_conv_io *io, const coppice_threadpool *pool,
+                               coppice_error *err) {
+    (void)err;
     const ref_conv *s = state;
-    cop_conv_reference(&s->conv, true, input, output, pool);
+    cop_conv_reference(&s->conv, true, io->input, io->output, pool);
     return COPPICE_OK;
 }
 
@@ -70,7 +70,7 @@ const cop_conv_kernel cop_conv_reference_last = {
     .name = "reference",
     .backend = COPPICE_BACKEND_REFERENCE,
     .isa = COPPICE_ISA_SCALAR,
-    .channels_last = true,
+    .form = COP_FORM_CHANNELS_LAST,
     .supports = supports,
     .create = create,
     .run = run_last,
