@@ -1,4 +1,6 @@
-/* Prints useful GFLOP/s (zero weights not counted) of every convolution kernel per layer shape:
+/* Prints useful GFLOP/s (zero weights not counted) of every convolution kernel per layer shape, and
+ * the share of what one core of this machine can do with operands in its L1 cache (a dense kernel
+ * that keeps operands in registers may do more), times the threads:
  *     bench_conv [--threads N] [--zeros 0.9] [--layer TEXT] [--kernel TEXT]
  * Rounds over the kernels are interleaved; the best of each is taken. */
 #include <math.h>
@@ -8,6 +10,7 @@
 #include <time.h>
 
 #include "runtime/conv.h"
+#include "tests/bench/peak.h"
 
 typedef struct layer {
     const char *name;
@@ -48,6 +51,7 @@ typedef struct options {
     unsigned threads;
     double zeros;
     const char *layer, *kernel;
+    double limit; /* GFLOP/s of all threads */
 } options;
 
 static double now(void) {
@@ -151,8 +155,9 @@ static void bench(const layer *l, const options *o, const coppice_threadpool *po
             list[i].best = fmin(list[i].best, time_one(&list[i], input, output, pool));
     double flops = 2.0 * (double)c.nonzeros * (double)(c.out_h * c.out_w);
     for (size_t i = 0; i < n; i++) {
-        printf("%-26s %4.0f%% %-30s %9.3f ms %7.1f GFLOP/s\n", l->name, 100 * o->zeros,
-               list[i].kernel->name, 1e3 * list[i].best, 1e-9 * flops / list[i].best);
+        double rate = 1e-9 * flops / list[i].best;
+        printf("%-26s %4.0f%% %-30s %9.3f ms %7.1f GFLOP/s %4.0f%%\n", l->name, 100 * o->zeros,
+               list[i].kernel->name, 1e3 * list[i].best, rate, 100 * rate / o->limit);
         list[i].kernel->destroy(list[i].state);
         free(list[i].scratch);
     }
@@ -178,6 +183,13 @@ int main(int argc, char **argv) {
     coppice_threadpool *pool = NULL;
     if (coppice_threadpool_create(o.threads, &pool, NULL))
         return 2;
+    coppice_isa isa;
+    if (cop_isa_resolve(COPPICE_ISA_BEST, &isa, NULL))
+        return 2;
+    peak most = peak_measure(isa);
+    printf("one core, %s: %.0f GFLOP/s from registers, %.0f from L1, %.0f from L2\n",
+           coppice_isa_name(isa), most.registers, most.l1, most.l2);
+    o.limit = most.l1 * (o.threads ? o.threads : 1);
     for (int i = 0; i < LAYERS; i++)
         if (!o.layer || strstr(layers[i].name, o.layer))
             bench(&layers[i], &o, pool);
