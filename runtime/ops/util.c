@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "runtime/layout.h"
 #include "runtime/ops/types.h"
 
 const coppice_tensor *cop_in(const cop_call *call, int i) {
@@ -236,7 +237,30 @@ unsigned cop_elementwise_layouts(const cop_call *call) {
         layouts |= 1u << COP_LAYOUT_NHWC;
     if (rank >= 2)
         layouts |= 1u << COP_LAYOUT_CHANNELS_FIRST;
+    return layouts | cop_tile_layouts(call, 0);
+}
+
+unsigned cop_tile_layouts(const cop_call *call, int inputs) {
+    unsigned layouts = 1u << COP_LAYOUT_TILES | 1u << COP_LAYOUT_TOKEN_TILES;
+    for (int i = -1; i < inputs; i++) {
+        const coppice_tensor *t = i < 0 ? cop_out(call, 0) : cop_in(call, i);
+        for (int l = COP_LAYOUT_TILES; l <= COP_LAYOUT_TOKEN_TILES; l++) {
+            if (!t || t->rank != call->out[0].t.rank || !cop_layout_fits((cop_layout)l, t))
+                layouts &= ~(1u << l);
+        }
+    }
     return layouts;
+}
+
+uint32_t cop_channel_axis(const cop_operand *operand) {
+    return operand->layout == COP_LAYOUT_TILES ? 1 : operand->t.rank - 1;
+}
+
+size_t cop_memory_count(const cop_operand *operand) {
+    if (!cop_layout_is_tiles(operand->layout))
+        return (size_t)coppice_tensor_count(&operand->t);
+    cop_tiles tiles = cop_tiles_of(&operand->t, operand->layout);
+    return tiles.count * tiles.channels * tiles.tile;
 }
 
 /* ---- strides ---- */

@@ -112,8 +112,18 @@ coppice_status cop_broadcast(const cop_call *call, coppice_tensor *shape,
 void cop_broadcast_strides(int rank, const int64_t *dims, const int64_t *strides, int out_rank,
                            int64_t *out);
 
-/* Layouts of operators that treat each element alone, or move them along one axis. */
+/* Layouts of operators that treat each element alone. */
 unsigned cop_elementwise_layouts(const cop_call *call);
+
+/* The two kinds of tiles that output 0 and the first `inputs` inputs can be in at once: float32 all
+ * of them, and where they are of one rank. */
+unsigned cop_tile_layouts(const cop_call *call, int inputs);
+
+/* The dim of an operand in tiles that its channels are. */
+uint32_t cop_channel_axis(const cop_operand *operand);
+
+/* Elements of memory that an operand takes, in tiles with those behind the last position. */
+size_t cop_memory_count(const cop_operand *operand);
 
 /* ---- walking over strided tensors ---- */
 
@@ -143,6 +153,20 @@ void cop_walk_run(const cop_walk *walk, cop_walk_fn fn, const void *context,
  * dense, as here, rows have stride[0] == 1. */
 void cop_walk_broadcast(const cop_operand *out, const cop_operand *const *in, int inputs,
                         cop_walk_fn fn, const void *context, const coppice_threadpool *pool);
+
+/* The same for an output in tiles; what cop_walk_broadcast does with one. */
+void cop_walk_tiles(const cop_operand *out, const cop_operand *const *in, int inputs,
+                    cop_walk_fn fn, const void *context, const coppice_threadpool *pool);
+
+/* Makes `out`, in tiles, of the elements start + step * i of each dim of `in`, in tiles of the same
+ * kind or of one position. */
+void cop_slice_tiles(const cop_operand *out, const cop_operand *in, const int64_t *start,
+                     const int64_t *step, const coppice_threadpool *pool);
+
+/* Copies `part` to or from where it belongs in `whole`, `offset` along the axis. One of them is in
+ * tiles, the other as well unless it has one position. */
+void cop_copy_part_tiles(const cop_operand *whole, const cop_operand *part, uint32_t axis,
+                         size_t offset, bool into_whole, const coppice_threadpool *pool);
 
 /* Copies elements along the strides of a walk with one input. */
 void cop_walk_copy(const cop_walk *walk, const coppice_threadpool *pool);

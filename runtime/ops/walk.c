@@ -1,6 +1,7 @@
 /* Loop nests over strided tensors: sorted by the output's memory order, collapsed, in threads. */
 #include <string.h>
 
+#include "runtime/layout.h"
 #include "runtime/ops/util.h"
 
 enum { GRAIN_ELEMENTS = 16384 };
@@ -120,6 +121,10 @@ void cop_broadcast_strides(int rank, const int64_t *dims, const int64_t *strides
 
 void cop_walk_broadcast(const cop_operand *out, const cop_operand *const *in, int inputs,
                         cop_walk_fn fn, const void *context, const coppice_threadpool *pool) {
+    if (cop_layout_is_tiles(out->layout)) {
+        cop_walk_tiles(out, in, inputs, fn, context, pool);
+        return;
+    }
     cop_walk walk = {.rank = (int)out->t.rank, .inputs = inputs, .out = out->t.data};
     memcpy(walk.dims, out->t.dims, out->t.rank * sizeof *walk.dims);
     cop_operand_strides(out, walk.strides[0]);

@@ -277,9 +277,13 @@ static coppice_status cast_run(const cop_call *call) {
         return cast_from_strings(call, &job);
     if (out->type == COPPICE_TYPE_STRING)
         return cast_to_strings(call, &job);
-    cop_parallel_for(call->pool, (size_t)coppice_tensor_count(&in->t), cop_grain(4), cast_range,
-                     &job);
+    cop_parallel_for(call->pool, cop_memory_count(in), cop_grain(4), cast_range, &job);
     return COPPICE_OK;
+}
+
+static unsigned cast_layouts(const cop_call *call) {
+    unsigned tiles = 1u << COP_LAYOUT_TILES | 1u << COP_LAYOUT_TOKEN_TILES;
+    return (cop_elementwise_layouts(call) & ~tiles) | cop_tile_layouts(call, 1);
 }
 
 /* ---- BitCast ---- */
@@ -338,7 +342,7 @@ const cop_op cop_ops_cast[] = {
     {.name = "BitCast", .since = 26, ONE_TO_ONE, .types = NUMBERS | COP_TYPE_BIT(BOOL),
      PARSE(bitcast, cast_params), INFER(bitcast), RUN(bitcast)},
     {.name = "Cast", .since = 1, ONE_TO_ONE, .types = CASTABLE, PARSE(cast, cast_params),
-     INFER(cast), RUN(cast), ANY_LAYOUT},
+     INFER(cast), RUN(cast), .layouts = cast_layouts},
     {.name = "CastLike", .since = 15, .min_inputs = 2, .max_inputs = 2, .max_outputs = 1,
      .types = CASTABLE, PARSE(castlike, cast_params), INFER(castlike), RUN(cast)},
     {.name = NULL},

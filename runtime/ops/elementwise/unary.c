@@ -152,7 +152,7 @@ coppice_status cop_run_unary(const cop_call *call, const cop_unary_fn *by_type) 
     if (!job.fn)
         return cop_fail(call->err, COPPICE_UNSUPPORTED, "input type %s is not supported",
                         coppice_type_name(in->type));
-    cop_parallel_for(call->pool, (size_t)coppice_tensor_count(in), cop_grain(1), unary_range, &job);
+    cop_parallel_for(call->pool, cop_memory_count(call->in[0]), cop_grain(1), unary_range, &job);
     return COPPICE_OK;
 }
 
@@ -180,7 +180,7 @@ coppice_status cop_run_map(const cop_call *call, cop_map_id map, cop_unary_fn f6
                    .out = cop_out(call, 0)->data,
                    .alpha = p ? p->alpha : 0,
                    .beta = p ? p->beta : 0};
-    cop_parallel_for(call->pool, (size_t)coppice_tensor_count(in), cop_grain(1), map_range, &job);
+    cop_parallel_for(call->pool, cop_memory_count(call->in[0]), cop_grain(1), map_range, &job);
     return COPPICE_OK;
 }
 
@@ -316,7 +316,7 @@ static coppice_status clip_run(const cop_call *call) {
         job.low = cop_in(call, 1) ? cop_in(call, 1)->data : NULL;
         job.high = cop_in(call, 2) ? cop_in(call, 2)->data : NULL;
     }
-    cop_parallel_for(call->pool, (size_t)coppice_tensor_count(x), cop_grain(1), clip_range, &job);
+    cop_parallel_for(call->pool, cop_memory_count(call->in[0]), cop_grain(1), clip_range, &job);
     return COPPICE_OK;
 }
 

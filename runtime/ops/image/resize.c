@@ -280,8 +280,15 @@ static size_t resize_scratch(const cop_call *call) {
 
 /* ---- rows of the operator table ---- */
 
+/* Tables along the axes want strides. */
+static unsigned resize_layouts(const cop_call *call) {
+    unsigned tiles = 1u << COP_LAYOUT_TILES | 1u << COP_LAYOUT_TOKEN_TILES;
+    return cop_elementwise_layouts(call) & ~tiles;
+}
+
 #define RESIZE                                                                                     \
-    PARSE(resize, resize_params), INFER(resize), RUN(resize), .scratch = resize_scratch, ANY_LAYOUT
+    PARSE(resize, resize_params), INFER(resize), RUN(resize), .scratch = resize_scratch,           \
+                                                              .layouts = resize_layouts
 
 /* clang-format off */
 const cop_op cop_ops_resize[] = {

@@ -1,6 +1,7 @@
 /* Operators that move elements without computing: Transpose, Concat, Split, Slice, Expand. */
 #include <string.h>
 
+#include "runtime/layout.h"
 #include "runtime/ops/ops.h"
 #include "runtime/ops/util.h"
 
@@ -103,10 +104,14 @@ static void copy_part(const cop_operand *whole, const cop_operand *part, int axi
     size_t bytes = cop_type_bytes(part->t.type);
     int w = into_whole ? 0 : 1;
     memcpy(walk.dims, part->t.dims, part->t.rank * sizeof *walk.dims);
-    cop_operand_strides(whole, walk.strides[w]);
-    cop_operand_strides(part, walk.strides[!w]);
     if (coppice_tensor_count(&part->t) == 0)
         return;
+    cop_operand_strides(whole, walk.strides[w]);
+    cop_operand_strides(part, walk.strides[!w]);
+    if (cop_layout_is_tiles(whole->layout)) {
+        cop_copy_part_tiles(whole, part, (uint32_t)axis, (size_t)offset, into_whole, pool);
+        return;
+    }
     char *in_whole = (char *)whole->t.data + (size_t)(offset * walk.strides[w][axis]) * bytes;
     walk.out = into_whole ? in_whole : part->t.data;
     walk.in[0] = into_whole ? part->t.data : in_whole;
@@ -198,6 +203,10 @@ static coppice_status split_run(const cop_call *call) {
     return COPPICE_OK;
 }
 
+static unsigned part_layouts(const cop_call *call) {
+    return 1u << COP_LAYOUT_PLAIN | cop_tile_layouts(call, 1);
+}
+
 /* ---- Slice ---- */
 
 typedef struct slice_plan {
@@ -280,6 +289,10 @@ static coppice_status slice_run(const cop_call *call) {
     if (coppice_tensor_count(out) == 0)
         return COPPICE_OK;
     COP_TRY(plan_slice(call, &plan));
+    if (cop_layout_is_tiles(call->out[0].layout)) {
+        cop_slice_tiles(&call->out[0], call->in[0], plan.start, plan.step, call->pool);
+        return COPPICE_OK;
+    }
     cop_walk walk = copy_to(out, NULL);
     cop_plain_strides(in->rank, in->dims, strides);
     for (uint32_t d = 0; d < in->rank; d++) {
@@ -331,11 +344,12 @@ const cop_op cop_ops_move[] = {
     {.name = "Expand", .since = 8, .min_inputs = 2, .max_inputs = 2, .max_outputs = 1,
      .types = WHOLE_BYTES, INFER(expand), RUN(expand)},
     {.name = "Slice", .since = 1, .until = 9, ONE_TO_ONE, .types = WHOLE_BYTES, INFER(slice),
-     RUN(slice)},
+     RUN(slice), .layouts = part_layouts},
     {.name = "Slice", .since = 10, .min_inputs = 3, .max_inputs = 5, .max_outputs = 1,
-     .types = WHOLE_BYTES, INFER(slice), RUN(slice)},
+     .types = WHOLE_BYTES, INFER(slice), RUN(slice), .layouts = part_layouts},
     {.name = "Split", .since = 1, .min_inputs = 1, .max_inputs = 2, .max_outputs = -1,
-     .types = WHOLE_BYTES, PARSE(split, cop_ints_params), INFER(split), RUN(split)},
+     .types = WHOLE_BYTES, PARSE(split, cop_ints_params), INFER(split), RUN(split),
+     .layouts = part_layouts},
     {.name = "Transpose", .since = 1, ONE_TO_ONE, .types = WHOLE_BYTES,
      PARSE(transpose, cop_ints_params), INFER(transpose), RUN(transpose)},
     {.name = NULL},

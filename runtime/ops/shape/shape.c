@@ -2,13 +2,14 @@
  * and what tells a shape (Shape, Size). */
 #include <string.h>
 
+#include "runtime/layout.h"
 #include "runtime/ops/ops.h"
 #include "runtime/ops/util.h"
 
 /* Output 0 has the bytes of input 0; nothing to do where the planner gave both one buffer. */
 coppice_status cop_view_run(const cop_call *call) {
     const coppice_tensor *in = cop_in(call, 0), *out = cop_out(call, 0);
-    int64_t bytes = coppice_tensor_bytes(in);
+    int64_t bytes = cop_layout_bytes(in, call->in[0]->layout);
     if (bytes > 0 && out->data && out->data != in->data)
         memcpy(out->data, in->data, (size_t)bytes);
     return COPPICE_OK;
