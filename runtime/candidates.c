@@ -1,18 +1,9 @@
 /* The kernels that could compute each node, and how long each takes on this machine. */
-#include <math.h>
 #include <string.h>
 
 #include "base/error.h"
-#include "base/interrupt.h"
 #include "base/memory.h"
-#include "base/size.h"
-#include "runtime/memory.h"
-#include "runtime/plan.h"
-
-/* Relative speeds for --tune none: giga multiply-accumulates per second that a kind of kernel
- * reaches on one core, in round figures; only their order matters. */
-static const double DENSE_RATE = 40, NATIVE_SPARSE_RATE = 20, XNNPACK_SPARSE_RATE = 8,
-                    REFERENCE_RATE = 0.5;
+#include "runtime/measure.h"
 
 /* A weight with fewer zeros is not worth timing sparse kernels for: a dense kernel does it at once.
  */
@@ -21,50 +12,26 @@ static const double LEAST_SPARSITY_TO_TRY = 0.2;
 /* Multiply-accumulates from which a layer is worth several threads: some 20 microseconds' work. */
 static const double LEAST_PARALLEL_MACS = 2e6;
 
-/* Timed runs of a candidate whatever they cost: on a busy machine a single one says nothing. */
-enum { LEAST_RUNS = 3, LEAST_LONG_RUNS = 1 };
+/* What timing may take with --tune fast, so that a model runs at once; layers behind that are
+ * estimated from those before. Of layers with few zeros little is to be gained. */
+static const double FEW_ZEROS = 0.4, FEW_ZEROS_BUDGET_MS = 50, OTHER_BUDGET_MS = 450;
 
-/* From here on a run is long: it says more. */
-static const double LONG_MS = 2;
+/* A kernel must be faster by this than one that the table has before it, so that the same kernels
+ * are taken again when they are measured again. */
+static const double CLEARLY_FASTER = 0.97;
 
-static const struct {
-    unsigned runs;
-    double budget_ms; /* per candidate, after the first run */
-} efforts[] = {[COPPICE_TUNE_FAST] = {5, 5}, [COPPICE_TUNE_FULL] = {25, 300}};
-
-/* What timing layers with few zeros may take in all, with --tune fast: a model that was not pruned
- * is to run at once. Layers behind that are estimated from those before. */
-static const double DENSE_BUDGET_MS = 50;
-static const double FEW_ZEROS = 0.4;
-
-/* A candidate that is slower than the best so far by these factors is timed no further: in its
- * first run, which may be slow for other reasons, unless it takes but a moment, and later. */
-static const double HOPELESS_COLD = 4, HOPELESS_WARM = 1.5, A_MOMENT_MS = 0.5;
-
-/* One timed kernel on one geometry: layers that repeat are timed once. */
-typedef struct timing {
-    cop_conv conv; /* pointers are NULL */
-    const cop_conv_kernel *kernel;
-    double ms;
-} timing;
-
-typedef struct tuner {
+/* What choosing for all nodes shares. */
+typedef struct chooser {
     const cop_graph *graph;
     const cop_shapes *shapes;
     const cop_settings *settings;
-    timing *timings;
-    size_t timing_count, timing_capacity;
-    cop_block *x, *y, *scratch; /* that kernels are timed on */
-    double dense_ms;            /* spent on layers with few zeros */
+    cop_tuner tuner;
+    double few_zeros_ms, other_ms; /* spent on timing layers with few zeros, and others */
     coppice_error *err;
-} tuner;
-
-static size_t conv_weights(const cop_conv *c) {
-    return c->out_channels * (c->in_channels / c->groups) * c->kernel_h * c->kernel_w;
-}
+} chooser;
 
 static double conv_sparsity(const cop_conv *c) {
-    return 1 - (double)c->nonzeros / (double)conv_weights(c);
+    return 1 - (double)c->nonzeros / (double)cop_conv_weights(c);
 }
 
 /* ---- which kernels may be used ---- */
@@ -83,7 +50,7 @@ static bool has_family(const cop_node_choices *c, const cop_conv_kernel *k) {
 }
 
 static bool usable(const cop_settings *s, const cop_conv *c, const cop_conv_kernel *k) {
-    bool has_zeros = c->nonzeros < conv_weights(c);
+    bool has_zeros = c->nonzeros < cop_conv_weights(c);
     if (!cop_isa_allows(s->isa, k->isa) || !k->supports(c))
         return false;
     return !k->sparse || (has_zeros && s->sparse != COPPICE_SPARSE_NEVER);
@@ -142,7 +109,7 @@ static const coppice_backend fallbacks[][3] = {
 /* With --sparse always a backend that has no sparse kernel for a weight with zeros gives way to the
  * next one that has. */
 static void list_kernels(const cop_settings *s, const cop_conv *c, cop_node_choices *out) {
-    bool want_sparse = s->sparse == COPPICE_SPARSE_ALWAYS && c->nonzeros < conv_weights(c);
+    bool want_sparse = s->sparse == COPPICE_SPARSE_ALWAYS && c->nonzeros < cop_conv_weights(c);
     for (int pass = want_sparse ? 0 : 1; pass < 2; pass++) {
         for (int i = 0; i < 3; i++) {
             coppice_backend backend = fallbacks[s->backend][i];
@@ -163,185 +130,10 @@ static void list_kernels(const cop_settings *s, const cop_conv *c, cop_node_choi
 
 /* ---- how fast they are ---- */
 
-/* Multiply-accumulates that the kernel does. */
-static double work_of(const cop_conv *c, const cop_conv_kernel *k) {
-    double pixels = (double)(c->batch * c->out_h * c->out_w);
-    return pixels * (double)(k->sparse ? c->nonzeros : conv_weights(c));
-}
-
 const coppice_threadpool *cop_conv_pool(const cop_settings *settings, const cop_conv *conv,
                                         const cop_conv_kernel *kernel) {
     bool reference = kernel->backend == COPPICE_BACKEND_REFERENCE;
-    return reference || work_of(conv, kernel) >= LEAST_PARALLEL_MACS ? settings->pool : NULL;
-}
-
-static double estimate_ms(const cop_conv *c, const cop_conv_kernel *k) {
-    double rate = k->backend == COPPICE_BACKEND_REFERENCE ? REFERENCE_RATE
-                  : !k->sparse                            ? DENSE_RATE
-                  : k->backend == COPPICE_BACKEND_NATIVE  ? NATIVE_SPARSE_RATE
-                                                          : XNNPACK_SPARSE_RATE;
-    return work_of(c, k) / rate * 1e-6;
-}
-
-static cop_conv geometry_of(const cop_conv *c) {
-    cop_conv g = *c;
-    g.weights = g.bias = NULL;
-    return g;
-}
-
-/* Field by field: structures have padding, and counts of non-zeros may differ a little. */
-static bool same_geometry(const cop_conv *a, const cop_conv *b) {
-    const size_t x[] = {a->batch,    a->groups,   a->in_channels, a->out_channels,
-                        a->in_h,     a->in_w,     a->kernel_h,    a->kernel_w,
-                        a->stride_h, a->stride_w, a->dilation_h,  a->dilation_w,
-                        a->pad_top,  a->pad_left, a->pad_bottom,  a->pad_right};
-    const size_t y[] = {b->batch,    b->groups,   b->in_channels, b->out_channels,
-                        b->in_h,     b->in_w,     b->kernel_h,    b->kernel_w,
-                        b->stride_h, b->stride_w, b->dilation_h,  b->dilation_w,
-                        b->pad_top,  b->pad_left, b->pad_bottom,  b->pad_right};
-    double difference = fabs((double)a->nonzeros - (double)b->nonzeros);
-    return memcmp(x, y, sizeof x) == 0 && difference <= 0.02 * (double)a->nonzeros;
-}
-
-static const timing *find_timing(const tuner *t, const cop_conv *c, const cop_conv_kernel *k) {
-    for (size_t i = 0; i < t->timing_count; i++) {
-        if (t->timings[i].kernel == k && same_geometry(&t->timings[i].conv, c))
-            return &t->timings[i];
-    }
-    return NULL;
-}
-
-/* Numbers between -1 and 1 that are neither all the same nor denormal. */
-static void fill_activations(float *x, size_t count) {
-    uint32_t state = 1;
-    for (size_t i = 0; i < count; i++) {
-        state = state * 1664525u + 1013904223u;
-        x[i] = (float)(int32_t)state * 0x1p-31f;
-    }
-}
-
-/* Makes *block at least as large. Blocks have room behind their ends. */
-static bool make_large(cop_block **block, size_t bytes, bool *grown) {
-    *grown = !*block || (*block)->bytes < bytes;
-    if (!*grown)
-        return true;
-    cop_block_release(*block);
-    *block = cop_block_new(bytes);
-    return *block != NULL;
-}
-
-/* Of activations in any form. */
-static size_t buffer_bytes(size_t channels, size_t positions) {
-    return channels * cop_round_up(positions, cop_tile_width(positions)) * sizeof(float);
-}
-
-static coppice_status make_buffers(tuner *t, const cop_conv *c, size_t scratch) {
-    size_t in = buffer_bytes(c->in_channels, c->batch * c->in_h * c->in_w);
-    size_t out = buffer_bytes(c->out_channels, c->batch * c->out_h * c->out_w);
-    bool grown, ignored;
-    if (!make_large(&t->x, in, &grown) || !make_large(&t->y, out, &ignored) ||
-        !make_large(&t->scratch, scratch, &ignored))
-        return cop_fail_memory(t->err, in + out + scratch);
-    if (grown)
-        fill_activations(t->x->data, in / sizeof(float));
-    return COPPICE_OK;
-}
-
-static void free_tuner(tuner *t) {
-    cop_block_release(t->x);
-    cop_block_release(t->y);
-    cop_block_release(t->scratch);
-    cop_free(t->timings);
-}
-
-/* True when a candidate that took `taken` in run `i` cannot become the best. */
-static bool hopeless(unsigned i, double taken, double best, double limit) {
-    if (limit < 0)
-        return false;
-    if (i == 0)
-        return taken > A_MOMENT_MS && taken > HOPELESS_COLD * limit;
-    return i >= 2 && best > HOPELESS_WARM * limit;
-}
-
-/* `limit`: the least time of the candidates before, -1 for the first. */
-static coppice_status measure(tuner *t, const cop_conv *c, const cop_conv_kernel *k, void *state,
-                              double limit, double *ms) {
-    COP_TRY(make_buffers(t, c, k->scratch ? k->scratch(state) : 0));
-    double best = INFINITY, spent = 0;
-    unsigned runs = efforts[t->settings->tune].runs, least = LEAST_RUNS;
-    double budget = efforts[t->settings->tune].budget_ms;
-    const coppice_threadpool *pool = cop_conv_pool(t->settings, c, k);
-    const cop_conv_io io = {.input = t->x->data, .output = t->y->data, .scratch = t->scratch->data};
-    for (unsigned i = 0; i <= runs && (i <= least || spent < budget); i++) {
-        double begin = cop_now_ms();
-        COP_TRY(k->run(state, &io, pool, t->err));
-        double taken = cop_now_ms() - begin;
-        bool stop = hopeless(i, taken, best, limit);
-        if (i > 0 || stop) /* the first run warms caches and indirection tables */
-            best = taken < best ? taken : best;
-        if (i > 0)
-            spent += taken;
-        if (taken > LONG_MS)
-            least = LEAST_LONG_RUNS;
-        if (stop)
-            break;
-    }
-    *ms = best;
-    return COPPICE_OK;
-}
-
-/* Sets choice->ms; drops the kernel (ms stays negative) when it does not run on this machine. */
-static coppice_status time_choice(tuner *t, const cop_conv *c, double limit, cop_choice *choice) {
-    const timing *known = find_timing(t, c, choice->kernel);
-    choice->ms = known ? known->ms : -1;
-    choice->measured = true;
-    if (known)
-        return COPPICE_OK;
-    COP_TRY(cop_check_interrupt(t->err));
-    void *state = NULL;
-    coppice_status status =
-        choice->kernel->create(c, cop_conv_pool(t->settings, c, choice->kernel), &state, t->err);
-    if (status == COPPICE_UNSUPPORTED)
-        return COPPICE_OK;
-    if (!status)
-        status = measure(t, c, choice->kernel, state, limit, &choice->ms);
-    if (state)
-        choice->kernel->destroy(state);
-    if (!status &&
-        cop_grow(&t->timings, t->timing_count, &t->timing_capacity, sizeof *t->timings) == 0)
-        t->timings[t->timing_count++] =
-            (timing){.conv = geometry_of(c), .kernel = choice->kernel, .ms = choice->ms};
-    return status;
-}
-
-static coppice_status time_choices(tuner *t, const cop_conv *c, cop_node_choices *out) {
-    double best = -1;
-    for (int i = 0; i < out->count; i++) {
-        cop_choice *choice = &out->list[i];
-        COP_TRY(time_choice(t, c, best, choice));
-        if (choice->ms >= 0 && (best < 0 || choice->ms < best))
-            best = choice->ms;
-    }
-    return COPPICE_OK;
-}
-
-/* Layers that one kernel does at about one rate. */
-static bool alike(const cop_conv *a, const cop_conv *b) {
-    return (a->groups == 1) == (b->groups == 1) && a->kernel_h == b->kernel_h &&
-           a->kernel_w == b->kernel_w && a->tokens == b->tokens;
-}
-
-/* From the rate of the kernel on the layers that were timed; by rule where there are none. */
-static double extrapolate_ms(const tuner *t, const cop_conv *c, const cop_conv_kernel *k) {
-    double ms = 0, work = 0;
-    for (size_t i = 0; i < t->timing_count; i++) {
-        const timing *known = &t->timings[i];
-        if (known->kernel != k || known->ms < 0 || !alike(&known->conv, c))
-            continue;
-        ms += known->ms;
-        work += work_of(&known->conv, k);
-    }
-    return work > 0 ? work_of(c, k) * ms / work : estimate_ms(c, k);
+    return reference || cop_conv_work(conv, kernel) >= LEAST_PARALLEL_MACS ? settings->pool : NULL;
 }
 
 static void drop_failed(cop_node_choices *c) {
@@ -362,56 +154,93 @@ static void note_best(cop_node_choices *c) {
     }
 }
 
-static coppice_status choose_conv(tuner *t, const cop_conv *c, cop_node_choices *out) {
+/* Of two kernels that are about as fast the first of the table is taken. */
+static void settle_ties(cop_node_choices *c) {
+    for (int i = 1; i < c->count; i++) {
+        for (int k = 0; k < i; k++) {
+            bool tie =
+                c->list[i].ms < c->list[k].ms && c->list[i].ms > CLEARLY_FASTER * c->list[k].ms;
+            if (tie && c->list[i].layout == c->list[k].layout)
+                c->list[i].ms = c->list[k].ms;
+        }
+    }
+}
+
+/* Drops sparse kernels where there are too few zeros to try them; true when it did. */
+static bool drop_sparse(const cop_settings *s, const cop_conv *c, cop_node_choices *out) {
+    if (s->sparse != COPPICE_SPARSE_AUTO || conv_sparsity(c) >= LEAST_SPARSITY_TO_TRY ||
+        !has_sparse(out))
+        return false;
+    cop_node_choices all = *out;
+    keep_only(out, false);
+    if (out->count)
+        return true;
+    *out = all;
+    return false;
+}
+
+/* Sets the ms of all choices; *why says how. */
+static coppice_status find_times(chooser *t, const cop_conv *c, cop_node_choices *out,
+                                 const char **why) {
+    const cop_settings *s = t->settings;
+    if (s->tune == COPPICE_TUNE_NONE || out->count == 1) {
+        cop_tuner_rule(c, out);
+        *why = out->count == 1 ? "only candidate" : "estimated (--tune none)";
+        return COPPICE_OK;
+    }
+    cop_tune_source source = cop_tuner_recall(&t->tuner, c, out);
+    *why = source == COP_TUNE_STORED ? "fastest measured before (cached)" : "fastest measured";
+    if (source)
+        return COPPICE_OK;
+    bool few = !has_sparse(out) || conv_sparsity(c) < FEW_ZEROS;
+    double *spent = few ? &t->few_zeros_ms : &t->other_ms;
+    if (s->tune == COPPICE_TUNE_FAST && *spent > (few ? FEW_ZEROS_BUDGET_MS : OTHER_BUDGET_MS)) {
+        cop_tuner_estimate(&t->tuner, c, out);
+        *why = "estimated from other layers";
+        return COPPICE_OK;
+    }
+    double begin = cop_now_ms();
+    COP_TRY(cop_tuner_measure(&t->tuner, c, out));
+    *spent += cop_now_ms() - begin;
+    return COPPICE_OK;
+}
+
+static coppice_status choose_conv(chooser *t, const cop_conv *c, cop_node_choices *out) {
     const cop_settings *s = t->settings;
     list_kernels(s, c, out);
-    bool try_sparse = conv_sparsity(c) >= LEAST_SPARSITY_TO_TRY;
-    if (s->sparse == COPPICE_SPARSE_AUTO && !try_sparse && out->count > 1) {
-        cop_node_choices all = *out;
-        keep_only(out, false);
-        if (!out->count)
-            *out = all;
-    }
-    out->weights = conv_weights(c);
+    bool has_zeros = c->nonzeros < cop_conv_weights(c), dropped = drop_sparse(s, c, out);
+    out->weights = cop_conv_weights(c);
     out->nonzeros = c->nonzeros;
-    bool dense = !has_sparse(out) || conv_sparsity(c) < FEW_ZEROS;
-    bool rule = s->tune == COPPICE_TUNE_NONE;
-    bool late = dense && s->tune == COPPICE_TUNE_FAST && t->dense_ms > DENSE_BUDGET_MS;
-    bool timed = !rule && !late && out->count > 1;
-    for (int i = 0; i < out->count; i++)
-        out->list[i].ms =
-            rule ? estimate_ms(c, out->list[i].kernel) : extrapolate_ms(t, c, out->list[i].kernel);
-    double begin = cop_now_ms();
-    if (timed)
-        COP_TRY(time_choices(t, c, out));
-    if (timed && dense)
-        t->dense_ms += cop_now_ms() - begin;
+    COP_TRY(find_times(t, c, out, &out->why));
     drop_failed(out);
     if (!out->count)
         return cop_fail(t->err, COPPICE_INTERNAL, "no kernel runs on this machine");
     note_best(out);
-    bool forced = s->sparse == COPPICE_SPARSE_ALWAYS && has_sparse(out);
-    out->why = forced            ? "--sparse always"
-               : out->count == 1 ? "only candidate"
-               : timed           ? "fastest measured"
-               : late            ? "estimated from other layers"
-                                 : "estimated (--tune none)";
+    settle_ties(out);
+    if (s->sparse == COPPICE_SPARSE_ALWAYS && has_sparse(out))
+        out->why = "--sparse always";
+    else if (s->sparse == COPPICE_SPARSE_NEVER && has_zeros)
+        out->why = "--sparse never";
+    else if (dropped && has_zeros)
+        out->why = "too few zeros to try sparse kernels";
+    else if (has_zeros && !has_sparse(out))
+        out->why = "no sparse kernel takes this layer";
     return COPPICE_OK;
 }
 
 coppice_status cop_choose_kernel(const cop_settings *settings, const cop_conv *conv,
                                  cop_node_choices *out, coppice_error *err) {
-    tuner t = {.settings = settings, .err = err};
+    chooser t = {.settings = settings, .err = err, .tuner = {.settings = settings, .err = err}};
     *out = (cop_node_choices){.dense_ms = -1, .sparse_ms = -1};
     coppice_status status = choose_conv(&t, conv, out);
-    free_tuner(&t);
+    cop_tuner_free(&t.tuner);
     return status;
 }
 
 /* ---- operators' own loops ---- */
 
 /* Adds to *mask the layouts that the operator could work in here. */
-static coppice_status ask_layouts(tuner *t, size_t node, unsigned *mask) {
+static coppice_status ask_layouts(chooser *t, size_t node, unsigned *mask) {
     const cop_op *op = t->shapes->ops[node];
     const cop_node *n = &t->graph->nodes[node];
     const cop_operand **in = cop_calloc((size_t)n->input_count + 1, sizeof *in);
@@ -439,7 +268,7 @@ static coppice_status ask_layouts(tuner *t, size_t node, unsigned *mask) {
     return status;
 }
 
-static coppice_status choose_op(tuner *t, size_t node, cop_node_choices *out) {
+static coppice_status choose_op(chooser *t, size_t node, cop_node_choices *out) {
     unsigned mask = 1u << COP_LAYOUT_PLAIN;
     if (t->shapes->ops[node]->layouts)
         COP_TRY(ask_layouts(t, node, &mask));
@@ -452,7 +281,7 @@ static coppice_status choose_op(tuner *t, size_t node, cop_node_choices *out) {
     return COPPICE_OK;
 }
 
-static bool needs_a_step(const tuner *t, const cop_node *n) {
+static bool needs_a_step(const chooser *t, const cop_node *n) {
     for (int i = 0; i < n->output_count; i++) {
         if (n->outputs[i] >= 0 && !t->shapes->values[n->outputs[i]].t.data)
             return true;
@@ -460,7 +289,7 @@ static bool needs_a_step(const tuner *t, const cop_node *n) {
     return false;
 }
 
-static coppice_status choose_node(tuner *t, size_t node, cop_node_choices *out) {
+static coppice_status choose_node(chooser *t, size_t node, cop_node_choices *out) {
     cop_lowered lowered;
     bool is_conv;
     COP_TRY(cop_lower(t->graph, t->shapes, node, &is_conv, &lowered, t->err));
@@ -474,7 +303,11 @@ static coppice_status choose_node(tuner *t, size_t node, cop_node_choices *out) 
 coppice_status cop_list_choices(const cop_graph *graph, const cop_shapes *shapes,
                                 const cop_settings *settings, cop_node_choices *choices,
                                 coppice_error *err) {
-    tuner t = {.graph = graph, .shapes = shapes, .settings = settings, .err = err};
+    chooser t = {.graph = graph,
+                 .shapes = shapes,
+                 .settings = settings,
+                 .err = err,
+                 .tuner = {.settings = settings, .err = err}};
     coppice_status status = COPPICE_OK;
     for (size_t i = 0; i < graph->node_count && !status; i++) {
         choices[i] = (cop_node_choices){.dense_ms = -1, .sparse_ms = -1};
@@ -484,6 +317,6 @@ coppice_status cop_list_choices(const cop_graph *graph, const cop_shapes *shapes
         if (status)
             cop_error_at_node(err, graph, &graph->nodes[i]);
     }
-    free_tuner(&t);
+    cop_tuner_free(&t.tuner);
     return status;
 }

@@ -23,6 +23,7 @@ typedef struct cop_settings {
     coppice_sparse_use sparse;
     coppice_tune tune;
     coppice_isa isa; /* never BEST */
+    bool cache;      /* measured times are kept on disk (tune_cache.h) */
     coppice_threadpool *pool;
 } cop_settings;
 

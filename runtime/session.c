@@ -35,6 +35,7 @@ void coppice_session_options_init(coppice_session_options *options) {
         .sparse = COPPICE_SPARSE_AUTO,
         .tune = COPPICE_TUNE_FAST,
         .isa = COPPICE_ISA_BEST,
+        .cache = true,
     };
 }
 
@@ -53,6 +54,7 @@ static coppice_status settle(coppice_session *session, const coppice_session_opt
     session->settings = (cop_settings){.backend = options->backend,
                                        .sparse = options->sparse,
                                        .tune = options->tune,
+                                       .cache = options->cache,
                                        .pool = options->pool};
     COP_TRY(cop_isa_resolve(options->isa, &session->settings.isa, err));
     if (options->pool)

@@ -60,10 +60,11 @@ typedef enum coppice_sparse_use {
 } coppice_sparse_use;
 
 typedef enum coppice_tune {
-    COPPICE_TUNE_FAST, /* a few runs per candidate */
+    COPPICE_TUNE_FAST, /* a few runs per candidate, half a second per model at most */
     COPPICE_TUNE_NONE, /* fixed choice by rule: the same on every run and machine with the same ISA
                         */
-    COPPICE_TUNE_FULL  /* more runs per candidate */
+    COPPICE_TUNE_FULL  /* every candidate of every layer, with more runs; what is cached then counts
+                          more than what FAST measures */
 } coppice_tune;
 
 /* Instruction sets that kernels are written for; each x86 one includes those before it. */
@@ -107,6 +108,11 @@ typedef struct coppice_session_options {
     coppice_isa isa;           /* default BEST */
     coppice_threadpool *pool;  /* default NULL: the session makes one of `threads` threads */
     unsigned threads;          /* default 0: as in coppice_threadpool_create */
+    /* Keep what was measured in a file, so that the next session of such layers on this machine is
+     * made at once; default true. The file is `tuning` in the folder that the environment variable
+     * COPPICE_CACHE names ("off": none), else in $XDG_CACHE_HOME/coppice, else in
+     * ~/.cache/coppice; it takes 1 MiB at most. Not with TUNE_NONE. */
+    bool cache;
 } coppice_session_options;
 
 /* Sets every member to its default. */

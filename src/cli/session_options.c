@@ -20,6 +20,8 @@ const cli_option cli_session_rows[] = {
     {"tune", 0, CLI_TEXT, SESSION(tune), "HOW",
      "measuring of kernels: fast (default), full, or none:\n"
      "a fixed choice, the same on every run"},
+    {"no-cache", 0, CLI_FLAG, SESSION(no_cache), NULL,
+     "measure anew, and do not keep what was measured (COPPICE_CACHE says\nwhere it is kept)"},
     {0}};
 
 const cli_option cli_shape_rows[] = {
@@ -41,6 +43,7 @@ bool cli_session_options(cli_context *cli, const cli_session_flags *flags,
         return false;
     if (flags->isa && coppice_isa_parse(flags->isa, &out->isa, error))
         return false;
+    out->cache = !flags->no_cache;
     out->threads = cli->threads > UINT_MAX ? UINT_MAX : (unsigned)cli->threads;
     return true;
 }

@@ -4,9 +4,10 @@
 
 #include "cli.h"
 
-/* --backend, --sparse, --isa, --tune; zero-initialise. */
+/* --backend, --sparse, --isa, --tune, --no-cache; zero-initialise. */
 typedef struct cli_session_flags {
     const char *backend, *sparse, *isa, *tune;
+    bool no_cache;
 } cli_session_flags;
 
 extern const cli_option cli_session_rows[];

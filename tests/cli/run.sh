@@ -21,6 +21,7 @@ trap 'chmod -R u+w "$work"; rm -rf "$work"' EXIT
 mkdir "$work/bin"
 ln -s "$program" "$work/bin/coppice"
 export PATH=$work/bin:$PATH LC_ALL=C TZ=UTC
+export COPPICE_CACHE=off # unless a case asks for it
 export DIGITS=$root/models/digits.onnx MODELS=$root/models
 export CLI_LIB=$cases/lib.sh
 

@@ -3,7 +3,7 @@
 # weights: their masks hold, and a note says that they were changed.
 . "$CLI_LIB"
 cat >train.sh <<'EOF'
-env | grep ^COPPICE_ | sort
+env | grep ^COPPICE_ | grep -v ^COPPICE_CACHE= | sort
 coppice prune "$COPPICE_MODEL_IN" -q -o "$COPPICE_MODEL_OUT" --sparsity 0.95 --include 'blocks.0.*'
 test -t 0 || cat
 EOF

@@ -1,0 +1,351 @@
+/* How long the kernels of a layer take on this machine: measured, remembered, estimated. */
+#include "runtime/measure.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/interrupt.h"
+#include "base/memory.h"
+#include "base/size.h"
+
+_Static_assert((int)COP_MAX_CHOICES <= (int)COP_TUNE_MOST, "a record holds all choices");
+
+/* Relative speeds for --tune none: giga multiply-accumulates per second that a kind of kernel
+ * reaches on one core, in round figures; only their order matters. */
+static const double DENSE_RATE = 40, NATIVE_SPARSE_RATE = 20, XNNPACK_SPARSE_RATE = 8,
+                    REFERENCE_RATE = 0.5;
+
+/* Timed runs of a candidate whatever they cost: on a busy machine a single one says nothing. */
+enum { LEAST_RUNS = 3, LEAST_LONG_RUNS = 1 };
+
+/* From here on a run is long: it says more. */
+static const double LONG_MS = 2;
+
+static const struct {
+    unsigned runs;
+    double budget_ms; /* per candidate, after the first run */
+} efforts[] = {[COPPICE_TUNE_FAST] = {5, 5}, [COPPICE_TUNE_FULL] = {25, 300}};
+
+/* A candidate that is slower than the best so far by these factors is timed no further: in its
+ * first run, which may be slow for other reasons, unless it takes but a moment, and later. */
+static const double HOPELESS_COLD = 4, HOPELESS_WARM = 1.5, A_MOMENT_MS = 0.5;
+
+/* With --tune fast, a kernel that is slower than the best by this factor at its rate on so many
+ * layers alike is not timed at all. */
+static const double HOPELESS_RATE = 2;
+enum { LAYERS_TO_KNOW = 2 };
+
+/* Two layers whose counts of non-zeros differ by less than about 3 % count as one. */
+static const double NONZEROS_STEP = 1.03;
+
+/* One timed kernel on one layer. */
+struct cop_timing {
+    cop_conv conv; /* pointers are NULL */
+    const cop_conv_kernel *kernel;
+    double ms;
+};
+
+size_t cop_conv_weights(const cop_conv *c) {
+    return c->out_channels * (c->in_channels / c->groups) * c->kernel_h * c->kernel_w;
+}
+
+double cop_conv_work(const cop_conv *c, const cop_conv_kernel *k) {
+    double pixels = (double)(c->batch * c->out_h * c->out_w);
+    return pixels * (double)(k->sparse ? c->nonzeros : cop_conv_weights(c));
+}
+
+void cop_tuner_free(cop_tuner *t) {
+    cop_tune_cache_close(t->cache);
+    cop_block_release(t->input);
+    cop_block_release(t->residual);
+    cop_block_release(t->output);
+    cop_block_release(t->scratch);
+    cop_free(t->timings);
+    *t = (cop_tuner){0};
+}
+
+/* ---- estimates ---- */
+
+static double by_rule(const cop_conv *c, const cop_conv_kernel *k) {
+    double rate = k->backend == COPPICE_BACKEND_REFERENCE ? REFERENCE_RATE
+                  : !k->sparse                            ? DENSE_RATE
+                  : k->backend == COPPICE_BACKEND_NATIVE  ? NATIVE_SPARSE_RATE
+                                                          : XNNPACK_SPARSE_RATE;
+    return cop_conv_work(c, k) / rate * 1e-6;
+}
+
+/* Layers that one kernel does at about one rate. */
+static bool alike(const cop_conv *a, const cop_conv *b) {
+    return (a->groups == 1) == (b->groups == 1) && a->kernel_h == b->kernel_h &&
+           a->kernel_w == b->kernel_w && a->tokens == b->tokens;
+}
+
+/* At the rate of the kernel on layers alike; *layers: how many there are. */
+static double at_rate(const cop_tuner *t, const cop_conv *c, const cop_conv_kernel *k,
+                      int *layers) {
+    double ms = 0, work = 0;
+    *layers = 0;
+    for (size_t i = 0; i < t->timing_count; i++) {
+        const cop_timing *known = &t->timings[i];
+        if (known->kernel != k || !alike(&known->conv, c))
+            continue;
+        ms += known->ms;
+        work += cop_conv_work(&known->conv, k);
+        ++*layers;
+    }
+    return work > 0 ? cop_conv_work(c, k) * ms / work : by_rule(c, k);
+}
+
+void cop_tuner_estimate(const cop_tuner *t, const cop_conv *c, cop_node_choices *choices) {
+    int layers;
+    for (int i = 0; i < choices->count; i++) {
+        choices->list[i].ms = at_rate(t, c, choices->list[i].kernel, &layers);
+        choices->list[i].measured = false;
+    }
+}
+
+void cop_tuner_rule(const cop_conv *c, cop_node_choices *choices) {
+    for (int i = 0; i < choices->count; i++) {
+        choices->list[i].ms = by_rule(c, choices->list[i].kernel);
+        choices->list[i].measured = false;
+    }
+}
+
+/* ---- what is remembered ---- */
+
+/* Of the weights in blocks of four rows at one column that are not all zero, how many are kept, in
+ * steps of a sixteenth: 4 without blocks at high sparsity, 16 with. Looks at some of the rows. */
+static uint64_t block_share(const cop_conv *c) {
+    enum { ROWS = 4, LOOKED_AT = 8, STEPS = 16 };
+    size_t group_rows = c->out_channels / c->groups;
+    size_t columns = cop_conv_weights(c) / c->out_channels, blocks = 0, kept = 0;
+    if (!c->weights || group_rows % ROWS != 0)
+        return 0;
+    size_t all = c->out_channels / ROWS, step = all > LOOKED_AT ? all / LOOKED_AT : 1;
+    for (size_t b = 0; b < all; b += step) {
+        const float *w = c->weights + b * ROWS * columns;
+        for (size_t i = 0; i < columns; i++) {
+            int n = (w[i] != 0) + (w[columns + i] != 0) + (w[2 * columns + i] != 0) +
+                    (w[3 * columns + i] != 0);
+            blocks += n > 0;
+            kept += (size_t)n;
+        }
+    }
+    return blocks ? (kept * STEPS + 2 * blocks) / (ROWS * blocks) : 0;
+}
+
+static cop_tune_key key_of(const cop_tuner *t, const cop_conv *c, const cop_node_choices *choices) {
+    cop_tune_key key = cop_tune_key_start();
+    const size_t sizes[] = {
+        coppice_threadpool_threads(t->settings->pool),
+        c->batch,
+        c->groups,
+        c->in_channels,
+        c->out_channels,
+        c->in_h,
+        c->in_w,
+        c->out_h,
+        c->out_w,
+        c->kernel_h,
+        c->kernel_w,
+        c->stride_h,
+        c->stride_w,
+        c->dilation_h,
+        c->dilation_w,
+        c->pad_top,
+        c->pad_left,
+        c->pad_bottom,
+        c->pad_right,
+        c->tokens,
+        c->bias != NULL,
+        c->residual,
+        isfinite(c->min),
+        isfinite(c->max),
+        c->activation.there ? 1 + (size_t)c->activation.map : 0,
+        c->nonzeros ? 1 + (size_t)(log((double)c->nonzeros) / log(NONZEROS_STEP)) : 0,
+        c->nonzeros < cop_conv_weights(c) ? block_share(c) : 0,
+    };
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+        cop_tune_key_number(&key, sizes[i]);
+    for (int i = 0; i < choices->count; i++)
+        cop_tune_key_text(&key, choices->list[i].kernel->name);
+    return key;
+}
+
+/* For estimates of layers behind. Without memory there are none. */
+static void note_timing(cop_tuner *t, const cop_conv *c, const cop_choice *choice) {
+    if (choice->ms < 0 || !choice->measured ||
+        cop_grow(&t->timings, t->timing_count, &t->timing_capacity, sizeof *t->timings) != 0)
+        return;
+    cop_timing *timing = &t->timings[t->timing_count++];
+    *timing = (cop_timing){.conv = *c, .kernel = choice->kernel, .ms = choice->ms};
+    timing->conv.weights = timing->conv.bias = NULL;
+}
+
+static void open_cache(cop_tuner *t) {
+    if (!t->cache)
+        t->cache = cop_tune_cache_open(t->settings->cache);
+}
+
+cop_tune_source cop_tuner_recall(cop_tuner *t, const cop_conv *c, cop_node_choices *choices) {
+    open_cache(t);
+    cop_tune_times times;
+    cop_tune_source source = cop_tune_cache_find(t->cache, key_of(t, c, choices),
+                                                 t->settings->tune == COPPICE_TUNE_FULL, &times);
+    bool runs = false;
+    if (source == COP_TUNE_UNKNOWN || times.count != choices->count)
+        return COP_TUNE_UNKNOWN;
+    for (int i = 0; i < times.count; i++)
+        runs |= times.ms[i] >= 0;
+    if (!runs)
+        return COP_TUNE_UNKNOWN;
+    for (int i = 0; i < times.count; i++) {
+        choices->list[i].ms = (double)times.ms[i];
+        choices->list[i].measured = times.measured >> i & 1;
+        if (source == COP_TUNE_STORED)
+            note_timing(t, c, &choices->list[i]);
+    }
+    return source;
+}
+
+static void remember(cop_tuner *t, const cop_conv *c, const cop_node_choices *choices) {
+    cop_tune_times times = {.effort = t->settings->tune == COPPICE_TUNE_FULL,
+                            .count = (uint8_t)choices->count};
+    for (int i = 0; i < choices->count; i++) {
+        times.ms[i] = (float)choices->list[i].ms;
+        times.measured |= (uint32_t)choices->list[i].measured << i;
+        note_timing(t, c, &choices->list[i]);
+    }
+    cop_tune_cache_add(t->cache, key_of(t, c, choices), &times);
+}
+
+/* ---- measuring ---- */
+
+/* Numbers between -1 and 1 that are neither all the same nor denormal. */
+static void fill_activations(float *x, size_t count) {
+    uint32_t state = 1;
+    for (size_t i = 0; i < count; i++) {
+        state = state * 1664525u + 1013904223u;
+        x[i] = (float)(int32_t)state * 0x1p-31f;
+    }
+}
+
+/* Makes *block at least as large. Blocks have room behind their ends. */
+static bool make_large(cop_block **block, size_t bytes, bool fill) {
+    if (*block && (*block)->bytes >= bytes)
+        return true;
+    cop_block_release(*block);
+    *block = cop_block_new(bytes);
+    if (*block && fill)
+        fill_activations((*block)->data, bytes / sizeof(float));
+    return *block != NULL;
+}
+
+/* Of activations in any form. */
+static size_t buffer_bytes(size_t channels, size_t positions) {
+    return channels * cop_round_up(positions, cop_tile_width(positions)) * sizeof(float);
+}
+
+static coppice_status make_buffers(cop_tuner *t, const cop_conv *c, size_t scratch) {
+    size_t in = buffer_bytes(c->in_channels, c->batch * c->in_h * c->in_w);
+    size_t out = buffer_bytes(c->out_channels, c->batch * c->out_h * c->out_w);
+    if (!make_large(&t->input, in, true) || !make_large(&t->output, out, false) ||
+        (c->residual && !make_large(&t->residual, out, true)) ||
+        !make_large(&t->scratch, scratch, false))
+        return cop_fail_memory(t->err, in + 2 * out + scratch);
+    return COPPICE_OK;
+}
+
+/* True when a candidate that took `taken` in run `i` cannot become the best. */
+static bool hopeless(unsigned i, double taken, double best, double limit) {
+    if (limit < 0)
+        return false;
+    if (i == 0)
+        return taken > A_MOMENT_MS && taken > HOPELESS_COLD * limit;
+    return i >= 2 && best > HOPELESS_WARM * limit;
+}
+
+/* `limit`: the least time of the candidates before, -1 for the first. */
+static coppice_status run_timed(cop_tuner *t, const cop_conv *c, const cop_conv_kernel *k,
+                                void *state, double limit, double *ms) {
+    COP_TRY(make_buffers(t, c, k->scratch ? k->scratch(state) : 0));
+    double best = INFINITY, spent = 0;
+    unsigned runs = efforts[t->settings->tune].runs, least = LEAST_RUNS;
+    double budget = efforts[t->settings->tune].budget_ms;
+    const coppice_threadpool *pool = cop_conv_pool(t->settings, c, k);
+    const cop_conv_io io = {.input = t->input->data,
+                            .residual = c->residual ? t->residual->data : NULL,
+                            .output = t->output->data,
+                            .scratch = t->scratch->data};
+    for (unsigned i = 0; i <= runs && (i <= least || spent < budget); i++) {
+        double begin = cop_now_ms();
+        COP_TRY(k->run(state, &io, pool, t->err));
+        double taken = cop_now_ms() - begin;
+        bool stop = hopeless(i, taken, best, limit);
+        if (i > 0 || stop) /* the first run warms caches and indirection tables */
+            best = taken < best ? taken : best;
+        if (i > 0)
+            spent += taken;
+        if (taken > LONG_MS)
+            least = LEAST_LONG_RUNS;
+        if (stop)
+            break;
+    }
+    *ms = best;
+    return COPPICE_OK;
+}
+
+/* Sets choice->ms: negative when the kernel does not run on this machine. */
+static coppice_status time_choice(cop_tuner *t, const cop_conv *c, double limit,
+                                  cop_choice *choice) {
+    const cop_conv_kernel *k = choice->kernel;
+    choice->ms = -1;
+    choice->measured = true;
+    COP_TRY(cop_check_interrupt(t->err));
+    void *state = NULL;
+    coppice_status status = k->create(c, cop_conv_pool(t->settings, c, k), &state, t->err);
+    if (status == COPPICE_UNSUPPORTED)
+        return COPPICE_OK;
+    if (!status)
+        status = run_timed(t, c, k, state, limit, &choice->ms);
+    if (state)
+        k->destroy(state);
+    return status;
+}
+
+/* The best of the choices that are still to be timed, as estimated. */
+static int next_choice(const cop_node_choices *choices, const bool *done) {
+    int next = -1;
+    for (int i = 0; i < choices->count; i++) {
+        if (!done[i] && (next < 0 || choices->list[i].ms < choices->list[next].ms))
+            next = i;
+    }
+    return next;
+}
+
+/* Best first as far as that is known, so that what is hopeless is seen early. The first of each
+ * kind, dense and sparse, is timed whatever is known of it. */
+coppice_status cop_tuner_measure(cop_tuner *t, const cop_conv *c, cop_node_choices *choices) {
+    open_cache(t);
+    cop_tuner_estimate(t, c, choices);
+    bool done[COP_MAX_CHOICES] = {false}, seen[2] = {false};
+    double best = -1;
+    for (int i; (i = next_choice(choices, done)) >= 0;) {
+        cop_choice *choice = &choices->list[i];
+        bool sparse = choice->kernel->sparse;
+        int layers;
+        double expected = at_rate(t, c, choice->kernel, &layers);
+        done[i] = true;
+        if (t->settings->tune == COPPICE_TUNE_FAST && seen[sparse] && layers >= LAYERS_TO_KNOW &&
+            best >= 0 && expected > HOPELESS_RATE * best)
+            continue;
+        COP_TRY(time_choice(t, c, best, choice));
+        if (choice->ms < 0)
+            continue;
+        seen[sparse] = true;
+        best = best < 0 || choice->ms < best ? choice->ms : best;
+    }
+    remember(t, c, choices);
+    return COPPICE_OK;
+}

@@ -1,0 +1,24 @@
+#!/bin/bash
+# What was measured is kept in a file, and the next run need not measure; a file that is damaged, or
+# that cannot be written, is no error.
+coppice prune "$DIGITS" -o small.onnx --sparsity 0.9 -q >/dev/null
+export COPPICE_CACHE=$PWD/folder/cache
+bench() { coppice bench small.onnx -n 3 --threads 1 --profile --json "$@" >out.json; }
+whys() { jq -c '[.layers[] | select(.op == "Conv" and .sparsity > 0.5) | .why | sub(" *pays from .*"; "")] | unique | . - ["fits the layout of its neighbours", "too dense:"]' out.json; }
+bench --no-cache && ls folder 2>/dev/null
+whys
+bench --tune none && ls folder 2>/dev/null
+bench && ls folder/cache && whys
+bench && whys
+bench --tune full && whys
+cp folder/cache/tuning before
+bench && whys
+cmp before folder/cache/tuning && echo "nothing to add"
+echo damaged >folder/cache/tuning
+bench && whys
+bench && whys
+COPPICE_CACHE=off bench && whys
+chmod 500 folder
+rm -rf folder/cache 2>/dev/null
+. "$CLI_LIB"
+COPPICE_CACHE=$PWD/folder/other bound_by_permissions coppice bench small.onnx -n 3 --threads 1 --profile --json >out.json && whys
