@@ -10,6 +10,7 @@
 
 #include <coppice/runtime.h>
 
+#include "runtime/kernels/attn.h"
 #include "runtime/kernels/maps.h"
 
 enum { COP_SPMM_MAX_VECTORS = 8 };
@@ -94,6 +95,10 @@ typedef struct cop_kernels {
     cop_dot_f32_fn *dot_f32;
     cop_map_f32_fn *map_f32[COP_MAP_COUNT];
     cop_softmax_f32_fn *softmax_f32;
+    cop_attn_f32_fn *attn_f32; /* attn.h */
+    cop_attn_softmax_fn *attn_softmax_f32;
+    cop_lanes_softmax_fn *lanes_softmax_f32;
+    cop_lanes_norm_fn *lanes_norm_f32;
 } cop_kernels;
 
 /* The kernels for `isa`, which the CPU has. */

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "runtime/layout.h"
 #include "runtime/ops/ops.h"
 
 enum { Q, K, V, MASK, PAST_KEY, PAST_VALUE, VALID };
@@ -74,6 +75,12 @@ static coppice_status split_heads(const cop_call *call, int i, int64_t heads, in
         m->strides[2] = t->dims[2];
     }
     m->data = t->data;
+    if (call->in[i]->layout == COP_LAYOUT_TOKEN_TILES) {
+        cop_tiles tiles = cop_tiles_of(t, COP_LAYOUT_TOKEN_TILES);
+        m->tile = tiles.tile;
+        m->channels = tiles.channels;
+        m->sequence = (size_t)t->dims[1];
+    }
     return COPPICE_OK;
 }
 
@@ -221,6 +228,12 @@ static size_t present_elements(const cop_attention *a) {
     return a->batch * a->kv_heads * a->keys * (a->head + a->value_head);
 }
 
+/* Of either way to compute it: which it is may depend on what is read of the outputs. */
+static size_t score_elements(const cop_attention *a) {
+    size_t lanes = cop_attention_lanes_elements(a), rows = cop_attention_elements(a);
+    return lanes > rows ? lanes : rows;
+}
+
 static size_t attention_scratch(const cop_call *call) {
     cop_attention a;
     int64_t past;
@@ -229,7 +242,7 @@ static size_t attention_scratch(const cop_call *call) {
     quiet.err = &ignored;
     if (describe(&quiet, &a, &past))
         return 0;
-    size_t count = cop_attention_elements(&a), bytes;
+    size_t count = score_elements(&a), bytes;
     if (past >= 0 && !cop_size_add(count, present_elements(&a), &count))
         return SIZE_MAX / 2;
     return cop_size_mul(count, cop_type_bytes(a.type), &bytes) ? bytes : SIZE_MAX / 2;
@@ -265,7 +278,7 @@ static void *output_data(const cop_call *call, int i) {
 
 /* Keys and values become the present ones, in the outputs or in scratch. */
 static void make_present(const cop_call *call, cop_attention *a) {
-    char *free_space = (char *)call->scratch + cop_attention_elements(a) * cop_type_bytes(a->type);
+    char *free_space = (char *)call->scratch + score_elements(a) * cop_type_bytes(a->type);
     char *key = output_data(call, 1), *value = output_data(call, 2);
     bool joined = cop_in(call, PAST_KEY) != NULL;
     if (joined && !key) {
@@ -296,17 +309,36 @@ static coppice_status attention_run(const cop_call *call) {
     int64_t past;
     COP_TRY(describe(call, &a, &past));
     COP_TRY(check_valid_values(call, &a));
+    a.qk = output_data(call, 3);
+    a.kernels = call->kernels;
     make_present(call, &a);
     const int64_t size = (int64_t)a.value_head, rows = (int64_t)a.rows, heads = (int64_t)a.heads;
     a.y.data = output_data(call, 0);
     a.y.strides[0] = heads * rows * size;
     a.y.strides[1] = cop_in(call, Q)->rank == 4 ? rows * size : size;
     a.y.strides[2] = cop_in(call, Q)->rank == 4 ? size : heads * size;
-    a.qk = output_data(call, 3);
+    if (call->out[0].layout == COP_LAYOUT_TOKEN_TILES) {
+        a.y.tile = cop_tile_width(a.batch * a.rows);
+        a.y.channels = a.heads * a.value_head;
+        a.y.sequence = a.rows;
+    }
     a.scores = call->scratch;
-    a.kernels = call->kernels;
-    cop_attention_run(&a, call->pool);
+    if (cop_attention_has_lanes(&a))
+        cop_attention_lanes_run(&a, call->pool);
+    else
+        cop_attention_run(&a, call->pool);
     return COPPICE_OK;
+}
+
+/* Tokens of [batch, rows, heads * size]; what is beside the output is plain by its rank. */
+static unsigned attention_layouts(const cop_call *call) {
+    const coppice_tensor *q = cop_in(call, Q), *mask = cop_in(call, MASK);
+    bool fits = q->type == COPPICE_TYPE_FLOAT && q->rank == 3 && !cop_in(call, PAST_KEY);
+    for (int i = 1; i < call->node->output_count; i++)
+        fits = fits && call->node->outputs[i] < 0;
+    if (!fits || (mask && mask->type == COPPICE_TYPE_FLOAT && mask->rank == 3))
+        return 0;
+    return 1u << COP_LAYOUT_TOKEN_TILES;
 }
 
 /* ---- rows of the operator table ---- */
@@ -315,7 +347,7 @@ static coppice_status attention_run(const cop_call *call) {
 const cop_op cop_ops_attention[] = {
     {.name = "Attention", .since = 23, .min_inputs = 3, .max_inputs = 7, .max_outputs = 4,
      .types = FLOATS, PARSE(attention, attention_params), INFER(attention), RUN(attention),
-     .scratch = attention_scratch},
+     .layouts = attention_layouts, .scratch = attention_scratch},
     {.name = NULL},
 };
 /* clang-format on */

@@ -19,10 +19,14 @@ typedef enum cop_attention_mode {
 /* Steps of work on a block of rows. */
 enum { COP_ATTENTION_SCORE = 1, COP_ATTENTION_NORMALIZE = 2, COP_ATTENTION_SUM = 4 };
 
-/* Matrices of rows of `head` or `value_head` elements; strides over batch, heads, rows. */
+/* Matrices of rows of `head` or `value_head` elements: with strides over batch, heads, rows, the
+ * elements beside each other; or in tiles of tokens (layout.h), where a head is a range of
+ * channels. */
 typedef struct cop_attention_matrix {
     const void *data;
     int64_t strides[3];
+    size_t tile;               /* floats of a stripe; 0: strides */
+    size_t channels, sequence; /* of tiles: of a token, and tokens of an element of the batch */
 } cop_attention_matrix;
 
 typedef struct cop_attention {
@@ -44,6 +48,10 @@ typedef struct cop_attention {
     const cop_kernels *kernels;
 } cop_attention;
 
+/* Keys [*first, *last) that a row may see, but for the mask. */
+void cop_attention_seen(const cop_attention *a, size_t batch, size_t row, int64_t *first,
+                        int64_t *last);
+
 /* Elements of scores that cop_attention_run needs; SIZE_MAX: more than there can be. */
 size_t cop_attention_elements(const cop_attention *a);
 
@@ -52,5 +60,14 @@ void cop_attention_run(const cop_attention *a, const coppice_threadpool *pool);
 
 /* Some steps; `whole` must be set unless they are all. */
 void cop_attention_steps(const cop_attention *a, unsigned steps, const coppice_threadpool *pool);
+
+/* ---- queries as lanes (attention_lanes.c): float32, any layout, no scores are kept ---- */
+
+/* Is it possible, and better? */
+bool cop_attention_has_lanes(const cop_attention *a);
+
+/* As cop_attention_elements and cop_attention_run. */
+size_t cop_attention_lanes_elements(const cop_attention *a);
+void cop_attention_lanes_run(const cop_attention *a, const coppice_threadpool *pool);
 
 #endif

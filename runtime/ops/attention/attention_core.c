@@ -16,19 +16,18 @@ typedef struct rows_block {
     size_t keys;  /* of them are looked at: the rest is not seen by any row */
 } rows_block;
 
-/* Keys [first, last) that a row may see, but for the mask. */
-static void seen_keys(const rows_block *u, size_t row, int64_t *first, int64_t *last) {
-    const cop_attention *a = u->a;
+void cop_attention_seen(const cop_attention *a, size_t batch, size_t row, int64_t *first,
+                        int64_t *last) {
     int64_t keys = (int64_t)a->keys, offset = a->offset;
     *first = 0;
     *last = keys;
     if (a->valid) {
-        int64_t valid = cop_tensor_get_int(a->valid, (int64_t)u->batch);
+        int64_t valid = cop_tensor_get_int(a->valid, (int64_t)batch);
         *last = valid < keys ? valid : keys;
         if (a->offset_by_valid)
             offset = valid - (int64_t)a->rows;
     }
-    int64_t position = offset + (int64_t)(u->first + row);
+    int64_t position = offset + (int64_t)row;
     if (a->right >= 0 && a->right < keys && position + a->right + 1 < *last)
         *last = position + a->right + 1;
     if (a->left >= 0 && position - a->left > 0)
@@ -130,7 +129,7 @@ static void keep(const rows_block *u, cop_attention_mode mode) {
         for (size_t row = 0; row < u->rows; row++) {                                               \
             T *restrict s = (T *)u->scores + row * a->keys;                                        \
             int64_t first, last;                                                                   \
-            seen_keys(u, row, &first, &last);                                                      \
+            cop_attention_seen(a, u->batch, u->first + row, &first, &last);                        \
             for (int64_t i = 0; i < first; i++)                                                    \
                 s[i] = -(T)INFINITY;                                                               \
             for (int64_t i = last; i < (int64_t)u->keys; i++)                                      \
@@ -234,7 +233,7 @@ static void attention_range(void *context, size_t begin, size_t end) {
         u.scores = (char *)a->scores + row * a->keys * element_of(a);
         if (!a->qk && !a->whole) {
             int64_t first, last;
-            seen_keys(&u, u.rows - 1, &first, &last);
+            cop_attention_seen(a, u.batch, u.first + u.rows - 1, &first, &last);
             u.keys = (size_t)last;
         }
         if (j->steps & COP_ATTENTION_SCORE)

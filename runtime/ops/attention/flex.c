@@ -40,7 +40,8 @@ static coppice_status describe(const cop_call *call, cop_attention *a) {
         COP_TRY(cop_need_type(call, i, 1u << a->type));
         t[i] = cop_in(call, i);
         const int64_t *d = t[i]->dims;
-        *m[i] = (cop_attention_matrix){t[i]->data, {d[1] * d[2] * d[3], d[2] * d[3], d[3]}};
+        *m[i] = (cop_attention_matrix){.data = t[i]->data,
+                                       .strides = {d[1] * d[2] * d[3], d[2] * d[3], d[3]}};
     }
     const int64_t *q = t[Q]->dims, *k = t[K]->dims, *v = t[V]->dims;
     if (q[0] != k[0] || q[0] != v[0] || k[1] != v[1] || k[2] != v[2] || q[3] != k[3] || k[1] <= 0 ||
@@ -96,8 +97,8 @@ static coppice_status flexattention_run(const cop_call *call) {
     int64_t dims[4] = {(int64_t)a.batch, (int64_t)a.heads, (int64_t)a.rows, (int64_t)a.value_head};
     COP_TRY(cop_out_tensor(call, 0, a.type, 4, dims));
     const coppice_tensor *y = cop_out(call, 0);
-    a.y =
-        (cop_attention_matrix){y->data, {dims[1] * dims[2] * dims[3], dims[2] * dims[3], dims[3]}};
+    a.y = (cop_attention_matrix){
+        .data = y->data, .strides = {dims[1] * dims[2] * dims[3], dims[2] * dims[3], dims[3]}};
     cop_operand scores = {.t = {.type = a.type, .rank = 4, .dims = {dims[0], dims[1], dims[2]}}};
     scores.t.dims[3] = (int64_t)a.keys;
     int64_t bytes = coppice_tensor_bytes(&scores.t);

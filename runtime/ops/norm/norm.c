@@ -3,6 +3,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "runtime/layout.h"
+#include "runtime/ops/lanes.h"
 #include "runtime/ops/ops.h"
 #include "runtime/ops/util.h"
 
@@ -220,10 +222,50 @@ static void spread_scale(const cop_call *call) {
                        NULL, call->pool);
 }
 
+/* One number for all channels of a token, or one for each; not more. */
+static bool is_per_channel(const coppice_tensor *t, int64_t channels) {
+    int64_t count = t ? coppice_tensor_count(t) : 1;
+    return count == 1 || (count == channels && t->dims[t->rank - 1] == channels);
+}
+
+/* Scale and bias must be plain: those of the output's rank would be in tiles too. */
+static unsigned layernorm_layouts(const cop_call *call) {
+    const norm_params *p = call->params;
+    const coppice_tensor *x = cop_in(call, 0);
+    int axis;
+    if (cop_axis(call, p->axis, x->rank, &axis))
+        return 0;
+    bool fits = axis + 1 == (int)x->rank && cop_layout_fits(COP_LAYOUT_TOKEN_TILES, x);
+    for (int i = 1; i < call->node->output_count; i++)
+        fits = fits && call->node->outputs[i] < 0;
+    for (int i = 1; i < 3 && fits; i++) {
+        const coppice_tensor *t = cop_in(call, i);
+        fits = is_per_channel(t, x->dims[axis]) &&
+               (!t || t->rank != x->rank || !cop_layout_fits(COP_LAYOUT_TOKEN_TILES, t));
+    }
+    return fits ? 1u << COP_LAYOUT_TOKEN_TILES : 0;
+}
+
+static void run_layernorm_lanes(const cop_call *call, bool centred) {
+    const norm_params *p = call->params;
+    const coppice_tensor *scale = cop_in(call, 1), *bias = cop_in(call, 2);
+    const cop_lanes_norm norm = {.scale = scale->data,
+                                 .scale_step = coppice_tensor_count(scale) > 1,
+                                 .bias = bias ? bias->data : NULL,
+                                 .bias_step = bias && coppice_tensor_count(bias) > 1,
+                                 .epsilon = p->epsilon,
+                                 .centred = centred};
+    cop_run_lanes_norm(call, &norm);
+}
+
 static coppice_status run_layernorm(const cop_call *call, bool centred) {
     const norm_params *p = call->params;
     const coppice_tensor *x = cop_in(call, 0), *scale = cop_in(call, 1), *bias = cop_in(call, 2);
     int axis;
+    if (call->in[0]->layout == COP_LAYOUT_TOKEN_TILES) {
+        run_layernorm_lanes(call, centred);
+        return COPPICE_OK;
+    }
     COP_TRY(cop_axis(call, p->axis, x->rank, &axis));
     uint32_t from = (uint32_t)axis;
     bool direct = is_row(scale, x, from) && (!bias || is_row(bias, x, from));
@@ -343,9 +385,11 @@ const cop_op cop_ops_norm[] = {
     {.name = "InstanceNormalization", .since = 1, ROWS_OF_THREE, PARSE(instancenorm, norm_params),
      INFER(instancenorm), RUN(instancenorm)},
     {.name = "LayerNormalization", .since = 17, .min_inputs = 2, .max_inputs = 3, .max_outputs = 3,
-     .types = FLOATS, PARSE(layernorm, norm_params), INFER(layernorm), RUN(layernorm)},
+     .types = FLOATS, PARSE(layernorm, norm_params), INFER(layernorm), RUN(layernorm),
+     .layouts = layernorm_layouts},
     {.name = "RMSNormalization", .since = 23, .min_inputs = 2, .max_inputs = 2, .max_outputs = 1,
-     .types = FLOATS, PARSE(layernorm, norm_params), INFER(rmsnorm), RUN(rmsnorm)},
+     .types = FLOATS, PARSE(layernorm, norm_params), INFER(rmsnorm), RUN(rmsnorm),
+     .layouts = layernorm_layouts},
     {.name = NULL},
 };
 /* clang-format on */

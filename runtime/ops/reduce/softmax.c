@@ -2,6 +2,8 @@
 #include <math.h>
 
 #include "runtime/kernels/kernels.h"
+#include "runtime/layout.h"
+#include "runtime/ops/lanes.h"
 #include "runtime/ops/ops.h"
 #include "runtime/ops/types.h"
 #include "runtime/ops/util.h"
@@ -103,6 +105,18 @@ static void row_f64(const softmax_job *j, const double *x, double *out) {
 SOFTMAX(float, f32, cop_expf, row_f32)
 SOFTMAX(double, f64, exp, row_f64)
 
+/* Over the channels of tiles: before opset 13 the row reaches to the last axis. */
+static unsigned softmax_layouts(const cop_call *call) {
+    const cop_ints_params *p = call->params;
+    const coppice_tensor *in = cop_in(call, 0);
+    int axis;
+    if (in->rank == 0 || cop_axis(call, p->axis, in->rank, &axis))
+        return 0;
+    if (axis + 1 == (int)in->rank)
+        return 1u << COP_LAYOUT_TOKEN_TILES;
+    return axis == 1 && call->opset >= 13 ? 1u << COP_LAYOUT_TILES : 0;
+}
+
 static coppice_status run_softmax(const cop_call *call, softmax_form form) {
     const cop_ints_params *p = call->params;
     const coppice_tensor *in = cop_in(call, 0);
@@ -117,6 +131,10 @@ static coppice_status run_softmax(const cop_call *call, softmax_form form) {
     size_t outer = 1;
     if (coppice_tensor_count(in) == 0)
         return COPPICE_OK;
+    if (cop_layout_is_tiles(call->in[0]->layout)) {
+        cop_run_lanes_softmax(call, form == FORM_LOG);
+        return COPPICE_OK;
+    }
     if (in->rank > 0)
         COP_TRY(cop_axis(call, p->axis, in->rank, &axis));
     for (int d = 0; d < (int)in->rank; d++) {
@@ -145,17 +163,17 @@ static coppice_status hardmax_run(const cop_call *call) {
 
 /* ---- rows of the operator table ---- */
 
-#define ROW(op, fn)                                                                                \
+#define ROW(op, fn, ...)                                                                           \
     {                                                                                              \
         .name = op, .since = 1, ONE_TO_ONE, .types = FLOATS, PARSE(softmax, cop_ints_params),      \
-        INFER(softmax), RUN(fn)                                                                    \
+        INFER(softmax), RUN(fn), __VA_ARGS__                                                       \
     }
 
 /* clang-format off */
 const cop_op cop_ops_softmax[] = {
-    ROW("Hardmax", hardmax),
-    ROW("LogSoftmax", logsoftmax),
-    ROW("Softmax", softmax),
+    ROW("Hardmax", hardmax, .layouts = NULL),
+    ROW("LogSoftmax", logsoftmax, .layouts = softmax_layouts),
+    ROW("Softmax", softmax, .layouts = softmax_layouts),
     {.name = NULL},
 };
 /* clang-format on */
