@@ -185,6 +185,7 @@ void cop_plan_free(cop_plan *plan) {
     cop_free(plan->slots);
     cop_free(plan->memory);
     cop_shapes_free(&plan->shapes);
+    cop_shapes_free(&plan->folded);
     cop_arena_free(&plan->arena);
     cop_arena_free(&plan->narrowed);
     *plan = (cop_plan){0};

@@ -14,6 +14,7 @@
 #include "graph/subgraph.h"
 #include "runtime/kernels/kernels.h"
 #include "runtime/memory.h"
+#include "runtime/passes/passes.h"
 
 /* Bytes read from which a step without a kernel is worth several threads. */
 static const int64_t LEAST_PARALLEL_BYTES = 256 * 1024;
@@ -524,23 +525,23 @@ static void log_kernels(const builder *b) {
     }
 }
 
-/* Infers; where the condition of an If is known then, the plan gets a graph of its own with the
- * branch in it. */
+/* Infers. A plan of a whole model gets a graph of its own, with the branches of Ifs in it whose
+ * conditions are known then, rewritten by what shapes tell. */
 static coppice_status infer(builder *b, const cop_infer_options *options) {
     cop_plan *plan = b->plan;
     COP_TRY(cop_infer(b->graph, options, &plan->shapes, b->err));
-    while (!b->graph->parent && cop_has_known_if(b->graph, &plan->shapes)) {
-        if (!plan->own_graph) {
-            plan->own_graph = cop_graph_copy(b->graph, &plan->arena, b->err);
-            if (!plan->own_graph)
-                return COPPICE_OUT_OF_MEMORY;
-            plan->graph = b->graph = plan->own_graph;
-        }
+    if (b->graph->parent)
+        return COPPICE_OK;
+    plan->own_graph = cop_graph_copy(b->graph, &plan->arena, b->err);
+    if (!plan->own_graph)
+        return COPPICE_OUT_OF_MEMORY;
+    plan->graph = b->graph = plan->own_graph;
+    while (cop_has_known_if(b->graph, &plan->shapes)) {
         COP_TRY(cop_inline_known_ifs(plan->own_graph, &plan->shapes, b->err));
         cop_shapes_free(&plan->shapes);
         COP_TRY(cop_infer(b->graph, options, &plan->shapes, b->err));
     }
-    return COPPICE_OK;
+    return cop_passes_run_shaped(plan->own_graph, options, &plan->shapes, &plan->folded, b->err);
 }
 
 static coppice_status build(builder *b, const cop_infer_options *options) {

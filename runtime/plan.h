@@ -131,13 +131,14 @@ typedef struct cop_step {
 } cop_step;
 
 typedef struct cop_plan {
-    const cop_graph *graph; /* borrowed, unless it is own_graph */
-    cop_graph *own_graph;   /* with branches inlined whose condition is known; else NULL */
+    const cop_graph *graph;            /* borrowed, unless it is own_graph */
+    cop_graph *own_graph;              /* of a whole model: rewritten for these shapes; else NULL */
     const struct cop_kernels *kernels; /* inner loops of the session's instruction set */
     cop_settings settings;
     const cop_bound *bound;     /* of a sub-graph's plan: what it was compiled for; borrowed */
     struct cop_plan *enclosing; /* while it runs: the plan around it; NULL: none */
     cop_shapes shapes;
+    cop_shapes folded; /* holds data of constants of own_graph */
     cop_arena arena;
     cop_step *steps;
     size_t step_count, step_capacity;

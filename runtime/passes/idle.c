@@ -1,0 +1,112 @@
+/* Nodes that return what they got, once shapes are known. */
+#include "base/memory.h"
+#include "base/shape.h"
+#include "runtime/passes/shaped.h"
+
+/* Does the node return the elements of input 0 in their order whenever its shape is that of input
+ * 0? */
+static bool keeps_elements(const cop_node *node) {
+    static const char *const ops[] = {"Expand",  "Flatten", "Identity",  "Reshape", "Slice",
+                                      "Squeeze", "Tile",    "Unsqueeze", "Cast",    NULL};
+    for (int i = 0; ops[i]; i++) {
+        if (cop_is_op(node, ops[i]))
+            return true;
+    }
+    return (cop_is_op(node, "Concat") || cop_is_op(node, "Sum") || cop_is_op(node, "Max") ||
+            cop_is_op(node, "Min") || cop_is_op(node, "Mean")) &&
+           node->input_count == 1;
+}
+
+/* A Transpose whose dims of more than one element stay in order. */
+static bool moves_nothing(const cop_node *node, const coppice_tensor *t) {
+    const int64_t *perm;
+    size_t count;
+    int64_t last = -1;
+    if (!cop_is_op(node, "Transpose") || cop_node_ints(node, "perm", &perm, &count, NULL) ||
+        count != t->rank)
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        if (perm[i] < 0 || perm[i] >= (int64_t)count)
+            return false;
+        if (t->dims[perm[i]] == 1)
+            continue;
+        if (perm[i] < last)
+            return false;
+        last = perm[i];
+    }
+    return true;
+}
+
+/* A Slice backwards has the shape of its input too. */
+static bool goes_forward(const cop_shaped *p, const cop_node *node) {
+    const coppice_tensor *steps =
+        node->input_count > 4 && node->inputs[4] >= 0 ? cop_known(p, node->inputs[4]) : NULL;
+    if (!cop_is_op(node, "Slice") || node->input_count < 5 || node->inputs[4] < 0)
+        return true;
+    for (int64_t i = 0; steps && steps->data && i < coppice_tensor_count(steps); i++) {
+        if (cop_tensor_get_int(steps, i) <= 0)
+            return false;
+    }
+    return steps && steps->data;
+}
+
+/* x * 1, x / 1, x + 0, x - 0 */
+static bool is_neutral(const cop_shaped *p, const cop_node *node) {
+    static const struct {
+        const char *op;
+        double neutral;
+    } ops[] = {{"Mul", 1}, {"Div", 1}, {"Add", 0}, {"Sub", 0}};
+    double number;
+    if (cop_scalar_input(p, node, &number) != 1)
+        return false;
+    for (size_t i = 0; i < sizeof ops / sizeof ops[0]; i++) {
+        if (cop_is_op(node, ops[i].op) && number == ops[i].neutral)
+            return true;
+    }
+    return false;
+}
+
+static bool is_idle(const cop_shaped *p, const cop_node *node) {
+    if (node->domain[0] || node->output_count < 1 || node->outputs[0] < 0 ||
+        node->input_count < 1 || node->inputs[0] < 0)
+        return false;
+    for (int i = 1; i < node->output_count; i++) {
+        if (node->outputs[i] >= 0 && p->counts[node->outputs[i]])
+            return false;
+    }
+    const coppice_tensor *from = cop_variable(p, node->inputs[0]);
+    const coppice_tensor *to = cop_variable(p, node->outputs[0]);
+    if (!from || !to || from->type != to->type || !cop_same_shape(from, to) ||
+        !cop_same_narrow(p, node->inputs[0], node->outputs[0]))
+        return false;
+    return (keeps_elements(node) && goes_forward(p, node)) || moves_nothing(node, from) ||
+           is_neutral(p, node);
+}
+
+/* Reads inside sub-graphs go by name and stay, and with them the node. */
+coppice_status cop_pass_skip_idle(cop_shaped *p) {
+    cop_graph *graph = p->graph;
+    int *source = cop_malloc((p->value_count + 1) * sizeof *source);
+    if (!source)
+        return cop_fail_memory(p->err, p->value_count * sizeof *source);
+    for (size_t i = 0; i < p->value_count; i++)
+        source[i] = (int)i;
+    for (size_t n = 0; n < p->node_count; n++) {
+        cop_node *node = &graph->nodes[n];
+        for (int i = 0; i < node->input_count; i++) {
+            if (node->inputs[i] >= 0)
+                node->inputs[i] = source[node->inputs[i]];
+        }
+        if (is_idle(p, node)) {
+            source[node->outputs[0]] = node->inputs[0];
+            p->changed = true;
+        }
+    }
+    for (size_t i = 0; i < graph->output_count; i++) {
+        int from = source[graph->outputs[i]];
+        if (graph->values[from].producer >= 0)
+            graph->outputs[i] = from;
+    }
+    cop_free(source);
+    return COPPICE_OK;
+}
