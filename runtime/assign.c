@@ -17,6 +17,7 @@ enum { MAX_SWEEPS = 8 };
 typedef struct assignment {
     const cop_graph *graph;
     const cop_shapes *shapes;
+    const cop_fusion *fusions;
     cop_node_choices *choices;
     int *readers;         /* node indices, grouped by value */
     size_t *first_reader; /* by value, value_count + 1 */
@@ -31,6 +32,8 @@ static const cop_choice *taken(const assignment *a, int node) {
 /* The layout a value is written in; plain for inputs and constants. */
 static cop_layout written(const assignment *a, int value) {
     int producer = a->graph->values[value].producer;
+    if (producer >= 0 && a->fusions[producer].by >= 0)
+        producer = a->fusions[producer].by;
     const cop_choice *choice = producer < 0 ? NULL : taken(a, producer);
     const coppice_tensor *tensor = &a->shapes->values[value].t;
     return choice && cop_layout_fits(choice->layout, tensor) ? choice->layout : COP_LAYOUT_PLAIN;
@@ -73,6 +76,11 @@ static double local_cost(const assignment *a, int node) {
         cost += n->inputs[i] < 0 ? 0 : change_cost(a, n->inputs[i]);
     for (int i = 0; i < n->output_count; i++)
         cost += n->outputs[i] < 0 ? 0 : change_cost(a, n->outputs[i]);
+    const cop_fusion *fusion = &a->fusions[node];
+    if (fusion->residual >= 0)
+        cost += change_cost(a, fusion->residual);
+    if (fusion->output >= 0)
+        cost += change_cost(a, fusion->output);
     return cost;
 }
 
@@ -130,12 +138,22 @@ static void start(const assignment *a, unsigned mask) {
     }
 }
 
+/* What a node's step reads: its inputs, then the residual that is fused into it. */
+static size_t reads(const assignment *a, size_t node) {
+    return (size_t)a->graph->nodes[node].input_count + (a->fusions[node].residual >= 0);
+}
+
+static int read_value(const assignment *a, size_t node, size_t k) {
+    const cop_node *n = &a->graph->nodes[node];
+    return k < (size_t)n->input_count ? n->inputs[k] : a->fusions[node].residual;
+}
+
 /* Groups the nodes by the values they read (counting sort). False: no memory. */
 static bool index_readers(assignment *a) {
     const cop_graph *g = a->graph;
     size_t total = 0;
     for (size_t i = 0; i < g->node_count; i++)
-        total += (size_t)g->nodes[i].input_count;
+        total += reads(a, i);
     a->readers = cop_calloc(total + 1, sizeof *a->readers);
     a->first_reader = cop_calloc(g->value_count + 2, sizeof *a->first_reader);
     a->is_output = cop_calloc(g->value_count + 1, sizeof *a->is_output);
@@ -143,17 +161,17 @@ static bool index_readers(assignment *a) {
         return false;
     size_t *end = a->first_reader + 1; /* end[v] counts up while v's readers are filled in */
     for (size_t i = 0; i < g->node_count; i++) {
-        for (int k = 0; k < g->nodes[i].input_count; k++) {
-            if (g->nodes[i].inputs[k] >= 0)
-                a->first_reader[g->nodes[i].inputs[k] + 2]++;
+        for (size_t k = 0; k < reads(a, i); k++) {
+            if (read_value(a, i, k) >= 0)
+                a->first_reader[read_value(a, i, k) + 2]++;
         }
     }
     for (size_t v = 1; v <= g->value_count + 1; v++)
         a->first_reader[v] += a->first_reader[v - 1];
     for (size_t i = 0; i < g->node_count; i++) {
-        for (int k = 0; k < g->nodes[i].input_count; k++) {
-            if (g->nodes[i].inputs[k] >= 0)
-                a->readers[end[g->nodes[i].inputs[k]]++] = (int)i;
+        for (size_t k = 0; k < reads(a, i); k++) {
+            if (read_value(a, i, k) >= 0)
+                a->readers[end[read_value(a, i, k)]++] = (int)i;
         }
     }
     for (size_t i = 0; i < g->output_count; i++)
@@ -171,7 +189,8 @@ static void explain(assignment *a) {
     }
 }
 
-void cop_assign(const cop_graph *graph, const cop_shapes *shapes, cop_node_choices *choices) {
+void cop_assign(const cop_graph *graph, const cop_shapes *shapes, const cop_fusion *fusions,
+                cop_node_choices *choices) {
     static const unsigned starts[] = {
         ~0u,
         1u << COP_LAYOUT_NHWC,
@@ -180,7 +199,7 @@ void cop_assign(const cop_graph *graph, const cop_shapes *shapes, cop_node_choic
         1u << COP_LAYOUT_PLAIN | 1u << COP_LAYOUT_CHANNELS_FIRST,
         1u << COP_LAYOUT_TILES | 1u << COP_LAYOUT_TOKEN_TILES,
     };
-    assignment a = {.graph = graph, .shapes = shapes, .choices = choices};
+    assignment a = {.graph = graph, .shapes = shapes, .fusions = fusions, .choices = choices};
     int *best = cop_calloc(graph->node_count + 1, sizeof *best);
     if (best && index_readers(&a)) { /* without memory every node keeps its first choice */
         double best_cost = -1;

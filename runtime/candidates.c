@@ -24,6 +24,7 @@ static const double CLEARLY_FASTER = 0.97;
 typedef struct chooser {
     const cop_graph *graph;
     const cop_shapes *shapes;
+    const cop_fusion *fusions;
     const cop_settings *settings;
     cop_tuner tuner;
     double few_zeros_ms, other_ms; /* spent on timing layers with few zeros, and others */
@@ -292,7 +293,7 @@ static bool needs_a_step(const chooser *t, const cop_node *n) {
 static coppice_status choose_node(chooser *t, size_t node, cop_node_choices *out) {
     cop_lowered lowered;
     bool is_conv;
-    COP_TRY(cop_lower(t->graph, t->shapes, node, &is_conv, &lowered, t->err));
+    COP_TRY(cop_lower(t->graph, t->shapes, node, &t->fusions[node], &is_conv, &lowered, t->err));
     if (!is_conv)
         return choose_op(t, node, out);
     coppice_status status = choose_conv(t, &lowered.conv, out);
@@ -301,17 +302,18 @@ static coppice_status choose_node(chooser *t, size_t node, cop_node_choices *out
 }
 
 coppice_status cop_list_choices(const cop_graph *graph, const cop_shapes *shapes,
-                                const cop_settings *settings, cop_node_choices *choices,
-                                coppice_error *err) {
+                                const cop_fusion *fusions, const cop_settings *settings,
+                                cop_node_choices *choices, coppice_error *err) {
     chooser t = {.graph = graph,
                  .shapes = shapes,
+                 .fusions = fusions,
                  .settings = settings,
                  .err = err,
                  .tuner = {.settings = settings, .err = err}};
     coppice_status status = COPPICE_OK;
     for (size_t i = 0; i < graph->node_count && !status; i++) {
         choices[i] = (cop_node_choices){.dense_ms = -1, .sparse_ms = -1};
-        if (!needs_a_step(&t, &graph->nodes[i]))
+        if (fusions[i].by >= 0 || !needs_a_step(&t, &graph->nodes[i]))
             continue;
         status = choose_node(&t, i, &choices[i]);
         if (status)

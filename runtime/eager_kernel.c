@@ -66,8 +66,8 @@ static coppice_status make_kept(cop_plan *plan, const cop_step *step, const cop_
     bool is_conv;
     known->t = call->in[0]->t;
     known->t.data = NULL;
-    coppice_status status =
-        cop_lower(plan->graph, &plan->shapes, (size_t)step->node, &is_conv, &lowered, call->err);
+    coppice_status status = cop_lower(plan->graph, &plan->shapes, (size_t)step->node, NULL,
+                                      &is_conv, &lowered, call->err);
     *known = before;
     kept->input = call->in[0]->t;
     if (status || !is_conv)

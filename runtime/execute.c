@@ -60,10 +60,16 @@ static coppice_status run_eager(cop_plan *plan, cop_step *step, coppice_error *e
 }
 
 static coppice_status run_kernel(const cop_plan *plan, const cop_step *step, coppice_error *err) {
+    const cop_operand *out = &step->results[0];
     const cop_conv_io io = {.input = step->operands[0]->t.data,
-                            .output = step->results[0].t.data,
+                            .residual = step->in_count > 1 ? step->operands[1]->t.data : NULL,
+                            .output = out->t.data,
                             .scratch = plan->memory + plan->scratch_offset};
-    return step->kernel->run(step->state, &io, step->pool, err);
+    COP_TRY(step->kernel->run(step->state, &io, step->pool, err));
+    if (step->tail.there)
+        cop_tail_apply(&step->tail, plan->kernels, io.residual, io.output,
+                       (size_t)cop_layout_bytes(&out->t, out->layout) / sizeof(float), step->pool);
+    return COPPICE_OK;
 }
 
 static coppice_status run_step(cop_plan *plan, cop_step *step, coppice_error *err) {

@@ -45,16 +45,17 @@ static const float *aligned_floats(const coppice_tensor *t, void **owned) {
 
 /* ---- Conv ---- */
 
-static bool conv_fits(const lowering *l) {
+static bool conv_fits(const lowering *l, float *min, float *max) {
+    const cop_conv_params *p = l->params;
+    *min = p->activation_min;
+    *max = p->activation_max;
     const coppice_tensor *x = input(l, 0), *w = input(l, 1), *b = input(l, 2);
     return x && x->type == COPPICE_TYPE_FLOAT && (x->rank == 3 || x->rank == 4) &&
            coppice_tensor_count(x) > 0 && is_constant_float(w) && w->rank == x->rank &&
            (!b || is_constant_float(b));
 }
 
-static coppice_status lower_conv(lowering *l, bool *is_conv) {
-    if (!conv_fits(l))
-        return COPPICE_OK;
+static coppice_status lower_conv(lowering *l) {
     const cop_conv_params *p = l->params;
     const coppice_tensor *x = input(l, 0), *w = input(l, 1), *b = input(l, 2);
     cop_window window;
@@ -71,14 +72,16 @@ static coppice_status lower_conv(lowering *l, bool *is_conv) {
     c->bias = b ? aligned_floats(b, &l->out->owned_bias) : NULL;
     if (!c->weights || (b && !c->bias))
         return cop_fail_memory(l->err, (size_t)coppice_tensor_bytes(w));
-    *is_conv = true;
     return COPPICE_OK;
 }
 
 /* ---- Gemm, MatMul ---- */
 
 /* Weight is the second operand with two dimensions; the first is [..., K], not transposed. */
-static bool gemm_fits(const lowering *l, const cop_gemm_params *p) {
+static bool gemm_fits(const lowering *l, float *min, float *max) {
+    const cop_gemm_params *p = l->params;
+    *min = p->activation_min;
+    *max = p->activation_max;
     const coppice_tensor *x = input(l, 0), *w = input(l, 1), *b = input(l, 2);
     if (!x || x->type != COPPICE_TYPE_FLOAT || x->rank < 2 || coppice_tensor_count(x) <= 0 ||
         p->transpose_a || !is_constant_float(w) || w->rank != 2)
@@ -123,10 +126,8 @@ static const float *spread_bias(const cop_gemm_params *p, const coppice_tensor *
     return to;
 }
 
-static coppice_status lower_gemm(lowering *l, bool *is_conv) {
+static coppice_status lower_gemm(lowering *l) {
     const cop_gemm_params *p = l->params;
-    if (!gemm_fits(l, p))
-        return COPPICE_OK;
     const coppice_tensor *x = input(l, 0), *w = input(l, 1), *b = input(l, 2);
     cop_conv *c = &l->out->conv;
     size_t reduction = (size_t)w->dims[p->transpose_b ? 1 : 0];
@@ -152,44 +153,74 @@ static coppice_status lower_gemm(lowering *l, bool *is_conv) {
     c->bias = b && p->beta != 0 ? spread_bias(p, b, l->out) : NULL;
     if (!c->weights || (b && p->beta != 0 && !c->bias))
         return cop_fail_memory(l->err, (size_t)coppice_tensor_bytes(w));
-    *is_conv = true;
     return COPPICE_OK;
 }
 
-static const struct {
+typedef struct lowering_rule {
     const char *op;
-    coppice_status (*lower)(lowering *l, bool *is_conv);
-} lowerings[] = {{"Conv", lower_conv}, {"Gemm", lower_gemm}, {"MatMul", lower_gemm}};
+    bool (*fits)(const lowering *l, float *min, float *max);
+    coppice_status (*lower)(lowering *l);
+} lowering_rule;
+
+static const lowering_rule rules[] = {
+    {"Conv", conv_fits, lower_conv},
+    {"Gemm", gemm_fits, lower_gemm},
+    {"MatMul", gemm_fits, lower_gemm},
+};
+
+static const lowering_rule *rule_of(const cop_node *node) {
+    for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++) {
+        if (!node->domain[0] && strcmp(node->op, rules[i].op) == 0)
+            return node->input_count > 1 ? &rules[i] : NULL;
+    }
+    return NULL;
+}
 
 bool cop_may_lower(const cop_node *node) {
-    for (size_t i = 0; i < sizeof lowerings / sizeof lowerings[0]; i++) {
-        if (!node->domain[0] && strcmp(node->op, lowerings[i].op) == 0)
-            return node->input_count > 1;
-    }
-    return false;
+    return rule_of(node) != NULL;
+}
+
+bool cop_lowers(const cop_graph *graph, const cop_shapes *shapes, size_t node, float *min,
+                float *max) {
+    const cop_node *n = &graph->nodes[node];
+    const lowering_rule *rule = shapes->eager[node] ? NULL : rule_of(n);
+    const lowering l = {graph, shapes, n, shapes->params[node], NULL, NULL};
+    return rule && !shapes->values[n->outputs[0]].t.data && rule->fits(&l, min, max);
+}
+
+static void apply_fusion(const cop_fusion *fusion, cop_lowered *out) {
+    if (!fusion || fusion->output < 0)
+        return;
+    out->output = fusion->output;
+    out->residual = fusion->residual;
+    out->conv.residual = fusion->residual >= 0;
+    out->conv.min = fusion->min;
+    out->conv.max = fusion->max;
+    out->conv.activation = fusion->activation;
 }
 
 coppice_status cop_lower(const cop_graph *graph, const cop_shapes *shapes, size_t node,
-                         bool *is_conv, cop_lowered *out, coppice_error *err) {
-    *is_conv = false;
-    *out = (cop_lowered){.input = -1, .output = -1};
+                         const cop_fusion *fusion, bool *is_conv, cop_lowered *out,
+                         coppice_error *err) {
+    float min, max;
     const cop_node *n = &graph->nodes[node];
+    *out = (cop_lowered){.input = -1, .residual = -1, .output = -1};
     lowering l = {graph, shapes, n, shapes->params[node], out, err};
-    for (size_t i = 0; i < sizeof lowerings / sizeof lowerings[0]; i++) {
-        if (n->domain[0] || strcmp(n->op, lowerings[i].op) != 0)
-            continue;
-        coppice_status status = lowerings[i].lower(&l, is_conv);
-        if (status || !*is_conv) {
-            cop_lowered_free(out);
-            return status;
-        }
-        cop_conv *c = &out->conv;
-        out->input = n->inputs[0];
-        out->output = n->outputs[0];
-        c->nonzeros = count_nonzeros(c->weights, c->out_channels * (c->in_channels / c->groups) *
-                                                     c->kernel_h * c->kernel_w);
+    const lowering_rule *rule = rule_of(n);
+    *is_conv = rule && rule->fits(&l, &min, &max);
+    if (!*is_conv)
         return COPPICE_OK;
+    coppice_status status = rule->lower(&l);
+    if (status) {
+        cop_lowered_free(out);
+        return status;
     }
+    cop_conv *c = &out->conv;
+    out->input = n->inputs[0];
+    out->output = n->outputs[0];
+    apply_fusion(fusion, out);
+    c->nonzeros = count_nonzeros(c->weights, c->out_channels * (c->in_channels / c->groups) *
+                                                 c->kernel_h * c->kernel_w);
     return COPPICE_OK;
 }
 

@@ -8,6 +8,7 @@
 #include "base/interrupt.h"
 #include "base/memory.h"
 #include "base/size.h"
+#include "runtime/kernels/kernels.h"
 
 _Static_assert((int)COP_MAX_CHOICES <= (int)COP_TUNE_MOST, "a record holds all choices");
 
@@ -266,21 +267,31 @@ static bool hopeless(unsigned i, double taken, double best, double limit) {
     return i >= 2 && best > HOPELESS_WARM * limit;
 }
 
-/* `limit`: the least time of the candidates before, -1 for the first. */
-static coppice_status run_timed(cop_tuner *t, const cop_conv *c, const cop_conv_kernel *k,
-                                void *state, double limit, double *ms) {
-    COP_TRY(make_buffers(t, c, k->scratch ? k->scratch(state) : 0));
-    double best = INFINITY, spent = 0;
-    unsigned runs = efforts[t->settings->tune].runs, least = LEAST_RUNS;
-    double budget = efforts[t->settings->tune].budget_ms;
+/* One run of a kernel, and what it leaves to do behind it. */
+static coppice_status run_once(const cop_tuner *t, const cop_conv *c, const cop_conv_kernel *k,
+                               const cop_tail *tail, void *state) {
     const coppice_threadpool *pool = cop_conv_pool(t->settings, c, k);
     const cop_conv_io io = {.input = t->input->data,
                             .residual = c->residual ? t->residual->data : NULL,
                             .output = t->output->data,
                             .scratch = t->scratch->data};
+    COP_TRY(k->run(state, &io, pool, t->err));
+    if (tail->there)
+        cop_tail_apply(tail, cop_kernels_of(t->settings->isa), io.residual, io.output,
+                       c->out_channels * c->batch * c->out_h * c->out_w, pool);
+    return COPPICE_OK;
+}
+
+/* `limit`: the least time of the candidates before, -1 for the first. */
+static coppice_status run_timed(cop_tuner *t, const cop_conv *c, const cop_conv_kernel *k,
+                                const cop_tail *tail, void *state, double limit, double *ms) {
+    COP_TRY(make_buffers(t, c, k->scratch ? k->scratch(state) : 0));
+    double best = INFINITY, spent = 0;
+    unsigned runs = efforts[t->settings->tune].runs, least = LEAST_RUNS;
+    double budget = efforts[t->settings->tune].budget_ms;
     for (unsigned i = 0; i <= runs && (i <= least || spent < budget); i++) {
         double begin = cop_now_ms();
-        COP_TRY(k->run(state, &io, pool, t->err));
+        COP_TRY(run_once(t, c, k, tail, state));
         double taken = cop_now_ms() - begin;
         bool stop = hopeless(i, taken, best, limit);
         if (i > 0 || stop) /* the first run warms caches and indirection tables */
@@ -304,11 +315,13 @@ static coppice_status time_choice(cop_tuner *t, const cop_conv *c, double limit,
     choice->measured = true;
     COP_TRY(cop_check_interrupt(t->err));
     void *state = NULL;
-    coppice_status status = k->create(c, cop_conv_pool(t->settings, c, k), &state, t->err);
+    cop_tail tail;
+    const cop_conv asked = cop_conv_for(c, k, &tail);
+    coppice_status status = k->create(&asked, cop_conv_pool(t->settings, c, k), &state, t->err);
     if (status == COPPICE_UNSUPPORTED)
         return COPPICE_OK;
     if (!status)
-        status = run_timed(t, c, k, state, limit, &choice->ms);
+        status = run_timed(t, c, k, &tail, state, limit, &choice->ms);
     if (state)
         k->destroy(state);
     return status;

@@ -1,6 +1,7 @@
 /* A plan: everything a session decided for one set of input shapes.
  *
  *     cop_infer       shapes of all values, constants folded        (infer.c)
+ *     cop_fuse        residuals and activations go into stores      (fuse.c)
  *     cop_assign      a kernel and a layout for every node          (assign.c, candidates.c)
  *     cop_plan_build  steps, changes of layout, memory, packed weights  (plan.c)
  *     cop_plan_run    the steps, one after another                  (execute.c, eager.c)
@@ -48,28 +49,67 @@ typedef struct cop_node_choices {
     size_t weights, nonzeros;   /* of a node with a constant weight, else 0 */
 } cop_node_choices;
 
-/* A node with a constant float32 weight, seen as a convolution. Zero-initialise; free with
- * cop_lowered_free. */
+enum { COP_MAX_FUSED = 4 };
+
+/* Nodes behind a convolution or matrix product that its step stands for: a residual that is added,
+ * a clamp, an activation, in this order. The values between have no other reader. */
+typedef struct cop_fusion {
+    int by;                          /* the node whose step stands for this one; -1: none */
+    int nodes[COP_MAX_FUSED], count; /* that its step stands for besides, in their order */
+    int residual;                    /* value; -1: none */
+    int output;                      /* value; -1: nothing is fused */
+    float min, max;                  /* when something is fused: the clamp in all */
+    cop_activation activation;
+    int place; /* the node behind which the step comes, as it makes the residual; else itself */
+} cop_fusion;
+
+/* Decides what is fused; `fusions` has an element for each node. */
+coppice_status cop_fuse(const cop_graph *graph, const cop_shapes *shapes, cop_fusion *fusions,
+                        coppice_error *err);
+
+/* A node with a constant float32 weight, seen as a convolution, with what is fused into it.
+ * Zero-initialise; free with cop_lowered_free. */
 typedef struct cop_lowered {
     cop_conv conv;
-    int input, output;                /* values */
+    int input, residual, output;      /* values; residual -1: none */
     void *owned_weights, *owned_bias; /* allocated when they had to be reordered or scaled */
 } cop_lowered;
 
 /* Fills *out and returns true in *is_conv when `node` is a convolution or matrix product that the
- * conv kernels can take: constant float32 weight and bias, 1 or 2 spatial dimensions. */
+ * conv kernels can take: constant float32 weight and bias, 1 or 2 spatial dimensions. `fusion`, of
+ * this node, may be NULL. */
 coppice_status cop_lower(const cop_graph *graph, const cop_shapes *shapes, size_t node,
-                         bool *is_conv, cop_lowered *out, coppice_error *err);
+                         const cop_fusion *fusion, bool *is_conv, cop_lowered *out,
+                         coppice_error *err);
 void cop_lowered_free(cop_lowered *lowered);
+
+/* True when cop_lower would take the node; its own clamp goes to *min and *max. */
+bool cop_lowers(const cop_graph *graph, const cop_shapes *shapes, size_t node, float *min,
+                float *max);
 
 /* True for the operators that cop_lower knows. */
 bool cop_may_lower(const cop_node *node);
 
+/* What is left to do in place behind a kernel that does not fuse. */
+typedef struct cop_tail {
+    bool there, residual;
+    float min, max; /* behind the residual */
+    cop_activation activation;
+} cop_tail;
+
+/* What `kernel` is asked for: *conv, without what it leaves to *tail. */
+cop_conv cop_conv_for(const cop_conv *conv, const cop_conv_kernel *kernel, cop_tail *tail);
+
+/* Adds, clamps and maps `count` floats, whatever their layout. */
+void cop_tail_apply(const cop_tail *tail, const struct cop_kernels *kernels, const float *residual,
+                    float *output, size_t count, const coppice_threadpool *pool);
+
 /* Lists the choices of every node that needs a step, timing them where the settings ask for it.
- * choices[node].count is 0 for nodes whose outputs are all constant. */
+ * choices[node].count is 0 for nodes whose outputs are all constant, and for those that are fused
+ * into others. */
 coppice_status cop_list_choices(const cop_graph *graph, const cop_shapes *shapes,
-                                const cop_settings *settings, cop_node_choices *choices,
-                                coppice_error *err);
+                                const cop_fusion *fusions, const cop_settings *settings,
+                                cop_node_choices *choices, coppice_error *err);
 
 /* Lists the choices for one convolution. */
 coppice_status cop_choose_kernel(const cop_settings *settings, const cop_conv *conv,
@@ -81,7 +121,8 @@ const coppice_threadpool *cop_conv_pool(const cop_settings *settings, const cop_
                                         const cop_conv_kernel *kernel);
 
 /* Picks `taken` for all nodes together: the least sum of kernel times and changes of layout. */
-void cop_assign(const cop_graph *graph, const cop_shapes *shapes, cop_node_choices *choices);
+void cop_assign(const cop_graph *graph, const cop_shapes *shapes, const cop_fusion *fusions,
+                cop_node_choices *choices);
 
 /* ---- the plan ---- */
 
@@ -113,8 +154,11 @@ typedef struct cop_step {
     const cop_op *op;
     const cop_conv_kernel *kernel; /* NULL: op->run, or a change of layout */
     void *state;                   /* of the kernel */
-    int *in, *out;                 /* slots; -1: left out. A kernel's are input and output only */
+    int *in, *out;                 /* slots; -1: left out. A kernel's are input, residual if there
+                                      is one, and output */
     int in_count, out_count;
+    cop_tail tail;       /* behind the kernel */
+    const char *op_name; /* of all nodes that the step stands for, "Conv+Add+Relu" */
     bool eager;
     cop_body **bodies;     /* of an eager node with sub-graphs: by attribute; else NULL */
     cop_kept_kernel *kept; /* of an eager node with constant weights: the last few; else NULL */

@@ -44,7 +44,9 @@ static coppice_profile_row describe(const cop_plan *plan, const cop_step *step) 
     const cop_node *node = layout ? NULL : &plan->graph->nodes[step->node];
     coppice_profile_row row = {
         .node = layout ? "" : cop_node_label(plan->graph, node),
-        .op = layout ? "Layout" : node->op,
+        .op = layout          ? "Layout"
+              : step->op_name ? step->op_name
+                              : node->op,
         .kernel = layout         ? "layout"
                   : step->kernel ? step->kernel->name
                                  : "reference",
