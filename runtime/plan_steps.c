@@ -1,5 +1,6 @@
 /* The steps of a plan: a kernel, an operator's loops, a node that waits for data. */
 #include <limits.h>
+#include <math.h>
 #include <stdio.h>
 
 #include "graph/subgraph.h"
@@ -53,11 +54,22 @@ static coppice_status create_kernel(cop_plan_builder *b, const cop_choice *choic
     return status;
 }
 
+/* The clamp that passes gave a node, as an operator behind it. */
+static const char *own_clamp(const cop_node *node) {
+    float min, max;
+    if (cop_node_float(node, "activation_min", -INFINITY, &min, NULL) ||
+        cop_node_float(node, "activation_max", INFINITY, &max, NULL) ||
+        (min < 0 && isinf(min) && isinf(max)))
+        return "";
+    return min == 0 && isinf(max) ? "+Relu" : "+Clip";
+}
+
 /* "Conv+Add+Relu": the operators of all nodes that a step stands for. NULL: no memory. */
 static const char *name_of_all(cop_plan_builder *b, size_t node) {
     char name[256];
+    const cop_node *n = &b->graph->nodes[node];
     const cop_fusion *fusion = &b->fusions[node];
-    int length = snprintf(name, sizeof name, "%s", b->graph->nodes[node].op);
+    int length = snprintf(name, sizeof name, "%s%s", n->op, own_clamp(n));
     for (int i = 0; i < fusion->count && (size_t)length < sizeof name; i++)
         length += snprintf(name + length, sizeof name - (size_t)length, "+%s",
                            b->graph->nodes[fusion->nodes[i]].op);

@@ -4,7 +4,7 @@
 coppice prune "$DIGITS" -o small.onnx --sparsity 0.9 -q >/dev/null
 export COPPICE_CACHE=$PWD/folder/cache
 bench() { coppice bench small.onnx -n 3 --threads 1 --profile --json "$@" >out.json; }
-whys() { jq -c '[.layers[] | select(.op == "Conv" and .sparsity > 0.5) | .why | sub(" *pays from .*"; "")] | unique | . - ["fits the layout of its neighbours", "too dense:"]' out.json; }
+whys() { jq -c '[.layers[] | select((.op | startswith("Conv")) and .sparsity > 0.5) | .why | sub(" *pays from .*"; "")] | unique | . - ["fits the layout of its neighbours", "too dense:"]' out.json; }
 bench --no-cache && ls folder 2>/dev/null
 whys
 bench --tune none && ls folder 2>/dev/null
