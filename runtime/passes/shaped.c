@@ -17,6 +17,7 @@ static coppice_status fold_again(cop_shaped *p) {
 
 static coppice_status (*const passes[])(cop_shaped *p) = {
     cop_pass_skip_idle,
+    cop_pass_curves,
     cop_pass_norms,
     fold_again,
 };

@@ -77,4 +77,8 @@ coppice_status cop_pass_skip_idle(cop_shaped *p);
  * RMSNormalization. */
 coppice_status cop_pass_norms(cop_shaped *p);
 
+/* Groups of elementwise nodes of one variable become Gelu, Swish, HardSwish, Mish, HardSigmoid,
+ * Softplus or Sigmoid. */
+coppice_status cop_pass_curves(cop_shaped *p);
+
 #endif

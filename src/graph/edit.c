@@ -232,3 +232,13 @@ bool cop_node_set_attr_ints(cop_graph *graph, cop_node *node, const char *name,
     *attr = (cop_attr){.name = attr->name, .kind = COP_ATTR_INTS, .count = count, .ints = copy};
     return true;
 }
+
+bool cop_node_set_attr_string(cop_graph *graph, cop_node *node, const char *name,
+                              const char *text) {
+    char *copy = cop_arena_strdup(graph->arena, text);
+    cop_attr *attr = copy ? attr_to_set(graph, node, name) : NULL;
+    if (!attr)
+        return false;
+    *attr = (cop_attr){.name = attr->name, .kind = COP_ATTR_STRING, .s = {copy, strlen(text)}};
+    return true;
+}

@@ -33,6 +33,7 @@ bool cop_node_set_attr_float(cop_graph *graph, cop_node *node, const char *name,
 bool cop_node_set_attr_int(cop_graph *graph, cop_node *node, const char *name, int64_t value);
 bool cop_node_set_attr_ints(cop_graph *graph, cop_node *node, const char *name,
                             const int64_t *values, size_t count);
+bool cop_node_set_attr_string(cop_graph *graph, cop_node *node, const char *name, const char *text);
 
 /* How often each value is read: by nodes of the graph, inside sub-graphs, as graph output. A
  * allocated array of value_count. NULL: no memory. */
