@@ -10,7 +10,6 @@
 static coppice_status fold_again(cop_shaped *p) {
     COP_TRY(cop_pass_fold_batchnorm(p->graph, p->err));
     COP_TRY(cop_pass_fold_bias(p->graph, p->err));
-    COP_TRY(cop_pass_fuse_activation(p->graph, p->err));
     p->changed = true;
     return COPPICE_OK;
 }
