@@ -81,6 +81,35 @@ typedef struct cop_dot_args {
 
 typedef void cop_dot_f32_fn(const cop_dot_args *args);
 
+/* What a tap of a convolution reads for a vector of 16 output positions: lane i of `mask` reads
+ * input[offset + i * step], all other lanes 0. Where a row or a tile ends within the vector it
+ * takes several pieces with the same slot, which follow each other and share no lane. */
+enum { COP_PIECE_LANES = 16 };
+
+typedef struct cop_piece {
+    int32_t offset; /* floats */
+    uint16_t mask;
+    uint16_t slot; /* where the vector goes */
+} cop_piece;
+
+/* Columns: for each channel c and slot s
+ *     output[c * output_stride + s * 16 + 0..16) = what the pieces of s read
+ * from input + c * input_stride. Only lanes of masks are read. `output` is 64-byte aligned, and
+ * output_stride is a multiple of 16. */
+typedef struct cop_columns_args {
+    const cop_piece *pieces;
+    size_t count, step;
+    const float *input;
+    size_t input_stride, channels;
+    float *output;
+    size_t output_stride;
+} cop_columns_args;
+
+typedef void cop_columns_f32_fn(const cop_columns_args *args);
+
+/* Plain C: for other kernels, where a step is not theirs. */
+void cop_columns_f32_c(const cop_columns_args *args);
+
 typedef struct cop_kernels {
     /* Sparse rows times a tile; spmm_f32[V] has tiles of V vectors of `lanes` floats, for V from 1
      * to `max_vectors`. */
@@ -93,6 +122,7 @@ typedef struct cop_kernels {
     size_t gemm_lanes, gemm_max_vectors;
     cop_gemm_f32_fn *gemv_f32;
     cop_dot_f32_fn *dot_f32;
+    cop_columns_f32_fn *columns_f32;
     cop_map_f32_fn *map_f32[COP_MAP_COUNT];
     cop_softmax_f32_fn *softmax_f32;
     cop_attn_f32_fn *attn_f32; /* attn.h */
@@ -114,6 +144,7 @@ void cop_gemm_f32_c_fill(cop_kernels *kernels);
 void cop_gemv_f32_c_fill(cop_kernels *kernels);
 void cop_dot_f32_c_fill(cop_kernels *kernels);
 void cop_maps_f32_c_fill(cop_kernels *kernels);
+void cop_columns_f32_c_fill(cop_kernels *kernels);
 #if defined(__x86_64__)
 void cop_spmm_f32_avx2_fill(cop_kernels *kernels);
 void cop_spmm_f32_avx512_fill(cop_kernels *kernels);
@@ -123,6 +154,8 @@ void cop_dot_f32_avx2_fill(cop_kernels *kernels);
 void cop_dot_f32_avx512_fill(cop_kernels *kernels);
 void cop_maps_f32_avx2_fill(cop_kernels *kernels);
 void cop_maps_f32_avx512_fill(cop_kernels *kernels);
+void cop_columns_f32_avx2_fill(cop_kernels *kernels);
+void cop_columns_f32_avx512_fill(cop_kernels *kernels);
 #endif
 
 #endif
