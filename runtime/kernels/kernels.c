@@ -12,6 +12,7 @@ void cop_kernels_init(cop_kernels *kernels, coppice_isa isa) {
     cop_gemv_f32_c_fill(kernels);
     cop_dot_f32_c_fill(kernels);
     cop_maps_f32_c_fill(kernels);
+    cop_rows_f32_c_fill(kernels);
     cop_attn_f32_c_fill(kernels);
     cop_lanes_f32_c_fill(kernels);
     cop_columns_f32_c_fill(kernels);
@@ -22,6 +23,7 @@ void cop_kernels_init(cop_kernels *kernels, coppice_isa isa) {
     cop_gemm_f32_avx2_fill(kernels);
     cop_dot_f32_avx2_fill(kernels);
     cop_maps_f32_avx2_fill(kernels);
+    cop_rows_f32_avx2_fill(kernels);
     cop_attn_f32_avx2_fill(kernels);
     cop_lanes_f32_avx2_fill(kernels);
     cop_columns_f32_avx2_fill(kernels);
@@ -31,6 +33,7 @@ void cop_kernels_init(cop_kernels *kernels, coppice_isa isa) {
     cop_gemm_f32_avx512_fill(kernels);
     cop_dot_f32_avx512_fill(kernels);
     cop_maps_f32_avx512_fill(kernels);
+    cop_rows_f32_avx512_fill(kernels);
     cop_attn_f32_avx512_fill(kernels);
     cop_lanes_f32_avx512_fill(kernels);
     cop_columns_f32_avx512_fill(kernels);

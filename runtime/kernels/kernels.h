@@ -12,6 +12,7 @@
 
 #include "runtime/kernels/attn.h"
 #include "runtime/kernels/maps.h"
+#include "runtime/kernels/rows.h"
 
 enum { COP_SPMM_MAX_VECTORS = 8 };
 
@@ -125,6 +126,10 @@ typedef struct cop_kernels {
     cop_columns_f32_fn *columns_f32;
     cop_map_f32_fn *map_f32[COP_MAP_COUNT];
     cop_softmax_f32_fn *softmax_f32;
+    cop_fold_rows_f32_fn *fold_rows_f32; /* rows.h */
+    cop_fold_taps_f32_fn *fold_taps_f32;
+    cop_sum_f32_fn *sum_f32;
+    cop_max_f32_fn *max_f32;
     cop_attn_f32_fn *attn_f32; /* attn.h */
     cop_attn_softmax_fn *attn_softmax_f32;
     cop_lanes_softmax_fn *lanes_softmax_f32;
@@ -145,6 +150,7 @@ void cop_gemv_f32_c_fill(cop_kernels *kernels);
 void cop_dot_f32_c_fill(cop_kernels *kernels);
 void cop_maps_f32_c_fill(cop_kernels *kernels);
 void cop_columns_f32_c_fill(cop_kernels *kernels);
+void cop_rows_f32_c_fill(cop_kernels *kernels);
 #if defined(__x86_64__)
 void cop_spmm_f32_avx2_fill(cop_kernels *kernels);
 void cop_spmm_f32_avx512_fill(cop_kernels *kernels);
@@ -156,6 +162,8 @@ void cop_maps_f32_avx2_fill(cop_kernels *kernels);
 void cop_maps_f32_avx512_fill(cop_kernels *kernels);
 void cop_columns_f32_avx2_fill(cop_kernels *kernels);
 void cop_columns_f32_avx512_fill(cop_kernels *kernels);
+void cop_rows_f32_avx2_fill(cop_kernels *kernels);
+void cop_rows_f32_avx512_fill(cop_kernels *kernels);
 #endif
 
 #endif

@@ -17,7 +17,7 @@ static lanes_job job_of(const cop_call *call) {
     lanes_job j = {.tiles = cop_tiles_of(cop_in(call, 0), call->in[0]->layout),
                    .x = cop_in(call, 0)->data,
                    .out = cop_out(call, 0)->data,
-                   .kernels = call->kernels ? call->kernels : cop_kernels_of(COPPICE_ISA_SCALAR)};
+                   .kernels = cop_call_kernels(call)};
     j.parts = cop_divide_up(j.tiles.tile, COP_ATTN_LANES);
     return j;
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "runtime/kernels/kernels.h"
 #include "runtime/layout.h"
 #include "runtime/ops/types.h"
 
@@ -119,6 +120,10 @@ coppice_string cop_call_string(const cop_call *call, const char *data, size_t le
     if (copy && length)
         memcpy(copy, data, length);
     return (coppice_string){copy, copy ? length : 0};
+}
+
+const cop_kernels *cop_call_kernels(const cop_call *call) {
+    return call->kernels ? call->kernels : cop_kernels_of(COPPICE_ISA_SCALAR);
 }
 
 /* ---- numbers from attributes and constant inputs ---- */

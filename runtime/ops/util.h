@@ -75,6 +75,9 @@ coppice_string cop_call_string(const cop_call *call, const char *data, size_t le
 /* COP_NEEDS_DATA unless input `i` is left out, has no elements, or has its data. */
 coppice_status cop_need_data(const cop_call *call, int i);
 
+/* The inner loops for `run`; plain C where there are no others. */
+const struct cop_kernels *cop_call_kernels(const cop_call *call);
+
 /* ---- numbers from attributes and constant inputs ---- */
 
 /* The integers of constant input `i`, at most `max`. *count is -1 when the input is left out.

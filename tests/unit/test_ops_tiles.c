@@ -172,6 +172,136 @@ START_TEST(slices_work_in_tiles) {
 }
 END_TEST
 
+/* ---- pooling ---- */
+
+/* Windows of one and two dims, with strides, dilations, padding, and most of them padding. */
+typedef struct window {
+    int64_t kernel[2], strides[2], dilations[2], pads[4], ceil;
+} window;
+
+static const window windows[] = {
+    {{3, 3}, {2, 2}, {1, 1}, {1, 1, 1, 1}, 0}, {{2, 2}, {2, 2}, {1, 1}, {0, 0, 0, 0}, 1},
+    {{3, 2}, {1, 3}, {1, 1}, {2, 0, 1, 1}, 0}, {{5, 5}, {1, 1}, {1, 1}, {2, 2, 2, 2}, 0},
+    {{1, 3}, {1, 2}, {1, 1}, {0, 2, 0, 1}, 1}, {{3, 3}, {1, 1}, {2, 3}, {4, 6, 4, 6}, 0},
+    {{2, 3}, {3, 5}, {2, 1}, {1, 0, 2, 2}, 1},
+};
+
+static const shape pooled[] = {
+    {4, {1, 1, 7, 7}},   {4, {2, 3, 7, 9}},    {4, {1, 5, 14, 14}}, {4, {3, 2, 5, 6}},
+    {4, {1, 2, 40, 37}}, {4, {1, 2, 3, 1500}}, {4, {1, 1, 70, 81}}, {4, {2, 1, 4, 5000}},
+};
+
+static void pool_of(const char *op, int x, const window *w, int64_t pads_count) {
+    small_node(op, 1, x);
+    small_attr_ints("kernel_shape", 2, w->kernel);
+    small_attr_ints("strides", 2, w->strides);
+    small_attr_ints("dilations", 2, w->dilations);
+    small_attr_ints("pads", 4, w->pads);
+    small_attr("ceil_mode", w->ceil);
+    if (pads_count >= 0)
+        small_attr("count_include_pad", pads_count);
+}
+
+/* Sum or maximum under a window, in the order of the definition. */
+static double under_window(const coppice_tensor *x, const window *w, size_t plane, int64_t oh,
+                           int64_t ow, int include) {
+    double result = include < 0 ? -INFINITY : 0;
+    int64_t count = 0, h = x->dims[2], wide = x->dims[3];
+    for (int64_t r = 0; r < w->kernel[0]; r++) {
+        for (int64_t s = 0; s < w->kernel[1]; s++) {
+            int64_t y = oh * w->strides[0] - w->pads[0] + r * w->dilations[0];
+            int64_t z = ow * w->strides[1] - w->pads[1] + s * w->dilations[1];
+            bool in = y >= 0 && y < h && z >= 0 && z < wide;
+            count += in || (include == 1 && y < h + w->pads[2] && z < wide + w->pads[3]);
+            if (!in)
+                continue;
+            double v = (double)((const float *)x->data)[((int64_t)plane * h + y) * wide + z];
+            result = include >= 0 ? result + v : v > result ? v : result;
+        }
+    }
+    return include < 0 ? result : count ? result / (double)count : 0;
+}
+
+static void expect_pooled(const coppice_tensor *x, const coppice_tensor *y, const window *w,
+                          int include) {
+    int64_t rows = y->dims[2], columns = y->dims[3];
+    for (int64_t i = 0; i < coppice_tensor_count(y); i++) {
+        double want = under_window(x, w, (size_t)(i / columns / rows), i / columns % rows,
+                                   i % columns, include);
+        double got = (double)((const float *)y->data)[i];
+        ck_assert_msg(want == got || fabs(want - got) < 1e-5, "%g, not %g", got, want);
+    }
+}
+
+START_TEST(windows_of_all_kinds_pool_in_tiles_as_in_planes) {
+    static const struct {
+        const char *op;
+        int include;
+    } ops[] = {{"MaxPool", -1}, {"AveragePool", 0}, {"AveragePool", 1}};
+    for (size_t i = 0; i < sizeof pooled / sizeof pooled[0]; i++) {
+        for (size_t k = 0; k < 3 * sizeof windows / sizeof windows[0]; k++) {
+            const window *w = &windows[k / 3];
+            if (pooled[i].dims[2] + w->pads[0] + w->pads[2] <
+                (w->kernel[0] - 1) * w->dilations[0] + 1)
+                continue;
+            small_begin(19);
+            int x = small_weights("x", pooled[i].rank, pooled[i].dims);
+            pool_of(ops[k % 3].op, x, w, ops[k % 3].include);
+            small_inferred();
+            expect_pooled(small_tensor(x), small_tensor(small_last()->outputs[0]), w,
+                          ops[k % 3].include);
+            expect_agrees(COP_LAYOUT_TILES);
+        }
+    }
+}
+END_TEST
+
+START_TEST(a_nan_goes_through_pooling) {
+    float data[2 * 20 * 20];
+    for (int i = 0; i < 800; i++)
+        data[i] = (float)(i * 37 % 101);
+    data[7 * 20 + 11] = NAN;
+    small_begin(19);
+    int x = small_constant("x", COPPICE_TYPE_FLOAT, DIMS(1, 2, 20, 20), data);
+    pool_of("MaxPool", x, &windows[0], -1);
+    small_inferred();
+    const coppice_tensor *y = small_tensor(small_last()->outputs[0]);
+    for (int i = 0; i < 200; i++) {
+        bool under =
+            i / 10 % 10 >= 3 && i / 10 % 10 <= 4 && i / 100 == 0 && i % 10 >= 5 && i % 10 <= 6;
+        ck_assert_int_eq(isnan(((float *)y->data)[i]) != 0, under && i / 10 <= 4);
+    }
+    small_end();
+}
+END_TEST
+
+START_TEST(volumes_pool_in_tiles) {
+    static const char *const ops[] = {"MaxPool", "AveragePool"};
+    for (int i = 0; i < 2; i++) {
+        small_begin(13);
+        small_node(ops[i], 1, small_weights("x", DIMS(2, 3, 5, 6, 7)));
+        small_attr_ints("kernel_shape", LIST(3, 2, 3));
+        small_attr_ints("strides", LIST(2, 1, 2));
+        small_attr_ints("pads", LIST(1, 0, 1, 1, 1, 0));
+        expect_agrees(COP_LAYOUT_TILES);
+        small_begin(13);
+        small_node(ops[i], 1, small_weights("x", DIMS(2, 3, 35)));
+        small_attr_ints("kernel_shape", LIST(3));
+        expect_agrees(COP_LAYOUT_TILES);
+    }
+}
+END_TEST
+
+START_TEST(whole_planes_pool_in_tiles) {
+    static const char *const ops[] = {"GlobalMaxPool", "GlobalAveragePool"};
+    for (int i = 0; i < 2 * IMAGES; i++) {
+        small_begin(13);
+        small_node(ops[i % 2], 1, image(i / 2));
+        expect_agrees(COP_LAYOUT_TILES);
+    }
+}
+END_TEST
+
 int main(void) {
     TCase *tests = tcase_create("ops in tiles");
     tcase_add_test(tests, maps_work_in_tiles);
@@ -181,5 +311,9 @@ int main(void) {
     tcase_add_test(tests, fixed_batchnorm_works_in_tiles);
     tcase_add_test(tests, concat_works_in_tiles_along_every_axis);
     tcase_add_test(tests, slices_work_in_tiles);
+    tcase_add_test(tests, windows_of_all_kinds_pool_in_tiles_as_in_planes);
+    tcase_add_test(tests, a_nan_goes_through_pooling);
+    tcase_add_test(tests, volumes_pool_in_tiles);
+    tcase_add_test(tests, whole_planes_pool_in_tiles);
     return unit_run("ops_tiles", tests);
 }

@@ -174,7 +174,7 @@ coppice_status cop_run_map(const cop_call *call, cop_map_id map, cop_unary_fn f6
     const cop_unary_fn by_type[COP_HELD_TYPES] = {[COPPICE_TYPE_DOUBLE] = f64};
     if (in->type != COPPICE_TYPE_FLOAT)
         return cop_run_unary(call, by_type);
-    const cop_kernels *kernels = call->kernels ? call->kernels : cop_kernels_of(COPPICE_ISA_SCALAR);
+    const cop_kernels *kernels = cop_call_kernels(call);
     map_job job = {.fn = kernels->map_f32[map],
                    .in = in->data,
                    .out = cop_out(call, 0)->data,

@@ -125,8 +125,7 @@ static coppice_status run_softmax(const cop_call *call, softmax_form form) {
                        .length = 1,
                        .inner = 1,
                        .form = form,
-                       .kernels =
-                           call->kernels ? call->kernels : cop_kernels_of(COPPICE_ISA_SCALAR)};
+                       .kernels = cop_call_kernels(call)};
     int axis = 0;
     size_t outer = 1;
     if (coppice_tensor_count(in) == 0)

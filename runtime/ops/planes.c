@@ -1,0 +1,74 @@
+/* Images channel by channel, plain or in tiles. */
+#include "runtime/ops/planes.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/size.h"
+#include "runtime/kernels/kernels.h"
+
+cop_planes cop_planes_of(const cop_operand *operand) {
+    const coppice_tensor *t = &operand->t;
+    cop_planes p = {
+        .data = t->data, .images = (size_t)t->dims[0], .channels = (size_t)t->dims[1], .pixels = 1};
+    for (uint32_t d = 2; d < t->rank; d++)
+        p.pixels *= (size_t)t->dims[d];
+    if (operand->layout == COP_LAYOUT_TILES)
+        p.tile = cop_tile_width(p.images * p.pixels);
+    return p;
+}
+
+float *cop_planes_at(const cop_planes *planes, size_t image, size_t channel, size_t first,
+                     size_t *n) {
+    if (planes->tile == 0)
+        return planes->data + (image * planes->channels + channel) * planes->pixels + first;
+    size_t q = image * planes->pixels + first, in_tile = q % planes->tile;
+    *n = cop_smaller(*n, planes->tile - in_tile);
+    return planes->data + (q / planes->tile * planes->channels + channel) * planes->tile + in_tile;
+}
+
+const float *cop_planes_read(const cop_planes *planes, size_t image, size_t channel, size_t first,
+                             size_t n, float *room) {
+    size_t there = n;
+    const float *from = cop_planes_at(planes, image, channel, first, &there);
+    if (there == n)
+        return from;
+    for (size_t done = 0; done < n; done += there) {
+        there = n - done;
+        from = cop_planes_at(planes, image, channel, first + done, &there);
+        memcpy(room + done, from, there * sizeof *room);
+    }
+    return room;
+}
+
+void cop_planes_write(const cop_planes *planes, size_t image, size_t channel, size_t first,
+                      size_t n, const float *from) {
+    for (size_t there; n > 0; n -= there, first += there, from += there) {
+        there = n;
+        float *to = cop_planes_at(planes, image, channel, first, &there);
+        memcpy(to, from, there * sizeof *to);
+    }
+}
+
+double cop_planes_sum(const cop_planes *planes, const cop_kernels *kernels, size_t image,
+                      size_t channel) {
+    double sum = 0;
+    for (size_t done = 0, n; done < planes->pixels; done += n) {
+        n = planes->pixels - done;
+        const float *from = cop_planes_at(planes, image, channel, done, &n);
+        sum += kernels->sum_f32(from, n);
+    }
+    return sum;
+}
+
+float cop_planes_max(const cop_planes *planes, const cop_kernels *kernels, size_t image,
+                     size_t channel) {
+    float top = -INFINITY;
+    for (size_t done = 0, n; done < planes->pixels; done += n) {
+        n = planes->pixels - done;
+        const float *from = cop_planes_at(planes, image, channel, done, &n);
+        float here = kernels->max_f32(from, n);
+        top = here > top || here != here ? here : top;
+    }
+    return top;
+}
