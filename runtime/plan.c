@@ -123,24 +123,59 @@ static void bind_operands(cop_plan_builder *b) {
     }
 }
 
-/* Each eager step drops the dynamic values that were read last since the one before. */
+/* Each eager step drops the dynamic values that were read last by it. */
 static coppice_status list_dead(cop_plan_builder *b) {
     cop_plan *plan = b->plan;
-    int *next = cop_arena_array(&plan->arena, plan->slot_count + 1, sizeof *next);
-    if (!next)
-        return cop_fail_memory(b->err, plan->slot_count * sizeof *next);
-    for (size_t i = 0; i < plan->step_count; i++) {
-        cop_step *step = &plan->steps[i];
-        if (!step->eager)
-            continue;
-        step->dead = next;
+    int *dead = cop_arena_array(&plan->arena, plan->slot_count + 1, sizeof *dead);
+    if (!dead)
+        return cop_fail_memory(b->err, plan->slot_count * sizeof *dead);
+    for (int fill = 0; fill < 2; fill++) { /* count, then share out the room, then fill it */
         for (size_t k = 0; k < plan->slot_count; k++) {
-            if (plan->slots[k].dynamic && plan->slots[k].last == (int)i)
-                step->dead[step->dead_count++] = (int)k;
+            const cop_slot *slot = &plan->slots[k];
+            if (!slot->dynamic || slot->last < 0 || (size_t)slot->last >= plan->step_count)
+                continue;
+            cop_step *step = &plan->steps[slot->last];
+            if (!step->eager)
+                continue;
+            if (fill)
+                step->dead[step->dead_count] = (int)k;
+            step->dead_count++;
         }
-        next += step->dead_count;
+        for (size_t i = 0; i < plan->step_count && !fill; i++) {
+            plan->steps[i].dead = dead;
+            dead += plan->steps[i].dead_count;
+            plan->steps[i].dead_count = 0;
+        }
     }
     return COPPICE_OK;
+}
+
+/* The slot whose memory `slot` has, also where that was shared. */
+static int shared_root(const cop_plan *plan, int slot) {
+    while (plan->slots[slot].root != slot)
+        slot = plan->slots[slot].root;
+    return slot;
+}
+
+/* A residual that nobody reads later becomes the sum: the output takes its memory. */
+static void share_residuals(cop_plan *plan) {
+    for (size_t i = 0; i < plan->step_count; i++) {
+        const cop_step *step = &plan->steps[i];
+        if (!step->kernel || !step->kernel->fuses || step->in_count < 2)
+            continue;
+        int root = shared_root(plan, step->in[1]);
+        cop_slot *out = &plan->slots[step->out[0]], *residual = &plan->slots[root];
+        if (residual->last != (int)i || residual->constant || residual->bound ||
+            residual->dynamic || out->root != step->out[0] ||
+            root == shared_root(plan, step->in[0]) ||
+            cop_layout_bytes(&residual->operand.t, residual->layout) !=
+                cop_layout_bytes(&out->operand.t, out->layout))
+            continue;
+        out->root = root;
+        residual->last = out->last;
+    }
+    for (size_t i = 0; i < plan->slot_count; i++)
+        plan->slots[i].root = shared_root(plan, (int)i);
 }
 
 /* ---- all of it ---- */
@@ -192,6 +227,7 @@ static coppice_status build(cop_plan_builder *b, const cop_infer_options *option
     COP_TRY(cop_plan_emit_bound(b, options));
     COP_TRY(emit_nodes(b));
     COP_TRY(cop_plan_emit_outputs(b));
+    share_residuals(plan);
     COP_TRY(place_slots(b));
     COP_TRY(list_dead(b));
     bind_operands(b);

@@ -48,6 +48,30 @@ START_TEST(chain_of_equal_buffers_needs_two) {
 }
 END_TEST
 
+/* As of a long model; each is compared with those that begin soon after it. */
+START_TEST(many_buffers_that_live_briefly_are_placed_tightly) {
+    enum { COUNT = 100000, NEAR = 40 };
+    cop_buffer *buffers = calloc(COUNT, sizeof *buffers);
+    size_t total;
+    srand(2);
+    for (int i = 0; i < COUNT; i++)
+        buffers[i] = (cop_buffer){
+            .bytes = (size_t)(rand() % 4 + 1) * 1000, .first = i, .last = i + rand() % 8};
+    ck_assert(cop_memory_plan(buffers, COUNT, &total));
+    ck_assert_uint_le(total, 3 * 8 * 4000);
+    size_t overlaps = 0;
+    for (int i = 0; i < COUNT; i++) {
+        for (int k = i + 1; k < COUNT && k < i + NEAR; k++) {
+            bool apart = buffers[i].offset + buffers[i].bytes <= buffers[k].offset ||
+                         buffers[k].offset + buffers[k].bytes <= buffers[i].offset;
+            overlaps += buffers[k].first <= buffers[i].last && !apart;
+        }
+    }
+    ck_assert_uint_eq(overlaps, 0);
+    free(buffers);
+}
+END_TEST
+
 START_TEST(sizes_that_overflow_are_refused) {
     cop_buffer buffers[2] = {{.bytes = SIZE_MAX - 10}, {.bytes = 100}};
     size_t total;
@@ -68,6 +92,7 @@ int main(void) {
     TCase *tests = tcase_create("memory");
     tcase_add_test(tests, buffers_alive_together_never_overlap);
     tcase_add_test(tests, chain_of_equal_buffers_needs_two);
+    tcase_add_test(tests, many_buffers_that_live_briefly_are_placed_tightly);
     tcase_add_test(tests, sizes_that_overflow_are_refused);
     tcase_add_test(tests, no_buffer_needs_no_memory);
     return unit_run("memory", tests);
