@@ -62,6 +62,9 @@ void cop_attn_f32_avx2_fill(struct cop_kernels *kernels);
 void cop_attn_f32_avx512_fill(struct cop_kernels *kernels);
 void cop_lanes_f32_avx2_fill(struct cop_kernels *kernels);
 void cop_lanes_f32_avx512_fill(struct cop_kernels *kernels);
+#elif defined(__aarch64__)
+void cop_attn_f32_neon_fill(struct cop_kernels *kernels);
+void cop_lanes_f32_neon_fill(struct cop_kernels *kernels);
 #endif
 
 #endif

@@ -37,6 +37,15 @@ void cop_kernels_init(cop_kernels *kernels, coppice_isa isa) {
     cop_attn_f32_avx512_fill(kernels);
     cop_lanes_f32_avx512_fill(kernels);
     cop_columns_f32_avx512_fill(kernels);
+#elif defined(__aarch64__)
+    if (!cop_isa_allows(isa, COPPICE_ISA_NEON))
+        return;
+    cop_dot_f32_neon_fill(kernels);
+    cop_maps_f32_neon_fill(kernels);
+    cop_attn_f32_neon_fill(kernels);
+    cop_lanes_f32_neon_fill(kernels);
+#else
+    (void)isa;
 #endif
 }
 

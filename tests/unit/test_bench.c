@@ -155,8 +155,11 @@ START_TEST(bench_stops_after_the_runs_asked_for_and_profiles) {
     ck_assert(report->model.latency.min > 0);
     ck_assert(report->model.latency.min <= report->model.latency.median);
     ck_assert_double_eq_tol(report->model.throughput, 4e3 / report->model.latency.mean, 1e-6);
-    ck_assert_uint_ge(report->model.layer_count, 1);
-    ck_assert_str_eq(report->model.layers[0].op, "MatMul");
+    size_t product = 0; /* what was measured to be fastest may want a change of layout first */
+    while (product < report->model.layer_count &&
+           strcmp(report->model.layers[product].op, "MatMul") != 0)
+        product++;
+    ck_assert_uint_lt(product, report->model.layer_count);
     ck_assert(report->peak_rss_bytes > 0);
     ck_assert(!report->has_other);
     coppice_bench_report_free(report);
