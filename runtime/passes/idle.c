@@ -1,4 +1,4 @@
-/* Nodes that return what they got, once shapes are known. */
+/* Nodes that return what they got, once shapes are known; Expands that can wait. */
 #include "base/memory.h"
 #include "base/shape.h"
 #include "runtime/passes/shaped.h"
@@ -108,5 +108,61 @@ coppice_status cop_pass_skip_idle(cop_shaped *p) {
             graph->outputs[i] = from;
     }
     cop_free(source);
+    return COPPICE_OK;
+}
+
+/* ---- Expand ---- */
+
+/* The only input that is no single number, when an Expand makes it; -1 otherwise. */
+static int expanded_input(const cop_shaped *p, const cop_node *node) {
+    int at = -1;
+    double number;
+    for (int i = 0; i < node->input_count; i++) {
+        if (cop_scalar(p, node->inputs[i], &number))
+            continue;
+        if (at >= 0)
+            return -1;
+        at = i;
+    }
+    const cop_node *expand = at < 0 ? NULL : cop_producer_is(p, node->inputs[at], "Expand");
+    return expand && cop_variable(p, expand->inputs[0]) && cop_variable(p, node->outputs[0]) ? at
+                                                                                             : -1;
+}
+
+static bool may_wait_for(const cop_node *node) {
+    static const char *const ops[] = {"Where", "Not", "Cast", "Add", "Sub", "Mul", NULL};
+    for (int i = 0; ops[i]; i++) {
+        if (cop_is_op(node, ops[i]))
+            return node->output_count == 1 && node->outputs[0] >= 0;
+    }
+    return false;
+}
+
+/* f(Expand(x)) becomes Expand(f(x)). */
+static coppice_status expand_later(cop_shaped *p, int index, int at) {
+    cop_graph *graph = p->graph;
+    const cop_node node = graph->nodes[index];
+    const coppice_tensor dims = *cop_known(p, node.outputs[0]);
+    int value = cop_new_node(p, index, node.op, node.opset, node.inputs, node.input_count);
+    int shape = value < 0 ? -1 : cop_new_ints(p, "shape", dims.dims, dims.rank);
+    if (shape < 0)
+        return COPPICE_OUT_OF_MEMORY;
+    cop_node *early = cop_newest(p);
+    early->inputs[at] = cop_producer(p, node.inputs[at])->inputs[0];
+    early->attrs = node.attrs;
+    early->attr_count = node.attr_count;
+    if (!cop_become(p, &graph->nodes[index], "Expand", 13, (int[]){value, shape}, 2))
+        return COPPICE_OUT_OF_MEMORY;
+    return COPPICE_OK;
+}
+
+/* One node of a chain at a time: what was made has no known shape yet. */
+coppice_status cop_pass_expand_later(cop_shaped *p) {
+    for (size_t n = 0; n < p->node_count; n++) {
+        const cop_node *node = &p->graph->nodes[n];
+        int at = may_wait_for(node) ? expanded_input(p, node) : -1;
+        if (at >= 0)
+            COP_TRY(expand_later(p, (int)n, at));
+    }
     return COPPICE_OK;
 }

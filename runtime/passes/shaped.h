@@ -73,6 +73,10 @@ int cop_reshaped(cop_shaped *p, int value, uint32_t rank, const int64_t *dims);
 /* Casts, Expands, Slices, Reshapes, Transposes, Concats ... that return what they got disappear. */
 coppice_status cop_pass_skip_idle(cop_shaped *p);
 
+/* Expand of something small comes behind what is done with it: where masks are made it is often the
+ * operator behind that needs no Expand at all. */
+coppice_status cop_pass_expand_later(cop_shaped *p);
+
 /* Sub, Pow, ReduceMean, Sqrt, Div ... over trailing axes become LayerNormalization or
  * RMSNormalization. */
 coppice_status cop_pass_norms(cop_shaped *p);
@@ -80,5 +84,10 @@ coppice_status cop_pass_norms(cop_shaped *p);
 /* Groups of elementwise nodes of one variable become Gelu, Swish, HardSwish, Mish, HardSigmoid,
  * Softplus or Sigmoid. */
 coppice_status cop_pass_curves(cop_shaped *p);
+
+/* MatMul, scale, masks, Softmax, MatMul and what moves their operands become Attention. Its
+ * attribute nan_rows, which ONNX does not have, says that a row that sees nothing is not a number,
+ * as Softmax gives it, where it would be 0. */
+coppice_status cop_pass_attention(cop_shaped *p);
 
 #endif

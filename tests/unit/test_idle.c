@@ -61,6 +61,25 @@ START_TEST(bias_behind_a_weight_that_is_computed_is_folded) {
 }
 END_TEST
 
+START_TEST(expand_comes_behind_what_is_done_with_single_numbers) {
+    small_begin(13);
+    int x = small_input("x", COPPICE_TYPE_BOOL, DIMS(2, 1, 4));
+    int y = small_node("Expand", 2, x, small_ints("shape", LIST(2, 3, 4)));
+    y = small_node("Where", 3, y, small_float("yes", 0), small_float("no", -3));
+    small_output(small_node("Add", 2, y, small_weights("w", DIMS(3, 4))));
+    pattern_becomes(0, "Where Expand Add");
+}
+END_TEST
+
+START_TEST(expand_stays_before_what_is_done_with_all_elements) {
+    small_begin(13);
+    int x = small_input("x", COPPICE_TYPE_FLOAT, DIMS(2, 1, 4));
+    int y = small_node("Expand", 2, x, small_ints("shape", LIST(2, 3, 4)));
+    small_output(small_node("Add", 2, y, small_weights("w", DIMS(3, 4))));
+    pattern_becomes(0, "Expand Add");
+}
+END_TEST
+
 int main(void) {
     TCase *tests = tcase_create("idle");
     tcase_add_test(tests, nodes_that_return_what_they_got_disappear);
@@ -68,5 +87,7 @@ int main(void) {
     tcase_add_test(tests, a_number_of_more_dimensions_gives_the_result_more);
     tcase_add_test(tests, an_output_that_is_an_input_keeps_its_node);
     tcase_add_test(tests, bias_behind_a_weight_that_is_computed_is_folded);
+    tcase_add_test(tests, expand_comes_behind_what_is_done_with_single_numbers);
+    tcase_add_test(tests, expand_stays_before_what_is_done_with_all_elements);
     return unit_run("idle", tests);
 }

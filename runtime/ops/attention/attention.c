@@ -11,7 +11,7 @@ enum { Q, K, V, MASK, PAST_KEY, PAST_VALUE, VALID };
 
 typedef struct attention_params {
     int64_t q_heads, kv_heads, left, right, mode; /* heads 0: not given */
-    bool causal, has_scale;
+    bool causal, has_scale, nan_rows;
     float scale, softcap;
 } attention_params;
 
@@ -25,6 +25,7 @@ static coppice_status attention_parse(const cop_call *call, void *params) {
     COP_TRY(cop_node_int(node, "right_window_size", -1, &p->right, call->err));
     COP_TRY(cop_node_int(node, "qk_matmul_output_mode", 0, &p->mode, call->err));
     COP_TRY(cop_attr_bool(call, "is_causal", false, &p->causal));
+    COP_TRY(cop_attr_bool(call, "nan_rows", false, &p->nan_rows)); /* of passes, not of ONNX */
     COP_TRY(cop_node_int(node, "softmax_precision", COPPICE_TYPE_FLOAT, &precision, call->err));
     COP_TRY(cop_node_float(node, "scale", 0, &p->scale, call->err));
     COP_TRY(cop_node_float(node, "softcap", 0, &p->softcap, call->err));
@@ -194,6 +195,7 @@ static coppice_status describe(const cop_call *call, cop_attention *a, int64_t *
     a->value_head = (size_t)vd[3];
     a->scale = p->has_scale ? (double)p->scale : a->head ? 1 / sqrt((double)a->head) : 1;
     a->softcap = (double)p->softcap;
+    a->nan_rows = p->nan_rows;
     a->left = p->left;
     a->right = p->causal ? 0 : p->right;
     a->offset = *past > 0 ? *past : 0;

@@ -41,6 +41,7 @@ typedef struct cop_attention {
     int64_t offset;              /* position of row 0 */
     const coppice_tensor *valid; /* [batch]: keys that are there; NULL: all */
     bool offset_by_valid;        /* offset is valid[b] - rows */
+    bool nan_rows;               /* rows that see nothing are not numbers, as of Softmax; else 0 */
     cop_attention_mode mode;
     void *qk;     /* [batch][heads][rows][keys] or NULL */
     void *scores; /* a slot of [block of rows][keys] for each task at a time */

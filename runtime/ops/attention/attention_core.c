@@ -183,7 +183,8 @@ static void keep(const rows_block *u, cop_attention_mode mode) {
                 most = 0;                                                                          \
             for (size_t i = 0; i < u->keys; i++)                                                   \
                 s[i] = EXP(s[i] - most);                                                           \
-            const T sum = sum_##name(s, u->keys), by = sum == 0 ? 1 : 1 / sum;                     \
+            const T sum = sum_##name(s, u->keys);                                                  \
+            const T by = sum == 0 && !u->a->nan_rows ? 1 : 1 / sum;                                \
             for (size_t i = 0; i < u->keys; i++)                                                   \
                 s[i] *= by;                                                                        \
             memset(s + u->keys, 0, (u->a->keys - u->keys) * sizeof *s);                            \

@@ -205,6 +205,17 @@ static void find_keys(unit *u) {
     u->end = begin < end ? (size_t)end : 0;
 }
 
+/* What divides 0 is not 1 for queries that see nothing, all of whose scores are 0. */
+static void spoil_empty(unit *u) {
+    for (size_t l = 0; l < u->rows; l++) {
+        bool empty = u->inverse[l] == 1;
+        for (size_t k = 0; empty && k < u->end - u->begin; k++)
+            empty = u->scores[k * u->lanes + l] == 0;
+        if (empty)
+            u->inverse[l] = NAN;
+    }
+}
+
 static void attend(unit *u) {
     const cop_attention *a = u->a;
     find_keys(u);
@@ -218,6 +229,8 @@ static void attend(unit *u) {
         hide_keys(u);
     u->kernels->attn_softmax_f32(u->scores, u->end - u->begin, u->lanes, mask_of_keys(u),
                                  u->inverse);
+    if (a->nan_rows)
+        spoil_empty(u);
     weighted_sum(u);
     store(u);
 }
