@@ -10,6 +10,8 @@ void cop_kernels_init(cop_kernels *kernels, coppice_isa isa) {
     cop_spmv_f32_c_fill(kernels);
     cop_gemm_f32_c_fill(kernels);
     cop_gemv_f32_c_fill(kernels);
+    cop_tile_f32_c_fill(kernels);
+    cop_tile_one_f32_c_fill(kernels);
     cop_dot_f32_c_fill(kernels);
     cop_maps_f32_c_fill(kernels);
     cop_rows_f32_c_fill(kernels);
@@ -21,6 +23,7 @@ void cop_kernels_init(cop_kernels *kernels, coppice_isa isa) {
         return;
     cop_spmm_f32_avx2_fill(kernels);
     cop_gemm_f32_avx2_fill(kernels);
+    cop_tile_f32_avx2_fill(kernels);
     cop_dot_f32_avx2_fill(kernels);
     cop_maps_f32_avx2_fill(kernels);
     cop_rows_f32_avx2_fill(kernels);
@@ -31,6 +34,7 @@ void cop_kernels_init(cop_kernels *kernels, coppice_isa isa) {
         return;
     cop_spmm_f32_avx512_fill(kernels);
     cop_gemm_f32_avx512_fill(kernels);
+    cop_tile_f32_avx512_fill(kernels);
     cop_dot_f32_avx512_fill(kernels);
     cop_maps_f32_avx512_fill(kernels);
     cop_rows_f32_avx512_fill(kernels);

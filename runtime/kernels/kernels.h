@@ -67,6 +67,41 @@ typedef struct cop_gemm_args {
 
 typedef void cop_gemm_f32_fn(const cop_gemm_args *args);
 
+/* ---- tiles (runtime/layout.h) ---- */
+
+/* Rows of weights times the stripes of a block of columns, over a part of a tile: V vectors of
+ * `tile_lanes` floats. Rows come in groups of `height` consecutive ones that share the columns of
+ * their entries: 1, or COP_TILE_HEIGHT. For each group, run by run, and each of its rows r:
+ *     acc[0..V) = bias ? bias[r] + (residual ? residual[r * stripe + 0..V) : 0)
+ *                      : output[r * stripe + 0..V)
+ *     for each entry: acc[0..V) += its value for r * input[its offset + 0..V)
+ *     output[r * stripe + 0..V) = min(max(acc, args.min), args.max)
+ * Rows from row_count on do not exist, though a group may reach over them. Everything but values
+ * and offsets is aligned to its vectors; one position (V = 1 float): to floats. */
+enum { COP_TILE_HEIGHT = 4, COP_TILE_MAX_PART = 16 };
+
+typedef struct cop_tile_args {
+    const char *input;        /* the block's first stripe, at this part */
+    const float *values;      /* [entries][height] */
+    const uint16_t *offsets;  /* [entries], bytes; dense loops: every stripe in turn, no offsets */
+    const uint32_t *rows;     /* the first row of each group */
+    const cop_spmm_run *runs; /* `rows` counts groups here */
+    size_t run_count, row_count;
+    const float *bias, *residual;
+    float *output;
+    size_t stripe; /* floats, of input and output */
+    float min, max;
+} cop_tile_args;
+
+typedef void cop_tile_f32_fn(const cop_tile_args *args);
+
+/* The loops for parts of 1 to `max_vectors` vectors, and for one position. */
+typedef struct cop_tile_loops {
+    cop_tile_f32_fn *part[COP_TILE_MAX_PART + 1];
+    size_t max_vectors;
+    cop_tile_f32_fn *one;
+} cop_tile_loops;
+
 /* Rows against rows, both with their elements beside each other: for m < rows, n < columns
  *     out[m * out_stride + n] = (add ? itself : 0) + sum over k of a[m * a_stride + k] * b[n *
  *     b_stride + k]
@@ -122,6 +157,9 @@ typedef struct cop_kernels {
     cop_gemm_f32_fn *gemm_f32[COP_SPMM_MAX_VECTORS + 1];
     size_t gemm_lanes, gemm_max_vectors;
     cop_gemm_f32_fn *gemv_f32;
+    /* Sparse weights, sparse weights in blocks of 4x1, dense weights times tiles. */
+    cop_tile_loops spmm_tile_f32, spmm4_tile_f32, gemm_tile_f32;
+    size_t tile_lanes;
     cop_dot_f32_fn *dot_f32;
     cop_columns_f32_fn *columns_f32;
     cop_map_f32_fn *map_f32[COP_MAP_COUNT];
@@ -147,6 +185,8 @@ void cop_spmm_f32_c_fill(cop_kernels *kernels);
 void cop_spmv_f32_c_fill(cop_kernels *kernels);
 void cop_gemm_f32_c_fill(cop_kernels *kernels);
 void cop_gemv_f32_c_fill(cop_kernels *kernels);
+void cop_tile_f32_c_fill(cop_kernels *kernels);
+void cop_tile_one_f32_c_fill(cop_kernels *kernels);
 void cop_dot_f32_c_fill(cop_kernels *kernels);
 void cop_maps_f32_c_fill(cop_kernels *kernels);
 void cop_columns_f32_c_fill(cop_kernels *kernels);
@@ -156,6 +196,8 @@ void cop_spmm_f32_avx2_fill(cop_kernels *kernels);
 void cop_spmm_f32_avx512_fill(cop_kernels *kernels);
 void cop_gemm_f32_avx2_fill(cop_kernels *kernels);
 void cop_gemm_f32_avx512_fill(cop_kernels *kernels);
+void cop_tile_f32_avx2_fill(cop_kernels *kernels);
+void cop_tile_f32_avx512_fill(cop_kernels *kernels);
 void cop_dot_f32_avx2_fill(cop_kernels *kernels);
 void cop_dot_f32_avx512_fill(cop_kernels *kernels);
 void cop_maps_f32_avx2_fill(cop_kernels *kernels);

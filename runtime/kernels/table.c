@@ -2,6 +2,7 @@
 #include "runtime/backend/xnn.h"
 #include "runtime/kernels/native.h"
 #include "runtime/kernels/ref/conv_row.h"
+#include "runtime/kernels/tile.h"
 
 /* Rows of the native convolutions; those of a family differ in the instruction set alone. */
 #define COP_NATIVE_ROW(row, row_isa, kernel, tile_isa, is_sparse, supported, maker)                \
@@ -34,6 +35,38 @@
     COP_NATIVE_ROW(gemm_##row_isa, row_isa, "cop_gemm_f32", dense_tile, false,                     \
                    cop_native_dense_supports, create_dense_##row_isa)
 
+/* Rows of the convolutions in tiles. */
+#define COP_TILE_ROW(row, row_isa, row_family, row_name, kind, is_sparse)                          \
+    static coppice_status create_##row##_##row_isa(                                                \
+        const cop_conv *conv, const coppice_threadpool *pool, void **state, coppice_error *err) {  \
+        return cop_tile_conv_create(conv, COPPICE_ISA_##row_isa, kind, pool, state, err);          \
+    }                                                                                              \
+    static const cop_conv_kernel row##_##row_isa = {                                               \
+        .family = row_family,                                                                      \
+        .name = row_family "_" row_name,                                                           \
+        .backend = COPPICE_BACKEND_NATIVE,                                                         \
+        .isa = COPPICE_ISA_##row_isa,                                                              \
+        .sparse = is_sparse,                                                                       \
+        .form = COP_FORM_TILES,                                                                    \
+        .fuses = true,                                                                             \
+        .supports = cop_tile_conv_supports,                                                        \
+        .create = create_##row##_##row_isa,                                                        \
+        .scratch = cop_tile_conv_scratch,                                                          \
+        .run = cop_tile_conv_run,                                                                  \
+        .destroy = cop_tile_conv_destroy,                                                          \
+    };
+
+#define COP_TILE(row_isa, single, groups)                                                          \
+    COP_TILE_ROW(spmm_tile, row_isa, "cop_spmm_tile_f32", single, COP_TILE_SPARSE, true)           \
+    COP_TILE_ROW(spmm4_tile, row_isa, "cop_spmm4_tile_f32", groups, COP_TILE_BLOCKS, true)         \
+    COP_TILE_ROW(gemm_tile, row_isa, "cop_gemm_tile_f32", groups, COP_TILE_DENSE, false)
+
+#if defined(__x86_64__)
+COP_TILE(AVX512, "1x8x16_avx512", "4x6x16_avx512")
+COP_TILE(AVX2, "1x12x8_avx2", "4x3x8_avx2")
+#endif
+COP_TILE(SCALAR, "1x8x4_c", "4x2x4_c")
+
 #if defined(__x86_64__)
 COP_NATIVE(AVX512, "1x8x16_avx512", "4x6x16_avx512")
 COP_NATIVE(AVX2, "1x8x8_avx2", "4x3x8_avx2")
@@ -42,6 +75,12 @@ COP_NATIVE(SCALAR, "1x16_c", "4x8_c")
 
 const cop_conv_kernel *const cop_conv_kernels[] = {
 #if defined(__x86_64__)
+    &spmm_tile_AVX512,
+    &spmm_tile_AVX2,
+    &spmm4_tile_AVX512,
+    &spmm4_tile_AVX2,
+    &gemm_tile_AVX512,
+    &gemm_tile_AVX2,
     &spmm_AVX512,
     &spmm_AVX2,
     &dwconv_AVX512,
@@ -56,6 +95,9 @@ const cop_conv_kernel *const cop_conv_kernels[] = {
     &cop_xnn_spmm_1x1,
     &cop_xnn_spmm_im2col,
 #endif
+    &spmm_tile_SCALAR,
+    &spmm4_tile_SCALAR,
+    &gemm_tile_SCALAR,
     &spmm_SCALAR,
     &dwconv_SCALAR,
     &gemm_SCALAR,

@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "runtime/conv.h"
+#include "runtime/layout.h"
 #include "tests/bench/peak.h"
 
 typedef struct layer {
@@ -141,11 +142,18 @@ static size_t prepare(const cop_conv *c, const options *o, const coppice_threadp
     return n;
 }
 
+/* Floats of activations in any form. */
+static size_t room(size_t channels, size_t positions) {
+    size_t tile = cop_tile_width(positions);
+    return channels * ((positions + tile - 1) / tile * tile);
+}
+
 static void bench(const layer *l, const options *o, const coppice_threadpool *pool) {
     candidate list[MAX_KERNELS] = {0};
     float *weights = aligned(l->in_c / l->groups * l->out_c * l->kernel * l->kernel * 4);
     cop_conv c = conv_of(l, o->zeros, weights);
-    size_t inputs = c.in_channels * c.in_h * c.in_w, outputs = c.out_channels * c.out_h * c.out_w;
+    size_t inputs = room(c.in_channels, c.in_h * c.in_w);
+    size_t outputs = room(c.out_channels, c.out_h * c.out_w);
     float *input = aligned(inputs * 4), *output = aligned(outputs * 4);
     for (size_t i = 0; i < inputs; i++)
         input[i] = (float)uniform();

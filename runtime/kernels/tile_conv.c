@@ -1,0 +1,258 @@
+/* Convolutions and matrix products in tiles: for each tile, the stripes of a block of columns stay
+ * in the first level cache while the weights of all rows run over them. The stripes of a 1x1
+ * convolution are its input tile; others are laid out in scratch (runtime/sparse/columns.h). */
+#include "runtime/kernels/tile.h"
+
+#include <math.h>
+#include <stdatomic.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/memory.h"
+#include "base/size.h"
+#include "runtime/kernels/kernels.h"
+#include "runtime/layout.h"
+#include "runtime/sparse/columns.h"
+#include "runtime/sparse/pack_tiles.h"
+#include "runtime/sparse/tiling.h"
+
+enum {
+    BLOCK_BYTES = 48 * 1024, /* of stripes; a little more than the cache, for fewer partial sums */
+    LAID_OUT_BYTES = 32 * 1024,
+    OFFSET_BYTES = 65536, /* that an offset reaches */
+    JOBS_PER_WORKER = 4,
+    LEAST_UNIT_ROWS = 64, /* rows are sorted within a unit: the more, the longer the runs */
+    ALIGN = 64
+};
+
+/* Blocks of 4x1 pay up to so many multiplications per weight. */
+static const double MOST_FILLED = 1.75;
+
+typedef struct tile_conv {
+    cop_conv conv; /* weights and bias: NULL */
+    const cop_kernels *kernels;
+    const cop_tile_loops *loops;
+    cop_columns columns;
+    bool direct; /* input tiles are the stripes */
+    size_t tile; /* floats of a stripe; 1: one position */
+    float *bias; /* [out_channels] */
+    cop_tile_pack pack;
+    size_t group_rows, group_columns, unit_rows;
+    size_t block_columns, block_channels; /* of a block, or of the channel that it is a part of */
+    size_t channel_blocks;                /* parts of a channel, else 1 */
+    size_t sets;                          /* jobs of a tile and group: each is some units */
+    size_t workers, work_offset, slot_bytes;
+} tile_conv;
+
+static const cop_tile_loops *loops_of(const cop_kernels *k, cop_tile_kind kind) {
+    const cop_tile_loops *const loops[] = {[COP_TILE_SPARSE] = &k->spmm_tile_f32,
+                                           [COP_TILE_BLOCKS] = &k->spmm4_tile_f32,
+                                           [COP_TILE_DENSE] = &k->gemm_tile_f32};
+    return loops[kind];
+}
+
+bool cop_tile_conv_supports(const cop_conv *conv) {
+    return cop_tiling_fits(conv) && conv->in_channels > 0;
+}
+
+/* Does a position of the output read the same position of the input? */
+static bool is_direct(const cop_conv *c) {
+    return c->kernel_h * c->kernel_w == 1 && c->stride_h == 1 && c->stride_w == 1 &&
+           c->out_h == c->in_h && c->out_w == c->in_w && c->pad_top == 0 && c->pad_left == 0;
+}
+
+/* As many channels as fit, all blocks of about one size; of a channel whose taps are beyond the
+ * reach of offsets, a part. */
+static void choose_blocks(tile_conv *s) {
+    size_t bytes = s->tile * sizeof(float), taps = s->columns.taps;
+    size_t limit = s->tile == 1 ? OFFSET_BYTES : s->direct ? BLOCK_BYTES : LAID_OUT_BYTES;
+    size_t channels = s->group_columns / taps, most = limit / (bytes * taps);
+    size_t parts = cop_divide_up(taps, OFFSET_BYTES / bytes);
+    size_t blocks = cop_divide_up(channels, most ? most : 1);
+    s->block_channels = parts > 1 ? 1 : cop_divide_up(channels, blocks);
+    s->channel_blocks = parts;
+    s->block_columns = parts > 1 ? cop_divide_up(taps, parts) : s->block_channels * taps;
+}
+
+/* Threads take units of a tile's rows when there are too few tiles. Sums do not depend on it. */
+static void choose_units(tile_conv *s) {
+    size_t jobs = s->columns.tiles * s->conv.groups, rows = s->group_rows;
+    size_t wanted = s->workers > 1 ? cop_divide_up(JOBS_PER_WORKER * s->workers, jobs) : 1;
+    size_t most = rows / LEAST_UNIT_ROWS ? rows / LEAST_UNIT_ROWS : 1;
+    s->unit_rows = cop_round_up(cop_divide_up(rows, cop_smaller(wanted, most)), COP_TILE_HEIGHT);
+}
+
+static void choose_scratch(tile_conv *s) {
+    size_t stripes = s->block_channels * s->columns.taps * s->tile;
+    s->work_offset = s->direct ? 0 : cop_round_up(stripes * sizeof(float), ALIGN);
+    s->slot_bytes = s->work_offset + cop_round_up(cop_columns_work(&s->columns), ALIGN);
+}
+
+void cop_tile_conv_destroy(void *state) {
+    tile_conv *s = state;
+    if (!s)
+        return;
+    cop_tile_pack_free(&s->pack);
+    cop_columns_free(&s->columns);
+    cop_free(s->bias);
+    cop_free(s);
+}
+
+static coppice_status pack(tile_conv *s, const cop_conv *conv, cop_tile_kind kind,
+                           coppice_error *err) {
+    cop_tile_shape shape = {.weights = conv->weights,
+                            .groups = conv->groups,
+                            .rows = s->group_rows,
+                            .columns = s->group_columns,
+                            .taps = s->columns.taps,
+                            .unit_rows = s->unit_rows,
+                            .block_columns = s->block_columns,
+                            .column_bytes = s->tile * sizeof(float),
+                            .height = kind == COP_TILE_SPARSE ? 1 : COP_TILE_HEIGHT,
+                            .dense = kind == COP_TILE_DENSE};
+    if (kind == COP_TILE_BLOCKS &&
+        (double)cop_tile_pack_kept(&shape) > MOST_FILLED * (double)conv->nonzeros)
+        return cop_fail(err, COPPICE_UNSUPPORTED, "too few of the weights lie in blocks");
+    s->bias = cop_calloc(conv->out_channels, sizeof *s->bias);
+    if (!s->bias)
+        return cop_fail_memory(err, conv->out_channels * sizeof *s->bias);
+    if (conv->bias)
+        memcpy(s->bias, conv->bias, conv->out_channels * sizeof *s->bias);
+    return cop_tile_pack_create(&shape, &s->pack, err);
+}
+
+static coppice_status prepare(tile_conv *s, const cop_conv *conv, cop_tile_kind kind,
+                              coppice_error *err) {
+    COP_TRY(cop_columns_create(conv, s->kernels, &s->columns, err));
+    s->conv = *conv;
+    s->conv.weights = s->conv.bias = NULL;
+    s->direct = is_direct(conv);
+    s->tile = s->columns.tile;
+    s->group_rows = conv->out_channels / conv->groups;
+    s->group_columns = conv->in_channels / conv->groups * s->columns.taps;
+    choose_units(s);
+    choose_blocks(s);
+    choose_scratch(s);
+    return pack(s, conv, kind, err);
+}
+
+coppice_status cop_tile_conv_create(const cop_conv *conv, coppice_isa isa, cop_tile_kind kind,
+                                    const coppice_threadpool *pool, void **state,
+                                    coppice_error *err) {
+    *state = NULL;
+    tile_conv *s = cop_calloc(1, sizeof *s);
+    if (!s)
+        return cop_fail_memory(err, sizeof *s);
+    s->kernels = cop_kernels_of(isa);
+    s->loops = loops_of(s->kernels, kind);
+    s->workers = coppice_threadpool_threads(pool);
+    coppice_status status = prepare(s, conv, kind, err);
+    if (status) {
+        cop_tile_conv_destroy(s);
+        return status;
+    }
+    *state = s;
+    return COPPICE_OK;
+}
+
+size_t cop_tile_conv_scratch(const void *state) {
+    const tile_conv *s = state;
+    return s->workers * s->slot_bytes;
+}
+
+typedef struct run_job {
+    const tile_conv *s;
+    const cop_conv_io *io;
+    atomic_size_t next;
+} run_job;
+
+/* A unit of a group's rows over a tile. */
+typedef struct tile_job {
+    size_t tile, group, unit;
+    char *slot;
+} tile_job;
+
+/* Runs the weights of one block over the whole width of a tile, in parts of about one width. */
+static void run_parts(const tile_conv *s, const tile_job *j, size_t block, const float *stripes,
+                      const cop_conv_io *io) {
+    size_t begin = j->unit * s->unit_rows, row = j->group * s->group_rows + begin;
+    size_t place = (j->tile * s->conv.out_channels + row) * s->tile;
+    bool first = block == 0, last = block + 1 == s->pack.block_count;
+    cop_tile_args args = {.input = (const char *)stripes,
+                          .row_count = cop_smaller(s->unit_rows, s->group_rows - begin),
+                          .bias = first ? s->bias + row : NULL,
+                          .residual = first && io->residual ? io->residual + place : NULL,
+                          .output = io->output + place,
+                          .stripe = s->tile,
+                          .min = last ? s->conv.min : -INFINITY,
+                          .max = last ? s->conv.max : INFINITY};
+    cop_tile_pack_args(&s->pack, j->group, block, j->unit, &args);
+    if (s->tile == 1) {
+        s->loops->one(&args);
+        return;
+    }
+    size_t lanes = s->kernels->tile_lanes;
+    size_t positions = cop_smaller(s->tile, s->columns.positions - j->tile * s->tile);
+    size_t vectors = cop_divide_up(positions, lanes);
+    for (size_t parts = cop_divide_up(vectors, s->loops->max_vectors); parts > 0; parts--) {
+        size_t width = vectors / parts;
+        s->loops->part[width](&args);
+        vectors -= width;
+        args.input += width * lanes * sizeof(float);
+        args.output += width * lanes;
+        args.residual = args.residual ? args.residual + width * lanes : NULL;
+    }
+}
+
+/* The stripes of a block. */
+static const float *stripes_of(const tile_conv *s, const tile_job *j, size_t block,
+                               const cop_conv_io *io) {
+    size_t channels = s->conv.in_channels / s->conv.groups, part = block % s->channel_blocks;
+    size_t first = block / s->channel_blocks * s->block_channels;
+    size_t channel = j->group * channels + first;
+    if (s->direct)
+        return io->input + (j->tile * s->conv.in_channels + channel) * s->tile;
+    float *stripes = (float *)(void *)j->slot;
+    if (part == 0)
+        cop_columns_lay_out(&s->columns, j->tile, channel,
+                            cop_smaller(s->block_channels, channels - first), io->input, stripes,
+                            j->slot + s->work_offset);
+    return stripes + part * s->block_columns * s->tile;
+}
+
+static void run_tile(const tile_conv *s, const tile_job *j, const cop_conv_io *io) {
+    for (size_t block = 0; block < s->pack.block_count; block++)
+        run_parts(s, j, block, stripes_of(s, j, block, io), io);
+    const cop_activation *f = &s->conv.activation;
+    if (!f->there)
+        return;
+    size_t begin = j->unit * s->unit_rows;
+    size_t rows = cop_smaller(s->unit_rows, s->group_rows - begin);
+    begin += j->group * s->group_rows;
+    float *x = io->output + (j->tile * s->conv.out_channels + begin) * s->tile;
+    s->kernels->map_f32[f->map](x, x, rows * s->tile, f->alpha, f->beta);
+}
+
+/* A worker takes jobs until none is left: which worker does which changes no result. */
+static void work(void *context, size_t begin, size_t end) {
+    run_job *job = context;
+    const tile_conv *s = job->s;
+    size_t units = s->pack.unit_count, groups = s->conv.groups;
+    for (size_t worker = begin; worker < end; worker++) {
+        char *slot = (char *)job->io->scratch + worker * s->slot_bytes;
+        size_t n;
+        while ((n = atomic_fetch_add(&job->next, 1)) < s->columns.tiles * groups * units) {
+            const tile_job j = {n / units / groups, n / units % groups, n % units, slot};
+            run_tile(s, &j, job->io);
+        }
+    }
+}
+
+coppice_status cop_tile_conv_run(void *state, const cop_conv_io *io, const coppice_threadpool *pool,
+                                 coppice_error *err) {
+    (void)err;
+    run_job job = {.s = state, .io = io};
+    atomic_init(&job.next, 0);
+    cop_parallel_for(pool, job.s->workers, 1, work, &job);
+    return COPPICE_OK;
+}

@@ -1,0 +1,140 @@
+/* The loops over tiles, written once for all instruction sets. A file that includes this defines
+ * before: the type cop_lane_vector, the number COP_LANES, and cop_lanes_load, _store (aligned), _of
+ * (one number everywhere), _fma(a, b, sum), _add, _clamp(x, min, max), where a NaN in x stays. */
+#ifndef COP_RUNTIME_KERNELS_TILE_LOOPS_H
+#define COP_RUNTIME_KERNELS_TILE_LOOPS_H
+
+#include <math.h>
+
+#include "runtime/kernels/kernels.h"
+
+#define COP_ALWAYS_INLINE static inline __attribute__((always_inline))
+
+/* What the accumulators of row `r` start from. */
+COP_ALWAYS_INLINE void cop_tile_start(const cop_tile_args *args, size_t r, const float *out,
+                                      cop_lane_vector *acc, int vectors) {
+    if (!args->bias) {
+        for (int v = 0; v < vectors; v++)
+            acc[v] = cop_lanes_load(out + v * COP_LANES);
+        return;
+    }
+    for (int v = 0; v < vectors; v++)
+        acc[v] = cop_lanes_of(args->bias[r]);
+    if (!args->residual)
+        return;
+    const float *residual = args->residual + r * args->stripe;
+    for (int v = 0; v < vectors; v++)
+        acc[v] = cop_lanes_add(acc[v], cop_lanes_load(residual + v * COP_LANES));
+}
+
+/* `clamp` is a constant: the sums of all blocks but the last are not clamped, and minima and maxima
+ * take the place of multiplications. */
+COP_ALWAYS_INLINE void cop_tile_end(float *out, const cop_lane_vector *acc, int vectors,
+                                    cop_lane_vector min, cop_lane_vector max, bool clamp) {
+    for (int v = 0; v < vectors; v++)
+        cop_lanes_store(out + v * COP_LANES, clamp ? cop_lanes_clamp(acc[v], min, max) : acc[v]);
+}
+
+COP_ALWAYS_INLINE bool cop_tile_clamps(const cop_tile_args *args) {
+    return args->min != -INFINITY || args->max != INFINITY;
+}
+
+/* One row at a time: each weight is a broadcast and `vectors` loads. */
+COP_ALWAYS_INLINE void cop_tile_single(const cop_tile_args *args, int vectors, bool clamp) {
+    const cop_lane_vector min = cop_lanes_of(args->min), max = cop_lanes_of(args->max);
+    const float *value = args->values;
+    const uint16_t *offset = args->offsets;
+    const uint32_t *row = args->rows;
+    for (size_t i = 0; i < args->run_count; i++) {
+        const size_t count = args->runs[i].entries;
+        for (uint32_t r = args->runs[i].rows; r > 0; r--, row++) {
+            float *out = args->output + *row * args->stripe;
+            cop_lane_vector acc[COP_TILE_MAX_PART];
+            cop_tile_start(args, *row, out, acc, vectors);
+            for (size_t n = 0; n < count; n++) {
+                const float *in = (const float *)(args->input + offset[n]);
+                const cop_lane_vector weight = cop_lanes_of(value[n]);
+                for (int v = 0; v < vectors; v++)
+                    acc[v] = cop_lanes_fma(weight, cop_lanes_load(in + v * COP_LANES), acc[v]);
+            }
+            value += count;
+            offset += count;
+            cop_tile_end(out, acc, vectors, min, max, clamp);
+        }
+    }
+}
+
+/* Groups of rows: each input is loaded once for all of them. Rows that do not exist are computed
+ * into `spill`. `dense`: the entries are all columns, without offsets. */
+COP_ALWAYS_INLINE void cop_tile_groups(const cop_tile_args *args, int vectors, bool dense,
+                                       bool clamp) {
+    enum { HEIGHT = COP_TILE_HEIGHT };
+    _Alignas(64) float spill[8 * COP_LANES] = {0};
+    const cop_lane_vector min = cop_lanes_of(args->min), max = cop_lanes_of(args->max);
+    const float *value = args->values;
+    const uint16_t *offset = args->offsets;
+    const uint32_t *row = args->rows;
+    for (size_t i = 0; i < args->run_count; i++) {
+        const size_t count = args->runs[i].entries;
+        for (uint32_t r = args->runs[i].rows; r > 0; r--, row++) {
+            float *out[HEIGHT];
+            cop_lane_vector acc[HEIGHT][8];
+            for (int h = 0; h < HEIGHT; h++) {
+                size_t at = *row + (size_t)h;
+                bool there = at < args->row_count;
+                out[h] = there ? args->output + at * args->stripe : spill;
+                cop_tile_start(args, there ? at : *row, out[h], acc[h], vectors);
+            }
+            const char *next = args->input;
+            for (size_t n = 0; n < count; n++, value += HEIGHT) {
+                const float *in = (const float *)(dense ? next : args->input + offset[n]);
+                next += args->stripe * sizeof(float);
+                cop_lane_vector x[8];
+                for (int v = 0; v < vectors; v++)
+                    x[v] = cop_lanes_load(in + v * COP_LANES);
+                for (int h = 0; h < HEIGHT; h++) {
+                    const cop_lane_vector weight = cop_lanes_of(value[h]);
+                    for (int v = 0; v < vectors; v++)
+                        acc[h][v] = cop_lanes_fma(weight, x[v], acc[h][v]);
+                }
+            }
+            offset += dense ? 0 : count;
+            for (int h = 0; h < HEIGHT; h++)
+                cop_tile_end(out[h], acc[h], vectors, min, max, clamp);
+        }
+    }
+}
+
+/* Defines the loops for parts of `v` vectors. */
+#define COP_TILE_SINGLE(v, isa)                                                                    \
+    static void cop_spmm_tile_f32_1x##v##_##isa(const cop_tile_args *args) {                       \
+        if (cop_tile_clamps(args))                                                                 \
+            cop_tile_single(args, v, true);                                                        \
+        else                                                                                       \
+            cop_tile_single(args, v, false);                                                       \
+    }
+#define COP_TILE_GROUPS(v, isa)                                                                    \
+    static void cop_spmm4_tile_f32_4x##v##_##isa(const cop_tile_args *args) {                      \
+        if (cop_tile_clamps(args))                                                                 \
+            cop_tile_groups(args, v, false, true);                                                 \
+        else                                                                                       \
+            cop_tile_groups(args, v, false, false);                                                \
+    }                                                                                              \
+    static void cop_gemm_tile_f32_4x##v##_##isa(const cop_tile_args *args) {                       \
+        if (cop_tile_clamps(args))                                                                 \
+            cop_tile_groups(args, v, true, true);                                                  \
+        else                                                                                       \
+            cop_tile_groups(args, v, true, false);                                                 \
+    }
+
+/* Puts them into the table. */
+#define COP_TILE_FILL_SINGLE(v, isa)                                                               \
+    kernels->spmm_tile_f32.part[v] = cop_spmm_tile_f32_1x##v##_##isa;                              \
+    kernels->spmm_tile_f32.max_vectors = v;
+#define COP_TILE_FILL_GROUPS(v, isa)                                                               \
+    kernels->spmm4_tile_f32.part[v] = cop_spmm4_tile_f32_4x##v##_##isa;                            \
+    kernels->spmm4_tile_f32.max_vectors = v;                                                       \
+    kernels->gemm_tile_f32.part[v] = cop_gemm_tile_f32_4x##v##_##isa;                              \
+    kernels->gemm_tile_f32.max_vectors = v;
+
+#endif
