@@ -15,20 +15,23 @@ typedef struct attention_case {
     bool flags, causal;
     int64_t left;
     float softcap;
+    bool same; /* the mask is the same for all queries of a head */
 } attention_case;
 
 /* One tile; two sequences in one tile; heads that share keys; keys and values over several tiles;
  * masks of keys, of queries, of heads; a sequence with one key. */
 static const attention_case cases[] = {
-    {1, 20, 20, 2, 2, 5, 5, {0}, 0, 0, -1, 0},
-    {3, 11, 11, 2, 1, 4, 3, {0}, 0, 1, -1, 0},
-    {2, 75, 140, 4, 2, 8, 9, {2, 1, 1, 140}, 0, 0, -1, 0},
-    {2, 75, 140, 1, 1, 7, 13, {2, 1, 1, 140}, 1, 0, -1, 0},
-    {1, 130, 130, 2, 2, 6, 6, {1, 2, 130, 130}, 0, 1, -1, 0},
-    {3, 17, 33, 3, 1, 3, 3, {3, 1, 17, 33}, 1, 0, -1, 2},
-    {1, 200, 200, 1, 1, 4, 4, {0}, 0, 1, 30, 0},
-    {1, 9, 1, 2, 2, 16, 16, {0}, 0, 0, -1, 0},
-    {7, 4, 5, 2, 2, 3, 2, {7, 2, 4, 5}, 0, 0, -1, 1.5f},
+    {1, 20, 20, 2, 2, 5, 5, {0}, 0, 0, -1, 0, 0},
+    {3, 11, 11, 2, 1, 4, 3, {0}, 0, 1, -1, 0, 0},
+    {2, 75, 140, 4, 2, 8, 9, {2, 1, 1, 140}, 0, 0, -1, 0, 0},
+    {2, 75, 140, 1, 1, 7, 13, {2, 1, 1, 140}, 1, 0, -1, 0, 0},
+    {1, 130, 130, 2, 2, 6, 6, {1, 2, 130, 130}, 0, 1, -1, 0, 0},
+    {3, 17, 33, 3, 1, 3, 3, {3, 1, 17, 33}, 1, 0, -1, 2, 0},
+    {1, 200, 200, 1, 1, 4, 4, {0}, 0, 1, 30, 0, 0},
+    {2, 70, 21, 2, 2, 3, 3, {2, 1, 70, 21}, 0, 0, -1, 0, true},
+    {2, 70, 21, 2, 2, 3, 3, {2, 2, 70, 21}, 1, 0, -1, 0, true},
+    {1, 9, 1, 2, 2, 16, 16, {0}, 0, 0, -1, 0, 0},
+    {7, 4, 5, 2, 2, 3, 2, {7, 2, 4, 5}, 0, 0, -1, 1.5f, 0},
 };
 enum { CASES = sizeof cases / sizeof cases[0] };
 
@@ -38,9 +41,14 @@ static int attention_mask(const attention_case *c) {
     unsigned char *flags = calloc(count, 1);
     float *numbers = calloc(count, sizeof *numbers);
     for (size_t i = 0; i < count; i++) {
-        bool hidden = i < (size_t)c->mask[3] || i % 3 == 1;
+        size_t row = i / (size_t)c->mask[3];
+        bool hidden = row == 0 || i % 3 == 1;
+        if (c->same)
+            hidden = (row / (size_t)c->mask[2] + i % (size_t)c->mask[3]) % 3 == 1;
         flags[i] = !hidden;
-        numbers[i] = hidden ? (i % 2 ? -INFINITY : -3.4e38f) : (float)(i % 7) * 0.3f;
+        numbers[i] = c->same  ? hidden * -3.5f
+                     : hidden ? (i % 2 ? -INFINITY : -3.4e38f)
+                              : (float)(i % 7) * 0.3f;
     }
     int mask = small_constant("m", c->flags ? COPPICE_TYPE_BOOL : COPPICE_TYPE_FLOAT, 4, c->mask,
                               c->flags ? (void *)flags : (void *)numbers);

@@ -108,22 +108,25 @@ static void hide_keys(const unit *u) {
     }
 }
 
-/* A mask of its own for each query. */
+/* A mask of its own for each query: a few keys at a time, as it is turned on the way. */
 static void mask_queries(const unit *u) {
     const cop_attention *a = u->a;
     const int64_t *s = a->mask_strides;
     const bool flags = a->mask->type == COPPICE_TYPE_BOOL;
-    for (size_t lane = 0; lane < u->rows; lane++) {
-        int64_t at = (int64_t)u->batch * s[0] + (int64_t)u->head * s[1] +
-                     (int64_t)(u->first + lane) * s[2] + (int64_t)u->begin * s[3];
-        float *to = u->scores + lane;
-        const uint8_t *flag = (const uint8_t *)a->mask->data + at;
-        const float *add = (const float *)a->mask->data + at;
-        for (size_t i = 0; i < u->end - u->begin; i++, to += u->lanes, add += s[3], flag += s[3]) {
-            if (flags)
-                *to = *flag ? *to : -INFINITY;
-            else
-                *to = *add == -INFINITY ? -INFINITY : *to + *add;
+    for (size_t key = u->begin; key < u->end; key += VECTOR) {
+        size_t keys = cop_smaller(u->end - key, VECTOR);
+        for (size_t lane = 0; lane < u->rows; lane++) {
+            int64_t at = (int64_t)u->batch * s[0] + (int64_t)u->head * s[1] +
+                         (int64_t)(u->first + lane) * s[2] + (int64_t)key * s[3];
+            float *to = u->scores + (key - u->begin) * u->lanes + lane;
+            const uint8_t *flag = (const uint8_t *)a->mask->data + at;
+            const float *add = (const float *)a->mask->data + at;
+            for (size_t i = 0; flags && i < keys; i++)
+                to[i * u->lanes] = flag[(int64_t)i * s[3]] ? to[i * u->lanes] : -INFINITY;
+            for (size_t i = 0; !flags && i < keys; i++) {
+                float x = add[(int64_t)i * s[3]];
+                to[i * u->lanes] = x == -INFINITY ? x : to[i * u->lanes] + x;
+            }
         }
     }
 }
@@ -276,6 +279,24 @@ static void work(void *context, size_t begin, size_t end) {
     }
 }
 
+/* Is the mask the same for all queries, though it has a row for each? Exporters write it so. */
+static bool mask_repeats(const cop_attention *a) {
+    const int64_t *s = a->mask_strides;
+    if (!a->mask || s[2] == 0 || s[3] != 1)
+        return false;
+    size_t element = cop_type_bytes(a->mask->type), bytes = (size_t)a->mask_keys * element;
+    for (size_t i = 0; i < (s[0] ? a->batch : 1) * (s[1] ? a->heads : 1); i++) {
+        int64_t batch = s[0] ? (int64_t)(s[1] ? i / a->heads : i) : 0;
+        int64_t head = s[1] ? (int64_t)(i % a->heads) : 0;
+        const char *first =
+            (const char *)a->mask->data + (size_t)(batch * s[0] + head * s[1]) * element;
+        for (size_t row = 1; row < a->rows; row++)
+            if (memcmp(first, first + row * (size_t)s[2] * element, bytes) != 0)
+                return false;
+    }
+    return true;
+}
+
 /* Fewer rows would leave most lanes empty. */
 bool cop_attention_has_lanes(const cop_attention *a) {
     bool tiles = a->q.tile || a->k.tile || a->v.tile || a->y.tile;
@@ -288,9 +309,12 @@ size_t cop_attention_lanes_elements(const cop_attention *a) {
 }
 
 void cop_attention_lanes_run(const cop_attention *a, const coppice_threadpool *pool) {
-    lanes_job j = {.a = a, .unit_rows = unit_rows(a)};
+    cop_attention own = *a;
+    lanes_job j = {.a = &own, .unit_rows = unit_rows(a)};
     if (a->rows == 0)
         return;
+    if (mask_repeats(a))
+        own.mask_strides[2] = 0;
     j.blocks = cop_divide_up(a->rows, j.unit_rows);
     j.units = a->batch * a->heads * j.blocks;
     size_t workers = cop_smaller(coppice_threadpool_threads(pool), COP_ATTENTION_SLOTS);
