@@ -33,6 +33,7 @@ void cop_kernels_init(cop_kernels *kernels, coppice_isa isa) {
     if (!cop_isa_allows(isa, COPPICE_ISA_AVX512) || !cop_isa_available(COPPICE_ISA_AVX512))
         return;
     cop_spmm_f32_avx512_fill(kernels);
+    cop_spmv_f32_avx512_fill(kernels);
     cop_gemm_f32_avx512_fill(kernels);
     cop_tile_f32_avx512_fill(kernels);
     cop_dot_f32_avx512_fill(kernels);

@@ -13,6 +13,7 @@
 #include "runtime/kernels/attn.h"
 #include "runtime/kernels/maps.h"
 #include "runtime/kernels/rows.h"
+#include "runtime/kernels/spmv.h"
 
 enum { COP_SPMM_MAX_VECTORS = 8 };
 
@@ -168,7 +169,8 @@ typedef struct cop_kernels {
     cop_fold_taps_f32_fn *fold_taps_f32;
     cop_sum_f32_fn *sum_f32;
     cop_max_f32_fn *max_f32;
-    cop_attn_f32_fn *attn_f32; /* attn.h */
+    cop_spmv_f32_fn *spmv_lanes_f32; /* spmv.h; NULL: none */
+    cop_attn_f32_fn *attn_f32;       /* attn.h */
     cop_attn_softmax_fn *attn_softmax_f32;
     cop_lanes_softmax_fn *lanes_softmax_f32;
     cop_lanes_norm_fn *lanes_norm_f32;
@@ -206,6 +208,7 @@ void cop_columns_f32_avx2_fill(cop_kernels *kernels);
 void cop_columns_f32_avx512_fill(cop_kernels *kernels);
 void cop_rows_f32_avx2_fill(cop_kernels *kernels);
 void cop_rows_f32_avx512_fill(cop_kernels *kernels);
+void cop_spmv_f32_avx512_fill(cop_kernels *kernels);
 #elif defined(__aarch64__)
 void cop_dot_f32_neon_fill(cop_kernels *kernels);
 void cop_maps_f32_neon_fill(cop_kernels *kernels);

@@ -67,6 +67,33 @@ COP_TILE(AVX2, "1x12x8_avx2", "4x3x8_avx2")
 #endif
 COP_TILE(SCALAR, "1x8x4_c", "4x2x4_c")
 
+/* Rows of products with a vector. */
+#define COP_VEC(row, row_isa, kernel, tile_isa, is_dense)                                          \
+    static coppice_status create_##row(const cop_conv *conv, const coppice_threadpool *pool,       \
+                                       void **state, coppice_error *err) {                         \
+        (void)pool;                                                                                \
+        return cop_vec_conv_create(conv, COPPICE_ISA_##row_isa, is_dense, state, err);             \
+    }                                                                                              \
+    static const cop_conv_kernel row = {                                                           \
+        .family = kernel,                                                                          \
+        .name = kernel "_" tile_isa,                                                               \
+        .backend = COPPICE_BACKEND_NATIVE,                                                         \
+        .isa = COPPICE_ISA_##row_isa,                                                              \
+        .sparse = !is_dense,                                                                       \
+        .form = COP_FORM_TILES,                                                                    \
+        .supports = cop_vec_conv_supports,                                                         \
+        .create = create_##row,                                                                    \
+        .run = cop_vec_conv_run,                                                                   \
+        .destroy = cop_vec_conv_destroy,                                                           \
+    };
+
+#if defined(__x86_64__)
+COP_VEC(spmv_AVX512, AVX512, "cop_spmv_f32", "16x64_avx512", false)
+COP_VEC(gemv_AVX512, AVX512, "cop_gemv_f32", "1x4x32_avx512", true)
+COP_VEC(gemv_AVX2, AVX2, "cop_gemv_f32", "1x4x16_avx2", true)
+#endif
+COP_VEC(gemv_SCALAR, SCALAR, "cop_gemv_f32", "1x4_c", true)
+
 #if defined(__x86_64__)
 COP_NATIVE(AVX512, "1x8x16_avx512", "4x6x16_avx512")
 COP_NATIVE(AVX2, "1x8x8_avx2", "4x3x8_avx2")
@@ -81,6 +108,9 @@ const cop_conv_kernel *const cop_conv_kernels[] = {
     &spmm4_tile_AVX2,
     &gemm_tile_AVX512,
     &gemm_tile_AVX2,
+    &spmv_AVX512,
+    &gemv_AVX512,
+    &gemv_AVX2,
     &spmm_AVX512,
     &spmm_AVX2,
     &dwconv_AVX512,
@@ -98,6 +128,7 @@ const cop_conv_kernel *const cop_conv_kernels[] = {
     &spmm_tile_SCALAR,
     &spmm4_tile_SCALAR,
     &gemm_tile_SCALAR,
+    &gemv_SCALAR,
     &spmm_SCALAR,
     &dwconv_SCALAR,
     &gemm_SCALAR,
