@@ -47,8 +47,10 @@ void cop_kernels_init(cop_kernels *kernels, coppice_isa isa) {
         return;
     cop_dot_f32_neon_fill(kernels);
     cop_maps_f32_neon_fill(kernels);
+    cop_rows_f32_neon_fill(kernels);
     cop_attn_f32_neon_fill(kernels);
     cop_lanes_f32_neon_fill(kernels);
+    cop_columns_f32_neon_fill(kernels);
 #else
     (void)isa;
 #endif

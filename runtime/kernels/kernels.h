@@ -212,6 +212,8 @@ void cop_spmv_f32_avx512_fill(cop_kernels *kernels);
 #elif defined(__aarch64__)
 void cop_dot_f32_neon_fill(cop_kernels *kernels);
 void cop_maps_f32_neon_fill(cop_kernels *kernels);
+void cop_rows_f32_neon_fill(cop_kernels *kernels);
+void cop_columns_f32_neon_fill(cop_kernels *kernels);
 #endif
 
 #endif
