@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/size.h"
+#include "runtime/transpose.h"
 
 enum { BLOCK = 16 }; /* elements in a square that stays in the L1 cache */
 
@@ -110,18 +111,12 @@ static void tile_tokens(void *context, size_t begin, size_t end) {
     for (size_t i = begin; i < end; i++) {
         size_t first = i * t->tile;
         size_t tokens = t->positions - first < t->tile ? t->positions - first : t->tile;
-        float *tile = j->tiled + first * t->channels, *rows = j->plain + first * t->channels;
-        for (size_t c = 0; c < t->channels; c += BLOCK) {
-            size_t last = c + BLOCK < t->channels ? c + BLOCK : t->channels;
-            for (size_t q = 0; q < tokens; q++)
-                for (size_t k = c; k < last; k++) {
-                    float *in_tile = tile + k * t->tile + q, *in_row = rows + q * t->channels + k;
-                    if (j->to_plain)
-                        *in_row = *in_tile;
-                    else
-                        *in_tile = *in_row;
-                }
-        }
+        uint32_t *tile = (uint32_t *)(void *)(j->tiled + first * t->channels);
+        uint32_t *rows = (uint32_t *)(void *)(j->plain + first * t->channels);
+        if (j->to_plain)
+            cop_transpose_4(rows, t->channels, tile, t->tile, t->channels, tokens);
+        else
+            cop_transpose_4(tile, t->tile, rows, t->channels, tokens, t->channels);
     }
 }
 
@@ -213,8 +208,14 @@ bool cop_layout_same(const coppice_tensor *tensor, cop_layout a, cop_layout b) {
 
 TRANSPOSE_BLOCK(uint8_t)
 TRANSPOSE_BLOCK(uint16_t)
-TRANSPOSE_BLOCK(uint32_t)
 TRANSPOSE_BLOCK(uint64_t)
+
+static void transpose_words(const transposition *t, size_t matrix, size_t row, size_t rows) {
+    size_t plane = t->rows * t->columns;
+    const uint32_t *from = (const uint32_t *)(const void *)t->from + matrix * plane;
+    uint32_t *to = (uint32_t *)(void *)t->to + matrix * plane;
+    cop_transpose_4(to + row, t->rows, from + row * t->columns, t->columns, rows, t->columns);
+}
 
 /* Items are bands of BLOCK rows. */
 static void transpose_bands(void *context, size_t begin, size_t end) {
@@ -231,7 +232,7 @@ static void transpose_bands(void *context, size_t begin, size_t end) {
             transpose_uint16_t(t, i / bands, row, rows);
             break;
         case 4:
-            transpose_uint32_t(t, i / bands, row, rows);
+            transpose_words(t, i / bands, row, rows);
             break;
         default:
             transpose_uint64_t(t, i / bands, row, rows);
