@@ -10,9 +10,13 @@ static void copy_piece(const cop_piece *piece, const float *input, size_t step, 
         memcpy(output, from, COP_PIECE_LANES * sizeof *output);
         return;
     }
-    for (unsigned mask = piece->mask; mask; mask &= mask - 1) {
+    /* Lanes in a row at a time. */
+    for (unsigned mask = piece->mask; mask;) {
         unsigned lane = (unsigned)__builtin_ctz(mask);
-        output[lane] = from[lane * step];
+        unsigned end = lane + (unsigned)__builtin_ctz(~(mask >> lane));
+        for (unsigned i = lane; i < end; i++)
+            output[i] = from[i * step];
+        mask &= ~0u << end;
     }
 }
 

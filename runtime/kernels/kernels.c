@@ -18,6 +18,7 @@ void cop_kernels_init(cop_kernels *kernels, coppice_isa isa) {
     cop_attn_f32_c_fill(kernels);
     cop_lanes_f32_c_fill(kernels);
     cop_columns_f32_c_fill(kernels);
+    cop_dwconv_f32_c_fill(kernels);
 #if defined(__x86_64__) /* even filling is done by code for the instruction set */
     if (!cop_isa_allows(isa, COPPICE_ISA_AVX2) || !cop_isa_available(COPPICE_ISA_AVX2))
         return;
@@ -30,6 +31,7 @@ void cop_kernels_init(cop_kernels *kernels, coppice_isa isa) {
     cop_attn_f32_avx2_fill(kernels);
     cop_lanes_f32_avx2_fill(kernels);
     cop_columns_f32_avx2_fill(kernels);
+    cop_dwconv_f32_avx2_fill(kernels);
     if (!cop_isa_allows(isa, COPPICE_ISA_AVX512) || !cop_isa_available(COPPICE_ISA_AVX512))
         return;
     cop_spmm_f32_avx512_fill(kernels);
@@ -42,6 +44,7 @@ void cop_kernels_init(cop_kernels *kernels, coppice_isa isa) {
     cop_attn_f32_avx512_fill(kernels);
     cop_lanes_f32_avx512_fill(kernels);
     cop_columns_f32_avx512_fill(kernels);
+    cop_dwconv_f32_avx512_fill(kernels);
 #elif defined(__aarch64__)
     if (!cop_isa_allows(isa, COPPICE_ISA_NEON))
         return;

@@ -147,6 +147,30 @@ typedef void cop_columns_f32_fn(const cop_columns_args *args);
 /* Plain C: for other kernels, where a step is not theirs. */
 void cop_columns_f32_c(const cop_columns_args *args);
 
+/* Depthwise: for each channel c and vector v, x(s) being what the pieces of slot s < taps read from
+ * input + c * input_stride (or of c / multiplier)
+ *     acc[0..16) = bias[c] + sum over s of weights[(c / 8 * taps + s) * 8 + c % 8] * x(s)
+ *     output[c * output_stride + v * 16 + 0..16) = min(max(acc + residual[the same], min), max)
+ * Stripes are 64-byte aligned. Only lanes of masks are read of the input. */
+enum { COP_DWCONV_CHANNELS = 8 };
+
+typedef struct cop_dwconv_args {
+    const cop_piece *pieces;
+    const uint32_t *first; /* [vectors + 1]: where the pieces of each vector begin */
+    size_t vectors, taps, step;
+    const float *input;
+    size_t input_stride, channels, multiplier;
+    const float *weights, *bias;
+    const float *residual; /* NULL: none; may be `output` */
+    float *output;
+    size_t output_stride;
+    float min, max;
+} cop_dwconv_args;
+
+typedef void cop_dwconv_f32_fn(const cop_dwconv_args *args);
+
+void cop_dwconv_f32_c(const cop_dwconv_args *args);
+
 typedef struct cop_kernels {
     /* Sparse rows times a tile; spmm_f32[V] has tiles of V vectors of `lanes` floats, for V from 1
      * to `max_vectors`. */
@@ -163,6 +187,7 @@ typedef struct cop_kernels {
     size_t tile_lanes;
     cop_dot_f32_fn *dot_f32;
     cop_columns_f32_fn *columns_f32;
+    cop_dwconv_f32_fn *dwconv_f32;
     cop_map_f32_fn *map_f32[COP_MAP_COUNT];
     cop_softmax_f32_fn *softmax_f32;
     cop_fold_rows_f32_fn *fold_rows_f32; /* rows.h */
@@ -192,6 +217,7 @@ void cop_tile_one_f32_c_fill(cop_kernels *kernels);
 void cop_dot_f32_c_fill(cop_kernels *kernels);
 void cop_maps_f32_c_fill(cop_kernels *kernels);
 void cop_columns_f32_c_fill(cop_kernels *kernels);
+void cop_dwconv_f32_c_fill(cop_kernels *kernels);
 void cop_rows_f32_c_fill(cop_kernels *kernels);
 #if defined(__x86_64__)
 void cop_spmm_f32_avx2_fill(cop_kernels *kernels);
@@ -205,7 +231,9 @@ void cop_dot_f32_avx512_fill(cop_kernels *kernels);
 void cop_maps_f32_avx2_fill(cop_kernels *kernels);
 void cop_maps_f32_avx512_fill(cop_kernels *kernels);
 void cop_columns_f32_avx2_fill(cop_kernels *kernels);
+void cop_dwconv_f32_avx2_fill(cop_kernels *kernels);
 void cop_columns_f32_avx512_fill(cop_kernels *kernels);
+void cop_dwconv_f32_avx512_fill(cop_kernels *kernels);
 void cop_rows_f32_avx2_fill(cop_kernels *kernels);
 void cop_rows_f32_avx512_fill(cop_kernels *kernels);
 void cop_spmv_f32_avx512_fill(cop_kernels *kernels);

@@ -3,6 +3,7 @@
 #include "runtime/kernels/native.h"
 #include "runtime/kernels/ref/conv_row.h"
 #include "runtime/kernels/tile.h"
+#include "runtime/kernels/tile_dwconv.h"
 
 /* Rows of the native convolutions; those of a family differ in the instruction set alone. */
 #define COP_NATIVE_ROW(row, row_isa, kernel, tile_isa, is_sparse, supported, maker)                \
@@ -100,6 +101,33 @@ COP_NATIVE(AVX2, "1x8x8_avx2", "4x3x8_avx2")
 #endif
 COP_NATIVE(SCALAR, "1x16_c", "4x8_c")
 
+/* Depthwise convolutions in tiles. */
+#define COP_TILE_DWCONV(row_isa, isa_name)                                                         \
+    static coppice_status create_tile_dwconv_##row_isa(                                            \
+        const cop_conv *conv, const coppice_threadpool *pool, void **state, coppice_error *err) {  \
+        (void)pool;                                                                                \
+        return cop_tile_dwconv_create(conv, COPPICE_ISA_##row_isa, state, err);                    \
+    }                                                                                              \
+    static const cop_conv_kernel tile_dwconv_##row_isa = {                                         \
+        .family = "cop_dwconv_tile_f32",                                                           \
+        .name = "cop_dwconv_tile_f32_" isa_name,                                                   \
+        .backend = COPPICE_BACKEND_NATIVE,                                                         \
+        .isa = COPPICE_ISA_##row_isa,                                                              \
+        .form = COP_FORM_TILES,                                                                    \
+        .fuses = true,                                                                             \
+        .supports = cop_tile_dwconv_supports,                                                      \
+        .create = create_tile_dwconv_##row_isa,                                                    \
+        .scratch = cop_tile_dwconv_scratch,                                                        \
+        .run = cop_tile_dwconv_run,                                                                \
+        .destroy = cop_tile_dwconv_destroy,                                                        \
+    };
+
+#if defined(__x86_64__)
+COP_TILE_DWCONV(AVX512, "avx512")
+COP_TILE_DWCONV(AVX2, "avx2")
+#endif
+COP_TILE_DWCONV(SCALAR, "c")
+
 const cop_conv_kernel *const cop_conv_kernels[] = {
 #if defined(__x86_64__)
     &spmm_tile_AVX512,
@@ -111,6 +139,8 @@ const cop_conv_kernel *const cop_conv_kernels[] = {
     &spmv_AVX512,
     &gemv_AVX512,
     &gemv_AVX2,
+    &tile_dwconv_AVX512,
+    &tile_dwconv_AVX2,
     &spmm_AVX512,
     &spmm_AVX2,
     &dwconv_AVX512,
@@ -129,6 +159,7 @@ const cop_conv_kernel *const cop_conv_kernels[] = {
     &spmm4_tile_SCALAR,
     &gemm_tile_SCALAR,
     &gemv_SCALAR,
+    &tile_dwconv_SCALAR,
     &spmm_SCALAR,
     &dwconv_SCALAR,
     &gemm_SCALAR,

@@ -136,37 +136,48 @@ static void find_spans(const cop_columns *k, size_t q, vector *v) {
 static coppice_status add_tile(builder *b, size_t tile, coppice_error *err) {
     cop_columns *k = b->k;
     size_t vectors = k->tile / COP_TILE_LANES;
-    b->base = cop_columns_base(k, tile);
-    for (size_t v = 0; v < vectors; v++)
-        find_spans(k, tile * k->tile + v * COP_TILE_LANES, &b->vectors[v]);
-    for (b->slot = 0; b->slot < k->taps * vectors; b->slot++) {
-        coppice_status status = add_tap(b, &b->vectors[b->slot % vectors], b->slot / vectors, err);
-        if (status)
-            return status;
-    }
-    return COPPICE_OK;
+    coppice_status status = COPPICE_OK;
+    k->first[tile] = (uint32_t)b->count;
+    for (b->slot = 0; !status && b->slot < k->taps * vectors; b->slot++)
+        status = add_tap(b, &b->vectors[b->slot % vectors], b->slot / vectors, err);
+    return status;
 }
 
-static coppice_status build(builder *b, coppice_error *err) {
+static coppice_status add_vectors(builder *b, size_t tile, coppice_error *err) {
     cop_columns *k = b->k;
-    size_t count = k->tiles * k->tile / COP_TILE_LANES * k->taps;
-    b->capacity = count + count / 4 + COP_TILE_LANES;
-    k->pieces = cop_calloc(b->capacity, sizeof *k->pieces);
-    k->first = cop_calloc(k->tiles + 1, sizeof *k->first);
+    size_t vectors = k->tile / COP_TILE_LANES;
+    coppice_status status = COPPICE_OK;
+    for (size_t v = 0; v < vectors; v++) {
+        k->first[tile * vectors + v] = (uint32_t)b->count;
+        for (b->slot = 0; !status && b->slot < k->taps; b->slot++)
+            status = add_tap(b, &b->vectors[v], b->slot, err);
+    }
+    return status;
+}
+
+static coppice_status build(cop_columns *k, bool by_vector, coppice_error *err) {
+    builder b = {.k = k};
+    size_t vectors = k->tile / COP_TILE_LANES, ranges = k->tiles * (by_vector ? vectors : 1);
+    size_t count = k->tiles * vectors * k->taps;
+    b.capacity = count + count / 4 + COP_TILE_LANES;
+    k->pieces = cop_calloc(b.capacity, sizeof *k->pieces);
+    k->first = cop_calloc(ranges + 1, sizeof *k->first);
     if (!k->pieces || !k->first)
-        return cop_fail_memory(err, b->capacity * sizeof *k->pieces);
+        return cop_fail_memory(err, b.capacity * sizeof *k->pieces);
     for (size_t tile = 0; tile < k->tiles; tile++) {
-        k->first[tile] = (uint32_t)b->count;
-        coppice_status status = add_tile(b, tile, err);
+        b.base = cop_columns_base(k, tile);
+        for (size_t v = 0; v < vectors; v++)
+            find_spans(k, tile * k->tile + v * COP_TILE_LANES, &b.vectors[v]);
+        coppice_status status = by_vector ? add_vectors(&b, tile, err) : add_tile(&b, tile, err);
         if (status)
             return status;
     }
-    k->first[k->tiles] = (uint32_t)b->count;
+    k->first[ranges] = (uint32_t)b.count;
     return COPPICE_OK;
 }
 
-coppice_status cop_columns_create(const cop_conv *conv, const cop_kernels *kernels,
-                                  cop_columns *out, coppice_error *err) {
+static coppice_status create(const cop_conv *conv, const cop_kernels *kernels, bool by_vector,
+                             cop_columns *out, coppice_error *err) {
     *out = (cop_columns){.conv = *conv, .kernels = kernels};
     out->conv.weights = out->conv.bias = NULL;
     out->taps = conv->kernel_h * conv->kernel_w;
@@ -176,7 +187,17 @@ coppice_status cop_columns_create(const cop_conv *conv, const cop_kernels *kerne
     out->in_tile = stripe_width(conv->batch * conv->in_h * conv->in_w);
     if (out->taps > UINT16_MAX / COP_TILE_MAX_VECTORS)
         return cop_fail(err, COPPICE_UNSUPPORTED, "too many taps for columns");
-    return out->tile == 1 ? COPPICE_OK : build(&(builder){.k = out}, err);
+    return out->tile == 1 ? COPPICE_OK : build(out, by_vector, err);
+}
+
+coppice_status cop_columns_create(const cop_conv *conv, const cop_kernels *kernels,
+                                  cop_columns *out, coppice_error *err) {
+    return create(conv, kernels, false, out, err);
+}
+
+coppice_status cop_taps_create(const cop_conv *conv, const cop_kernels *kernels, cop_columns *out,
+                               coppice_error *err) {
+    return create(conv, kernels, true, out, err);
 }
 
 void cop_columns_free(cop_columns *columns) {

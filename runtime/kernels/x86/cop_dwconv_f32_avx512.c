@@ -1,0 +1,10 @@
+/* Depthwise convolutions of step 1 and 2 in tiles, AVX-512. */
+#include "runtime/kernels/x86/dwconv.h"
+
+static void cop_dwconv_f32_avx512(const cop_dwconv_args *args) {
+    any_dwconv(args);
+}
+
+void cop_dwconv_f32_avx512_fill(cop_kernels *kernels) {
+    kernels->dwconv_f32 = cop_dwconv_f32_avx512;
+}
