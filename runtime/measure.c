@@ -245,7 +245,8 @@ static bool make_large(cop_block **block, size_t bytes, bool fill) {
 
 /* Of activations in any form. */
 static size_t buffer_bytes(size_t channels, size_t positions) {
-    return channels * cop_round_up(positions, cop_tile_width(positions)) * sizeof(float);
+    size_t tile = cop_tile_width(positions);
+    return channels * cop_divide_up(positions, tile) * tile * sizeof(float);
 }
 
 static coppice_status make_buffers(cop_tuner *t, const cop_conv *c, size_t scratch) {
