@@ -94,6 +94,24 @@ static bool gemm_fits(const lowering *l, float *min, float *max) {
     return is_constant_float(b) && (row || count == 1);
 }
 
+/* to[c][k] = alpha * from[k][c], by way of a square whose rows are cache lines. */
+static void transpose(const float *from, size_t reduction, size_t columns, float alpha, float *to) {
+    enum { LINE = 16 };
+    float square[LINE][LINE];
+    for (size_t c = 0; c < columns; c += LINE) {
+        size_t width = cop_smaller(LINE, columns - c);
+        for (size_t k = 0; k < reduction; k += LINE) {
+            size_t height = cop_smaller(LINE, reduction - k);
+            for (size_t i = 0; i < height; i++)
+                memcpy(square[i], from + (k + i) * columns + c, width * sizeof(float));
+            for (size_t i = 0; i < width; i++) {
+                for (size_t j = 0; j < height; j++)
+                    to[(c + i) * reduction + k + j] = alpha * square[j][i];
+            }
+        }
+    }
+}
+
 /* The weight as [columns][reduction], times alpha. */
 static const float *reorder_weight(const cop_gemm_params *p, const coppice_tensor *w,
                                    cop_lowered *out) {
@@ -104,11 +122,10 @@ static const float *reorder_weight(const cop_gemm_params *p, const coppice_tenso
     float *to = cop_malloc(columns * reduction * sizeof *to);
     if (!to)
         return NULL;
-    size_t column_step = p->transpose_b ? reduction : 1, k_step = p->transpose_b ? 1 : columns;
-    for (size_t c = 0; c < columns; c++) {
-        for (size_t k = 0; k < reduction; k++)
-            to[c * reduction + k] = p->alpha * from[c * column_step + k * k_step];
-    }
+    if (!p->transpose_b)
+        transpose(from, reduction, columns, p->alpha, to);
+    for (size_t i = 0; p->transpose_b && i < columns * reduction; i++)
+        to[i] = p->alpha * from[i];
     cop_free(out->owned_weights);
     out->owned_weights = to;
     return to;
