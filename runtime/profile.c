@@ -1,6 +1,7 @@
 /* Timing each step of a plan. */
 #include "runtime/profile.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -37,7 +38,24 @@ static const char *layout_text(const cop_operand *operand) {
     return cop_layout_name(operand->layout);
 }
 
-static coppice_profile_row describe(const cop_plan *plan, const cop_step *step) {
+/* The sparsity from which the sparse kernel would be as fast as the dense one: its time goes with
+ * the weights that are kept. Negative: it was not timed, or is as fast already. */
+static double break_even(const cop_step *step) {
+    if (!(step->dense_ms > 0) || !(step->sparse_ms > step->dense_ms))
+        return -1;
+    return 1 - (1 - step->sparsity) * step->dense_ms / step->sparse_ms;
+}
+
+static const char *explain(const cop_step *step, cop_arena *texts) {
+    double pays_from = break_even(step);
+    if (!step->kernel || step->kernel->sparse || step->sparsity <= 0 || pays_from < 0)
+        return step->why;
+    const char *text =
+        cop_arena_printf(texts, "too dense: pays from %.0f %% here", ceil(100 * pays_from));
+    return text ? text : step->why;
+}
+
+static coppice_profile_row describe(const cop_plan *plan, const cop_step *step, cop_arena *texts) {
     const cop_operand *out =
         step->out[0] < 0 ? &step->results[0] : &plan->slots[step->out[0]].operand;
     bool layout = step->node == COP_STEP_LAYOUT;
@@ -57,7 +75,7 @@ static coppice_profile_row describe(const cop_plan *plan, const cop_step *step) 
         .macs = step->macs,
         .dense_ms = step->dense_ms,
         .sparse_ms = step->sparse_ms,
-        .why = layout ? "the next step wants another layout" : step->why,
+        .why = layout ? "the next step wants another layout" : explain(step, texts),
     };
     memcpy(row.dims, out->t.dims, sizeof row.dims);
     return row;
@@ -65,11 +83,12 @@ static coppice_profile_row describe(const cop_plan *plan, const cop_step *step) 
 
 /* times: [runs][step_count] */
 static void fill_rows(const cop_plan *plan, const double *times, unsigned runs, double *column,
-                      coppice_profile_row *rows) {
+                      cop_profile *profile) {
+    coppice_profile_row *rows = profile->rows;
     for (size_t i = 0; i < plan->step_count; i++) {
         for (unsigned r = 0; r < runs; r++)
             column[r] = times[r * plan->step_count + i];
-        rows[i] = describe(plan, &plan->steps[i]);
+        rows[i] = describe(plan, &plan->steps[i], &profile->texts);
         cop_sort_doubles(column, runs);
         rows[i].ms = cop_percentile(column, runs, 0.5);
     }
@@ -98,7 +117,7 @@ coppice_status cop_profile_run(cop_plan *plan, const coppice_tensor *inputs, uns
     for (unsigned r = 0; r < runs && !status; r++)
         status = cop_plan_run(plan, inputs ? inputs : made, times + r * plan->step_count, err);
     if (!status)
-        fill_rows(plan, times, runs, column, profile->rows);
+        fill_rows(plan, times, runs, column, profile);
     free_inputs(made, plan->input_count);
     cop_free(times);
     cop_free(column);
@@ -107,5 +126,6 @@ coppice_status cop_profile_run(cop_plan *plan, const coppice_tensor *inputs, uns
 
 void cop_profile_free(cop_profile *profile) {
     cop_free(profile->rows);
+    cop_arena_free(&profile->texts);
     *profile = (cop_profile){0};
 }

@@ -7,6 +7,7 @@
 /* One row per step of the plan that was profiled last. Zero-initialise. */
 typedef struct cop_profile {
     coppice_profile_row *rows;
+    cop_arena texts; /* of the rows, that are no one else's */
 } cop_profile;
 
 /* Runs the plan `runs` times (at least once) and fills profile->rows with one row per step.

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "graph/edit.h"
+#include "graph/mask.h"
 #include "graph/model.h"
 #include "runtime/passes/passes.h"
 #include "runtime/plan.h"
@@ -226,11 +227,30 @@ static coppice_status check(coppice_session *session, coppice_error *err) {
     return decided ? status : COPPICE_OK;
 }
 
-static coppice_status compile(coppice_session *session, coppice_error *err) {
+/* Puts masked weights into the session's graph. */
+static coppice_status apply_masks(coppice_session *session, const coppice_masks *masks,
+                                  coppice_error *err) {
+    const cop_constants *constants = cop_model_constants(session->model);
+    for (size_t i = 0; masks && i < masks->count; i++) {
+        const cop_mask *mask = &masks->items[i];
+        const cop_constant *constant = cop_constants_find(constants, mask->name);
+        if (!constant || !cop_mask_fits(mask, &constant->tensor))
+            return cop_fail(err, COPPICE_INVALID_ARGUMENT,
+                            "mask '%s': the model has no initializer of this name and shape",
+                            mask->name);
+    }
+    return !masks || cop_graph_mask(session->graph, masks, &session->arena)
+               ? COPPICE_OK
+               : cop_fail_memory(err, 0);
+}
+
+static coppice_status compile(coppice_session *session, const coppice_masks *masks,
+                              coppice_error *err) {
     const cop_graph *source = cop_model_graph_const(session->model);
     session->graph = cop_graph_copy(source, &session->arena, err);
     if (!session->graph)
         return COPPICE_OUT_OF_MEMORY;
+    COP_TRY(apply_masks(session, masks, err));
     COP_TRY(check_attributes(session->graph, err));
     COP_TRY(cop_passes_run(session->graph, err));
     return check(session, err);
@@ -246,7 +266,7 @@ static coppice_status create(const coppice_model *model, const coppice_session_o
     session->model = model;
     coppice_status status = settle(session, options, err);
     if (!status)
-        status = in_file(session, compile(session, err), err);
+        status = in_file(session, compile(session, options->masks, err), err);
     if (status) {
         coppice_session_free(session);
         return status;

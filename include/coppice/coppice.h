@@ -41,5 +41,6 @@
 #include <coppice/tensor.h>
 #include <coppice/value.h>
 #include <coppice/version.h>
+#include <coppice/what_if.h>
 
 #endif

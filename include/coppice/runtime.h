@@ -21,6 +21,7 @@
 #ifndef COPPICE_RUNTIME_H
 #define COPPICE_RUNTIME_H
 
+#include <coppice/masks.h>
 #include <coppice/model.h>
 #include <coppice/value.h>
 
@@ -113,6 +114,9 @@ typedef struct coppice_session_options {
      * COPPICE_CACHE names ("off": none), else in $XDG_CACHE_HOME/coppice, else in
      * ~/.cache/coppice; it takes 1 MiB at most. Not with TUNE_NONE. */
     bool cache;
+    /* Run as if coppice_masks_apply had been called, without changing the model; default NULL.
+     * Masks that the model has no constant for are an error. Borrowed during the call. */
+    const coppice_masks *masks;
 } coppice_session_options;
 
 /* Sets every member to its default. */
@@ -172,8 +176,9 @@ typedef struct coppice_profile_row {
     bool sparse;     /* the kernel skips zero weights */
     double ms;       /* median over the profiled runs */
     double dense_ms,
-        sparse_ms;   /* the best candidate of each kind when the plan was made; < 0: not timed */
-    const char *why; /* why this kernel: "fastest of 3", "only candidate", "--tune none", ... */
+        sparse_ms; /* the best candidate of each kind when the plan was made; < 0: not timed */
+    const char
+        *why; /* why this kernel: "fastest measured", "too dense: pays from 72 % here", ... */
 } coppice_profile_row;
 
 /* Runs `runs` times on the given inputs (as coppice_session_run; NULL: the prepared shapes with

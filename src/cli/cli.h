@@ -185,6 +185,8 @@ void cli_table_column(cli_table *table, const char *title, cli_align align);
 
 /* The next cell, row by row. */
 void cli_table_text(cli_table *table, const char *text); /* NULL: "" */
+/* Of a longer text only the end, with "..." before it: of names the end tells most. */
+void cli_table_end_of(cli_table *table, const char *text, size_t most);
 void cli_table_cell(cli_table *table, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 void cli_table_count(cli_table *table, int64_t value);     /* 1,234,567; negative: "-" */

@@ -5,12 +5,13 @@
 
 #include "cli.h"
 #include "session_options.h"
+#include "what_if.h"
 
 typedef struct bench_flags {
     double seconds;       /* NaN: not given */
     int64_t runs, warmup; /* -1: not given */
     bool profile;
-    const char *other;
+    const char *other, *what_if, *pattern;
 } bench_flags;
 
 static const cli_option bench_rows[] = {
@@ -24,6 +25,12 @@ static const cli_option bench_rows[] = {
     {"vs", 0, CLI_TEXT, offsetof(bench_flags, other), "OTHER",
      "measure OTHER in turns with MODEL on the same inputs; ratio is\n"
      "OTHER's time divided by MODEL's"},
+    {"what-if", 0, CLI_TEXT, offsetof(bench_flags, what_if), "S,S...",
+     "how fast MODEL would be with these shares of zeros, layer by layer:\n"
+     "weights are masked in memory, by magnitude"},
+    {"pattern", 0, CLI_TEXT, offsetof(bench_flags, pattern), "PATTERN",
+     "of the zeros of --what-if: unstructured (default); RxC, as 4x1;\n"
+     "N:M, as 2:4, which says the sparsity too: --what-if is not needed"},
     {0}};
 
 /* One of the models, with what the tables say about it. */
@@ -97,16 +104,30 @@ static const char *chosen(const coppice_profile_row *row) {
     return row->sparse ? "sparse" : "dense";
 }
 
-static void profile_rows(cli_table *table, const coppice_bench_side *side, double total) {
+static const char *find_pattern(const coppice_inspection *inspection, const char *node) {
+    for (size_t i = 0; inspection && i < inspection->weight_count; i++) {
+        const coppice_weight_info *weight = &inspection->weights[i];
+        for (size_t u = 0; u < weight->user_count; u++)
+            if (strcmp(weight->users[u].node, node) == 0)
+                return weight->pattern;
+    }
+    return NULL;
+}
+
+static void profile_rows(cli_table *table, const bench_entry *entry, double total) {
+    enum { NAME_WIDTH = 40 };
+    const coppice_bench_side *side = entry->side;
     for (size_t i = 0; i < side->layer_count; i++) {
         const coppice_profile_row *row = &side->layers[i];
         double speed = gflops(row->macs, row->ms);
-        cli_table_text(table, row->node);
+        const char *pattern = chosen(row) ? find_pattern(entry->inspection, row->node) : NULL;
+        cli_table_end_of(table, row->node, NAME_WIDTH);
         cli_table_text(table, row->op);
         cli_table_text(table, cli_format_shape(row->rank, row->dims).text);
         cli_table_text(table, row->layout);
         cli_table_text(table, row->kernel);
         cli_table_percent(table, chosen(row) ? row->sparsity : NAN);
+        cli_table_text(table, pattern ? pattern : "-");
         cli_table_text(table, cli_format_ms(row->ms).text);
         cli_table_percent(table, total > 0 ? row->ms / total : NAN);
         if (isnan(speed))
@@ -126,7 +147,7 @@ static void profile_total(cli_table *table, const coppice_bench_side *side, doub
         macs += side->layers[i].macs > 0 ? side->layers[i].macs : 0;
     cli_table_rule(table);
     cli_table_cell(table, "%zu step%s", side->layer_count, side->layer_count == 1 ? "" : "s");
-    for (int i = 0; i < 5; i++)
+    for (int i = 0; i < 6; i++)
         cli_table_text(table, "");
     cli_table_text(table, cli_format_ms(total).text);
     cli_table_percent(table, 1);
@@ -186,18 +207,18 @@ static void print_profile(cli_context *cli, const bench_entry *entry) {
     static const struct {
         const char *title;
         cli_align align;
-    } columns[] = {{"node", CLI_LEFT},      {"op", CLI_LEFT},         {"output", CLI_LEFT},
-                   {"layout", CLI_LEFT},    {"kernel", CLI_LEFT},     {"sparsity", CLI_RIGHT},
-                   {"ms", CLI_RIGHT},       {"share", CLI_RIGHT},     {"GFLOP/s", CLI_RIGHT},
-                   {"dense ms", CLI_RIGHT}, {"sparse ms", CLI_RIGHT}, {"chosen", CLI_LEFT},
-                   {"why", CLI_LEFT}};
+    } columns[] = {{"node", CLI_LEFT},     {"op", CLI_LEFT},        {"output", CLI_LEFT},
+                   {"layout", CLI_LEFT},   {"kernel", CLI_LEFT},    {"sparsity", CLI_RIGHT},
+                   {"pattern", CLI_LEFT},  {"ms", CLI_RIGHT},       {"share", CLI_RIGHT},
+                   {"GFLOP/s", CLI_RIGHT}, {"dense ms", CLI_RIGHT}, {"sparse ms", CLI_RIGHT},
+                   {"chosen", CLI_LEFT},   {"why", CLI_LEFT}};
     if (!cli->out)
         return;
     double total = total_ms(entry->side);
     cli_table table = {0};
     for (size_t i = 0; i < sizeof columns / sizeof *columns; i++)
         cli_table_column(&table, columns[i].title, columns[i].align);
-    profile_rows(&table, entry->side, total);
+    profile_rows(&table, entry, total);
     profile_total(&table, entry->side, total);
     cli_print(cli, "\n");
     cli_print_safe(cli->out, entry->path);
@@ -209,16 +230,6 @@ static void print_profile(cli_context *cli, const bench_entry *entry) {
 }
 
 /* ---- JSON ---- */
-
-static const char *find_pattern(const coppice_inspection *inspection, const char *node) {
-    for (size_t i = 0; inspection && i < inspection->weight_count; i++) {
-        const coppice_weight_info *weight = &inspection->weights[i];
-        for (size_t u = 0; u < weight->user_count; u++)
-            if (strcmp(weight->users[u].node, node) == 0)
-                return weight->pattern;
-    }
-    return NULL;
-}
 
 static json_t *layers_json(const bench_entry *entry) {
     json_t *array = json_array();
@@ -324,11 +335,29 @@ static coppice_status bench(cli_context *cli, bench_entry entries[2],
     return status;
 }
 
+static coppice_status bench_models(cli_context *cli, const bench_flags *flags,
+                                   const coppice_bench_options *options) {
+    bench_entry entries[2] = {{.path = cli->args[0]}, {.path = flags->other}};
+    coppice_status status = load(cli, &entries[0], flags->profile);
+    if (status == COPPICE_OK && flags->other)
+        status = load(cli, &entries[1], flags->profile);
+    if (status == COPPICE_OK)
+        status = bench(cli, entries, options);
+    for (int i = 0; i < 2; i++) {
+        coppice_inspection_free(entries[i].inspection);
+        coppice_model_free(entries[i].model);
+    }
+    return status;
+}
+
 static coppice_status run(cli_context *cli, int argc, char **argv) {
     bench_flags flags = {.seconds = NAN, .runs = -1, .warmup = -1};
+    cli_prune_flags prune_flags;
+    cli_prune_flags_init(&prune_flags);
     cli_session_flags session_flags = {0};
     cli_shape_flags shape_flags = {.batch = -1};
     const cli_group groups[] = {{"Options", bench_rows, &flags},
+                                {"What --what-if prunes", cli_prune_choice_rows, &prune_flags},
                                 {"Shapes", cli_shape_rows, &shape_flags},
                                 {"Execution", cli_session_rows, &session_flags},
                                 {0}};
@@ -339,17 +368,12 @@ static coppice_status run(cli_context *cli, int argc, char **argv) {
         !make_options(cli, &flags, &shape_flags, &options))
         return cli->error.status;
     options.session = &session;
-    bench_entry entries[2] = {{.path = cli->args[0]}, {.path = flags.other}};
-    coppice_status status = load(cli, &entries[0], flags.profile);
-    if (status == COPPICE_OK && flags.other)
-        status = load(cli, &entries[1], flags.profile);
-    if (status == COPPICE_OK)
-        status = bench(cli, entries, &options);
-    for (int i = 0; i < 2; i++) {
-        coppice_inspection_free(entries[i].inspection);
-        coppice_model_free(entries[i].model);
-    }
-    return status;
+    if (!flags.what_if && !flags.pattern)
+        return bench_models(cli, &flags, &options);
+    if (flags.profile || flags.other)
+        return cli_usage(cli, "--what-if and --pattern go with neither --profile nor --vs");
+    const cli_what_if what_if = {flags.what_if, flags.pattern, &prune_flags, &options};
+    return cli_what_if_run(cli, &what_if);
 }
 
 const cli_command cmd_bench = {

@@ -46,6 +46,18 @@ void cli_table_text(cli_table *table, const char *text) {
     add_cell(table, strdup(text ? text : ""));
 }
 
+void cli_table_end_of(cli_table *table, const char *text, size_t most) {
+    size_t length = strlen(text);
+    if (length <= most) {
+        cli_table_text(table, text);
+        return;
+    }
+    const char *end = text + length - (most - 3);
+    while ((*end & 0xc0) == 0x80) /* not within a character */
+        end++;
+    cli_table_cell(table, "...%s", end);
+}
+
 void cli_table_cell(cli_table *table, const char *format, ...) {
     char *text;
     va_list args;

@@ -226,3 +226,34 @@ int64_t coppice_masks_zeros(const coppice_masks *masks, size_t index) {
 void coppice_masks_read(const coppice_masks *masks, size_t index, uint8_t *kept) {
     cop_mask_unpack(&masks->items[index], 0, kept, masks->items[index].count);
 }
+
+static bool mask_constant(cop_constant *constant, const cop_mask *mask, cop_arena *arena) {
+    if (!mask || !mask->zeros || !constant->tensor.data || !cop_mask_fits(mask, &constant->tensor))
+        return true;
+    unsigned char *data = cop_arena_alloc(arena, constant->bytes);
+    if (!data)
+        return false;
+    cop_mask_copy(mask, constant, 0, mask->count, constant->tensor.data, data);
+    constant->tensor.data = data;
+    constant->aligned = true;
+    constant->mapped = false;
+    return true;
+}
+
+/* A constant that several values share is copied for each, which changes nothing in it. */
+bool cop_graph_mask(cop_graph *graph, const coppice_masks *masks, cop_arena *arena) {
+    for (size_t i = 0; i < graph->value_count; i++) {
+        cop_constant *constant = graph->values[i].constant;
+        if (constant && constant->key &&
+            !mask_constant(constant, cop_masks_get(masks, constant->key), arena))
+            return false;
+    }
+    for (size_t n = 0; n < graph->node_count; n++) {
+        for (size_t a = 0; a < graph->nodes[n].attr_count; a++) {
+            const cop_attr *attr = &graph->nodes[n].attrs[a];
+            if (attr->kind == COP_ATTR_GRAPH && !cop_graph_mask(attr->graph, masks, arena))
+                return false;
+        }
+    }
+    return true;
+}

@@ -71,6 +71,10 @@ static inline bool cop_zeros_of_a_mask(int64_t zeros, int64_t negative) {
     return negative >= 1 << 14 && negative >= zeros / 8;
 }
 
+/* Puts masked copies, in `arena`, in place of the data of a graph's constants and those of its
+ * sub-graphs: by key, those that fit. For a copy of a graph. False: no memory. */
+bool cop_graph_mask(cop_graph *graph, const coppice_masks *masks, cop_arena *arena);
+
 /* Is the shape that of the mask? */
 bool cop_mask_fits(const cop_mask *mask, const coppice_tensor *tensor);
 

@@ -1,18 +1,14 @@
 /* coppice_bench: latency of one model, or of two in turns. */
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #include <coppice/bench.h>
-#include <coppice/data.h>
 
 #include "base/arena.h"
-#include "base/clock.h"
 #include "base/error.h"
 #include "base/memory.h"
 #include "graph/model.h"
-#include "runtime/conv.h"
-#include "tune/timing.h"
+#include "tune/setup.h"
 
 typedef struct bench_report {
     coppice_bench_report base; /* first: the caller's pointer is to this */
@@ -21,16 +17,6 @@ typedef struct bench_report {
 
 void coppice_bench_options_init(coppice_bench_options *options) {
     *options = (coppice_bench_options){.seconds = 3, .warmup = 5};
-}
-
-static coppice_status check_options(const coppice_bench_options *options, coppice_error *err) {
-    if (!(options->seconds >= 0) || options->runs < 0 || options->warmup < 0)
-        return cop_fail(err, COPPICE_INVALID_ARGUMENT,
-                        "seconds, runs and warm-up runs cannot be negative");
-    if (options->seconds == 0 && options->runs == 0)
-        return cop_fail(err, COPPICE_INVALID_ARGUMENT,
-                        "neither a time nor a number of runs is given: there is no end");
-    return COPPICE_OK;
 }
 
 /* `other` is measured on the inputs of the first model, so it must take them. */
@@ -58,10 +44,7 @@ static coppice_status check_other(const coppice_model *other, const coppice_tens
 
 /* Everything that lives only while measuring. */
 typedef struct bench_work {
-    coppice_session_options session;
-    coppice_threadpool *pool; /* owned; NULL when the caller gave one */
-    coppice_tensor *inputs;
-    size_t input_count;
+    cop_setup setup;
     cop_timed models[2];
     size_t model_count;
 } bench_work;
@@ -71,36 +54,7 @@ static void work_free(bench_work *work) {
         coppice_session_free(work->models[i].session);
         cop_free(work->models[i].ms);
     }
-    for (size_t i = 0; work->inputs && i < work->input_count; i++)
-        coppice_tensor_release(&work->inputs[i]);
-    cop_free(work->inputs);
-    coppice_threadpool_free(work->pool);
-}
-
-static coppice_status make_inputs(const coppice_model *model, const coppice_bench_options *options,
-                                  bench_work *work, coppice_error *err) {
-    size_t count = coppice_model_input_count(model);
-    work->inputs = cop_calloc(count ? count : 1, sizeof *work->inputs);
-    if (!work->inputs)
-        return cop_fail_memory(err, count * sizeof *work->inputs);
-    COP_TRY(coppice_model_input_shapes(model, &options->shape, work->inputs, err));
-    work->input_count = count;
-    for (size_t i = 0; i < count; i++)
-        COP_TRY(coppice_input_fill(coppice_model_input(model, i).name, options->seed + i,
-                                   &work->inputs[i], err));
-    return COPPICE_OK;
-}
-
-static coppice_status make_session(const coppice_model *model, bench_work *work, cop_timed *timed,
-                                   double *prepare_ms, coppice_error *err) {
-    double start = cop_now_ms();
-    COP_TRY(coppice_session_create(model, &work->session, &timed->session, err));
-    COP_TRY(coppice_session_prepare(timed->session, work->inputs, work->input_count, err));
-    *prepare_ms = cop_now_ms() - start;
-    timed->inputs = work->inputs;
-    timed->input_count = work->input_count;
-    work->model_count++;
-    return COPPICE_OK;
+    cop_setup_free(&work->setup);
 }
 
 /* Median, least and greatest of other / model over the pairs; `pairs` is scratch. */
@@ -118,12 +72,6 @@ static coppice_status summarize_ratio(const bench_work *work, int64_t runs,
     report->ratio_min = ratio.min;
     report->ratio_max = ratio.max;
     return COPPICE_OK;
-}
-
-/* Enough profiled runs for a steady median, in about a second. */
-static unsigned profile_runs(const coppice_bench_side *side) {
-    double runs = 1000 / fmax(side->latency.mean, 1e-3);
-    return (unsigned)fmin(fmax(runs, 3), 100);
 }
 
 static coppice_status keep_layers(bench_report *report, coppice_bench_side *side,
@@ -156,7 +104,8 @@ static coppice_status finish_side(bench_report *report, coppice_bench_side *side
     const coppice_profile_row *rows = NULL;
     size_t count = 0;
     COP_TRY(coppice_session_profile(timed->session, timed->inputs, timed->input_count,
-                                    profile_runs(side), &rows, &count, err));
+                                    cop_profile_runs(side->latency.mean, 1000), &rows, &count,
+                                    err));
     return keep_layers(report, side, rows, count, err);
 }
 
@@ -187,8 +136,8 @@ static coppice_status measure(bench_work *work, const coppice_bench_options *opt
     };
     int64_t runs = 0;
     COP_TRY(cop_time_runs(work->models, work->model_count, &limits, &runs, err));
-    base->batch = work->input_count && work->inputs[0].rank ? work->inputs[0].dims[0] : 1;
-    base->threads = coppice_threadpool_threads(work->session.pool);
+    base->batch = cop_setup_batch(&work->setup);
+    base->threads = coppice_threadpool_threads(work->setup.session.pool);
     if (base->has_other) /* before the times are sorted */
         COP_TRY(summarize_ratio(work, runs, base, err));
     COP_TRY(finish_side(report, &base->model, &work->models[0], runs, options->profile, err));
@@ -202,22 +151,17 @@ static coppice_status bench(const coppice_model *model, const coppice_model *oth
                             const coppice_bench_options *options, bench_work *work,
                             bench_report *report, coppice_error *err) {
     coppice_bench_report *base = &report->base;
-    COP_TRY(check_options(options, err));
-    if (options->session)
-        work->session = *options->session;
-    else
-        coppice_session_options_init(&work->session);
-    if (!work->session.pool) {
-        COP_TRY(coppice_threadpool_create(work->session.threads, &work->pool, err));
-        work->session.pool = work->pool;
-    }
-    COP_TRY(cop_isa_resolve(work->session.isa, &base->isa, err));
-    COP_TRY(make_inputs(model, options, work, err));
-    COP_TRY(make_session(model, work, &work->models[0], &base->model.prepare_ms, err));
+    COP_TRY(cop_setup_make(model, options, &work->setup, err));
+    base->isa = work->setup.isa;
+    work->model_count = 1;
+    COP_TRY(cop_setup_session(&work->setup, model, NULL, &work->models[0], &base->model.prepare_ms,
+                              err));
     if (other) {
         base->has_other = true;
-        COP_TRY(check_other(other, work->inputs, work->input_count, err));
-        COP_TRY(make_session(other, work, &work->models[1], &base->other.prepare_ms, err));
+        work->model_count = 2;
+        COP_TRY(check_other(other, work->setup.inputs, work->setup.input_count, err));
+        COP_TRY(cop_setup_session(&work->setup, other, NULL, &work->models[1],
+                                  &base->other.prepare_ms, err));
     }
     return measure(work, options, report, err);
 }

@@ -2,7 +2,7 @@
 #ifndef COP_TUNE_MACS_H
 #define COP_TUNE_MACS_H
 
-#include "prune/targets.h"
+#include "prune/prune.h"
 
 /* macs[i]: of use i for one run with free dimensions 1, -1 where the shapes cannot be inferred.
  * Bodies of loops count once, as their first iteration, and branches as if each were taken. `macs`
@@ -11,5 +11,8 @@
  * Errors: OUT_OF_MEMORY, INTERRUPTED. */
 coppice_status cop_macs_of_uses(const cop_graph *graph, const cop_weights *weights, int64_t *macs,
                                 int64_t *others, coppice_error *err);
+
+/* Fills the MACs of a plan's report. Errors: as above. */
+coppice_status cop_macs_of_plan(const cop_graph *graph, cop_prune_plan *plan, coppice_error *err);
 
 #endif

@@ -30,20 +30,25 @@ static void fill_layers(cop_prune_plan *plan, const int64_t *macs) {
     report->macs_left = (int64_t)(left + 0.5);
 }
 
+coppice_status cop_macs_of_plan(const cop_graph *graph, cop_prune_plan *plan, coppice_error *err) {
+    int64_t *macs = cop_arena_array(&plan->weights.arena, plan->weights.use_count, sizeof *macs);
+    if (!macs)
+        return cop_fail_memory(err, plan->weights.use_count * sizeof *macs);
+    COP_TRY(cop_macs_of_uses(graph, &plan->weights, macs, NULL, err));
+    fill_layers(plan, macs);
+    return COPPICE_OK;
+}
+
 static coppice_status prune(coppice_model *model, const coppice_prune_options *options,
                             coppice_prune_report **report, coppice_error *error) {
     cop_graph *graph = cop_model_graph(model);
     cop_prune_plan *plan;
     COP_TRY(cop_prune_choose(graph, options, &plan, error));
-    cop_arena *arena = &plan->weights.arena;
-    int64_t *macs = cop_arena_array(arena, plan->weights.use_count, sizeof *macs);
-    coppice_status status = macs ? cop_macs_of_uses(graph, &plan->weights, macs, NULL, error)
-                                 : cop_fail_memory(error, plan->weights.use_count * sizeof *macs);
+    coppice_status status = cop_macs_of_plan(graph, plan, error);
     if (status != COPPICE_OK) {
         coppice_prune_report_free(&plan->report);
         return status;
     }
-    fill_layers(plan, macs);
     if (!options->dry_run)
         cop_prune_apply(plan);
     if (report)
