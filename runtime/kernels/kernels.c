@@ -48,6 +48,7 @@ void cop_kernels_init(cop_kernels *kernels, coppice_isa isa) {
 #elif defined(__aarch64__)
     if (!cop_isa_allows(isa, COPPICE_ISA_NEON))
         return;
+    cop_tile_f32_neon_fill(kernels);
     cop_dot_f32_neon_fill(kernels);
     cop_maps_f32_neon_fill(kernels);
     cop_rows_f32_neon_fill(kernels);

@@ -238,6 +238,7 @@ void cop_rows_f32_avx2_fill(cop_kernels *kernels);
 void cop_rows_f32_avx512_fill(cop_kernels *kernels);
 void cop_spmv_f32_avx512_fill(cop_kernels *kernels);
 #elif defined(__aarch64__)
+void cop_tile_f32_neon_fill(cop_kernels *kernels);
 void cop_dot_f32_neon_fill(cop_kernels *kernels);
 void cop_maps_f32_neon_fill(cop_kernels *kernels);
 void cop_rows_f32_neon_fill(cop_kernels *kernels);

@@ -65,6 +65,8 @@
 #if defined(__x86_64__)
 COP_TILE(AVX512, "1x8x16_avx512", "4x6x16_avx512")
 COP_TILE(AVX2, "1x12x8_avx2", "4x3x8_avx2")
+#elif defined(__aarch64__)
+COP_TILE(NEON, "1x14x4_neon", "4x5x4_neon")
 #endif
 COP_TILE(SCALAR, "1x8x4_c", "4x2x4_c")
 
@@ -147,6 +149,10 @@ const cop_conv_kernel *const cop_conv_kernels[] = {
     &dwconv_AVX2,
     &gemm_AVX512,
     &gemm_AVX2,
+#elif defined(__aarch64__)
+    &spmm_tile_NEON,
+    &spmm4_tile_NEON,
+    &gemm_tile_NEON,
 #endif
 #if defined(COP_HAVE_XNNPACK)
     &cop_xnn_conv2d_nhwc,

@@ -10,6 +10,21 @@
 
 #define COP_ALWAYS_INLINE static inline __attribute__((always_inline))
 
+/* The weights of a group's rows for one input. A file that multiplies by a lane of a vector defines
+ * COP_LANES_OWN_WEIGHTS and these itself. */
+#ifndef COP_LANES_OWN_WEIGHTS
+typedef const float *cop_lane_weights;
+
+COP_ALWAYS_INLINE cop_lane_weights cop_lanes_weights(const float *values) {
+    return values;
+}
+
+COP_ALWAYS_INLINE cop_lane_vector cop_lanes_fma_weight(cop_lane_weights weights, int row,
+                                                       cop_lane_vector x, cop_lane_vector sum) {
+    return cop_lanes_fma(cop_lanes_of(weights[row]), x, sum);
+}
+#endif
+
 /* What the accumulators of row `r` start from. */
 COP_ALWAYS_INLINE void cop_tile_start(const cop_tile_args *args, size_t r, const float *out,
                                       cop_lane_vector *acc, int vectors) {
@@ -92,11 +107,10 @@ COP_ALWAYS_INLINE void cop_tile_groups(const cop_tile_args *args, int vectors, b
                 cop_lane_vector x[8];
                 for (int v = 0; v < vectors; v++)
                     x[v] = cop_lanes_load(in + v * COP_LANES);
-                for (int h = 0; h < HEIGHT; h++) {
-                    const cop_lane_vector weight = cop_lanes_of(value[h]);
+                const cop_lane_weights weights = cop_lanes_weights(value);
+                for (int h = 0; h < HEIGHT; h++)
                     for (int v = 0; v < vectors; v++)
-                        acc[h][v] = cop_lanes_fma(weight, x[v], acc[h][v]);
-                }
+                        acc[h][v] = cop_lanes_fma_weight(weights, h, x[v], acc[h][v]);
             }
             offset += dense ? 0 : count;
             for (int h = 0; h < HEIGHT; h++)
