@@ -111,17 +111,24 @@ static coppice_status scale_weight(cop_graph *graph, const linear *layer, const 
                                   err);
 }
 
-static coppice_status apply_affine(cop_graph *graph, const linear *layer, const double *factor,
-                                   const double *shift, coppice_error *err) {
+static coppice_status shift_bias(cop_graph *graph, const linear *layer, const double *factor,
+                                 const double *shift, coppice_error *err) {
     float *bias = cop_arena_array(graph->arena, (size_t)layer->channels, sizeof *bias);
+    bool any = layer->bias != NULL;
     if (!bias)
         return cop_fail_memory(err, (size_t)layer->channels * sizeof *bias);
     for (int64_t c = 0; c < layer->channels; c++) {
         double old = layer->bias ? cop_float_at(layer->bias, c) : 0;
         bias[c] = (float)(old * factor[c] + shift[c]);
+        any |= shift[c] != 0;
     }
-    COP_TRY(scale_weight(graph, layer, factor, err));
-    return set_bias(graph, layer, bias, err);
+    return any ? set_bias(graph, layer, bias, err) : COPPICE_OK;
+}
+
+static coppice_status apply_affine(cop_graph *graph, const linear *layer, const double *factor,
+                                   const double *shift, coppice_error *err) {
+    COP_TRY(shift_bias(graph, layer, factor, shift, err));
+    return scale_weight(graph, layer, factor, err);
 }
 
 static coppice_status fold_one_batchnorm(cop_graph *graph, const int *counts, cop_node *node,
@@ -163,50 +170,95 @@ coppice_status cop_pass_fold_batchnorm(cop_graph *graph, coppice_error *err) {
     return for_each_node(graph, fold_one_batchnorm, err);
 }
 
-/* ---- bias ---- */
+/* ---- products and sums with constants ---- */
 
-/* True when adding `t` to the layer's result adds one number per channel: for Conv [C,1,1] with at
- * most as many dims as the weight, for matrices [C]. */
-static bool is_per_channel(const linear *layer, const coppice_tensor *t) {
+/* How the dims of `t` spread over the layer's result: 0: not as one number per channel (for Conv
+ * [C,1,1] with at most as many dims as the weight, for matrices [C]), 1: as one number for all. */
+static int64_t numbers_of(const linear *layer, const coppice_tensor *t) {
     bool conv = cop_is_op(layer->node, "Conv");
     uint32_t behind = conv ? layer->weight->rank - 2 : 0;
     uint32_t most = conv ? layer->weight->rank : 1;
+    if (t->rank <= most && coppice_tensor_count(t) == 1)
+        return 1;
     if (t->rank < behind + 1 || t->rank > most)
-        return false;
+        return 0;
     for (uint32_t d = 0; d < t->rank; d++) {
         int64_t wanted = d == t->rank - 1 - behind ? layer->channels : 1;
         if (t->dims[d] != wanted)
-            return false;
+            return 0;
     }
-    return true;
+    return layer->channels;
 }
 
-static coppice_status fold_one_bias(cop_graph *graph, const int *counts, cop_node *node,
-                                    coppice_error *err) {
+/* x * factor + shift of x + c, x - c, c - x, x * c or x / c; `first`: x is input 0. */
+static bool affine_of(const cop_node *node, bool first, double c, double *factor, double *shift) {
+    *factor = 1;
+    *shift = 0;
+    if (cop_is_op(node, "Add"))
+        *shift = c;
+    else if (cop_is_op(node, "Sub") && first)
+        *shift = -c;
+    else if (cop_is_op(node, "Sub"))
+        *factor = -1, *shift = c;
+    else if (cop_is_op(node, "Mul"))
+        *factor = c;
+    else if (cop_is_op(node, "Div") && first)
+        *factor = 1 / c;
+    else
+        return false;
+    return isfinite(*factor) && isfinite(*shift);
+}
+
+/* What adds only leaves the weights as they are. */
+static coppice_status apply_node(cop_graph *graph, const linear *layer, const cop_node *node,
+                                 bool first, const coppice_tensor *constant, bool *done,
+                                 coppice_error *err) {
+    double *factor = cop_calloc((size_t)layer->channels, 2 * sizeof *factor);
+    if (!factor)
+        return cop_fail_memory(err, (size_t)layer->channels * 2 * sizeof *factor);
+    double *shift = factor + layer->channels;
+    bool scaled = false, single = coppice_tensor_count(constant) == 1;
+    *done = true;
+    for (int64_t c = 0; c < layer->channels && *done; c++) {
+        *done = affine_of(node, first, (double)cop_float_at(constant, single ? 0 : c), &factor[c],
+                          &shift[c]);
+        scaled |= factor[c] != 1;
+    }
+    coppice_status status = COPPICE_OK;
+    if (*done)
+        status = shift_bias(graph, layer, factor, shift, err);
+    if (*done && scaled && !status)
+        status = scale_weight(graph, layer, factor, err);
+    cop_free(factor);
+    return status;
+}
+
+static coppice_status fold_one_affine(cop_graph *graph, const int *counts, cop_node *node,
+                                      coppice_error *err) {
     linear layer;
-    if (!cop_is_op(node, "Add") || node->input_count != 2 || node->output_count != 1 ||
-        node->outputs[0] < 0 || cop_graph_opset(graph, "") < 7)
+    if (node->domain[0] || node->input_count != 2 || node->output_count != 1 ||
+        node->outputs[0] < 0 || cop_node_opset(graph, node) < 7)
         return COPPICE_OK;
     for (int i = 0; i < 2; i++) {
-        cop_node *producer = cop_sole_producer(graph, counts, node, i);
-        const coppice_tensor *added = cop_constant_input(graph, node, 1 - i);
-        if (!producer || !added || !as_linear(graph, producer, &layer) ||
-            !is_per_channel(&layer, added) || layer.channels < 1)
+        double ignored;
+        const coppice_tensor *constant = cop_constant_input(graph, node, 1 - i);
+        if (!constant || !affine_of(node, i == 0, 1, &ignored, &ignored))
             continue;
-        float *bias = cop_arena_array(graph->arena, (size_t)layer.channels, sizeof *bias);
-        if (!bias)
-            return cop_fail_memory(err, (size_t)layer.channels * sizeof *bias);
-        for (int64_t c = 0; c < layer.channels; c++)
-            bias[c] = (layer.bias ? cop_float_at(layer.bias, c) : 0) + cop_float_at(added, c);
-        COP_TRY(set_bias(graph, &layer, bias, err));
-        cop_take_over(graph, producer, node);
+        cop_node *producer = cop_sole_producer(graph, counts, node, i);
+        if (!producer || !as_linear(graph, producer, &layer) || layer.channels < 1 ||
+            !numbers_of(&layer, constant))
+            continue;
+        bool done = false;
+        COP_TRY(apply_node(graph, &layer, node, i == 0, constant, &done, err));
+        if (done)
+            cop_take_over(graph, producer, node);
         break;
     }
     return COPPICE_OK;
 }
 
-coppice_status cop_pass_fold_bias(cop_graph *graph, coppice_error *err) {
-    return for_each_node(graph, fold_one_bias, err);
+coppice_status cop_pass_fold_affine(cop_graph *graph, coppice_error *err) {
+    return for_each_node(graph, fold_one_affine, err);
 }
 
 /* ---- activations ---- */

@@ -50,20 +50,52 @@ static bool goes_forward(const cop_shaped *p, const cop_node *node) {
     return steps && steps->data;
 }
 
-/* x * 1, x / 1, x + 0, x - 0 */
-static bool is_neutral(const cop_shaped *p, const cop_node *node) {
+/* Are all elements of a constant this number? Large ones are not looked at. */
+static bool is_uniform(const coppice_tensor *t, double number) {
+    int64_t count = t && t->data ? coppice_tensor_count(t) : 0;
+    for (int64_t i = 0; i < count && count <= 1 << 20; i++) {
+        if (cop_tensor_get(t, i) != number)
+            return false;
+    }
+    return count > 0 && count <= 1 << 20;
+}
+
+/* The input that the node returns, for x * 1, x / 1, x + 0, x - 0, true and x, false or x; -1
+ * otherwise. */
+static int neutral_input(const cop_shaped *p, const cop_node *node) {
     static const struct {
         const char *op;
         double neutral;
-    } ops[] = {{"Mul", 1}, {"Div", 1}, {"Add", 0}, {"Sub", 0}};
-    double number;
-    if (cop_scalar_input(p, node, &number) != 1)
-        return false;
+        bool swaps;
+    } ops[] = {{"Mul", 1, true},  {"Div", 1, false}, {"Add", 0, true},
+               {"Sub", 0, false}, {"And", 1, true},  {"Or", 0, true}};
+    if (node->input_count != 2 || node->output_count != 1 || cop_node_opset(p->graph, node) < 7)
+        return -1;
     for (size_t i = 0; i < sizeof ops / sizeof ops[0]; i++) {
-        if (cop_is_op(node, ops[i].op) && number == ops[i].neutral)
-            return true;
+        if (!cop_is_op(node, ops[i].op))
+            continue;
+        for (int x = 0; x < (ops[i].swaps ? 2 : 1); x++) {
+            if (cop_variable(p, node->inputs[x]) &&
+                is_uniform(cop_known(p, node->inputs[1 - x]), ops[i].neutral))
+                return x;
+        }
     }
-    return false;
+    return -1;
+}
+
+/* A constant that changes no element, but may give the result more dimensions, or larger ones. */
+static coppice_status become_expand(cop_shaped *p, int index) {
+    cop_node *node = &p->graph->nodes[index];
+    int x = neutral_input(p, node);
+    const coppice_tensor *to = x < 0 ? NULL : cop_variable(p, node->outputs[0]);
+    if (!to || !cop_same_narrow(p, node->inputs[x], node->outputs[0]))
+        return COPPICE_OK;
+    bool repeats = coppice_tensor_count(to) != coppice_tensor_count(cop_known(p, node->inputs[x]));
+    int shape = cop_new_ints(p, "shape", to->dims, to->rank);
+    if (shape < 0 || !cop_become(p, node, repeats ? "Expand" : "Reshape", 13,
+                                 (int[]){node->inputs[x], shape}, 2))
+        return COPPICE_OUT_OF_MEMORY;
+    return COPPICE_OK;
 }
 
 static bool is_idle(const cop_shaped *p, const cop_node *node) {
@@ -79,8 +111,7 @@ static bool is_idle(const cop_shaped *p, const cop_node *node) {
     if (!from || !to || from->type != to->type || !cop_same_shape(from, to) ||
         !cop_same_narrow(p, node->inputs[0], node->outputs[0]))
         return false;
-    return (keeps_elements(node) && goes_forward(p, node)) || moves_nothing(node, from) ||
-           is_neutral(p, node);
+    return (keeps_elements(node) && goes_forward(p, node)) || moves_nothing(node, from);
 }
 
 /* Reads inside sub-graphs go by name and stay, and with them the node. */
@@ -91,12 +122,15 @@ coppice_status cop_pass_skip_idle(cop_shaped *p) {
         return cop_fail_memory(p->err, p->value_count * sizeof *source);
     for (size_t i = 0; i < p->value_count; i++)
         source[i] = (int)i;
+    coppice_status status = COPPICE_OK;
     for (size_t n = 0; n < p->node_count; n++) {
         cop_node *node = &graph->nodes[n];
         for (int i = 0; i < node->input_count; i++) {
             if (node->inputs[i] >= 0)
                 node->inputs[i] = source[node->inputs[i]];
         }
+        if (!status)
+            status = become_expand(p, (int)n);
         if (is_idle(p, node)) {
             source[node->outputs[0]] = node->inputs[0];
             p->changed = true;
@@ -108,7 +142,7 @@ coppice_status cop_pass_skip_idle(cop_shaped *p) {
             graph->outputs[i] = from;
     }
     cop_free(source);
-    return COPPICE_OK;
+    return status;
 }
 
 /* ---- Expand ---- */

@@ -19,8 +19,9 @@ coppice_status cop_pass_skip_identities(cop_graph *graph, coppice_error *err);
  * weight stays zero. */
 coppice_status cop_pass_fold_batchnorm(cop_graph *graph, coppice_error *err);
 
-/* Add of a constant per channel or column behind Conv, MatMul or Gemm becomes their bias. */
-coppice_status cop_pass_fold_bias(cop_graph *graph, coppice_error *err);
+/* Sums with and products by constants, one for all or one per channel or column, behind Conv,
+ * MatMul or Gemm go into their weights and bias. */
+coppice_status cop_pass_fold_affine(cop_graph *graph, coppice_error *err);
 
 /* Relu and Clip with constant bounds behind Conv, Gemm or MatMul become their attributes
  * activation_min and activation_max. */

@@ -15,7 +15,7 @@ static const struct {
     bool inside; /* in sub-graphs too */
 } passes[] = {
     {cop_pass_widen, false},          {cop_pass_skip_identities, true},
-    {cop_pass_fold_batchnorm, true},  {cop_pass_fold_bias, true},
+    {cop_pass_fold_batchnorm, true},  {cop_pass_fold_affine, true},
     {cop_pass_fuse_activation, true}, {remove_dead, true},
     {cop_pass_name_outputs, true},
 };

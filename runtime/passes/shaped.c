@@ -9,14 +9,14 @@
 
 static coppice_status fold_again(cop_shaped *p) {
     COP_TRY(cop_pass_fold_batchnorm(p->graph, p->err));
-    COP_TRY(cop_pass_fold_bias(p->graph, p->err));
+    COP_TRY(cop_pass_fold_affine(p->graph, p->err));
     p->changed = true;
     return COPPICE_OK;
 }
 
 static coppice_status (*const passes[])(cop_shaped *p) = {
-    cop_pass_skip_idle, cop_pass_expand_later, cop_pass_curves,
-    cop_pass_norms,     cop_pass_attention,    fold_again,
+    cop_pass_skip_idle, cop_pass_expand_later, cop_pass_curves, cop_pass_norms, cop_pass_attention,
+    fold_again,         cop_pass_pad,
 };
 
 /* ---- constants ---- */

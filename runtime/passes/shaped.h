@@ -90,4 +90,7 @@ coppice_status cop_pass_curves(cop_shaped *p);
  * as Softmax gives it, where it would be 0. */
 coppice_status cop_pass_attention(cop_shaped *p);
 
+/* Pad with zeros goes into Conv and into an AveragePool that counts what it pads. */
+coppice_status cop_pass_pad(cop_shaped *p);
+
 #endif

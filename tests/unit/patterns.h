@@ -59,8 +59,8 @@ static inline void pattern_same(const coppice_tensor *a, const coppice_tensor *b
         ck_assert_int_eq(a->dims[d], b->dims[d]);
     for (int64_t i = 0; i < coppice_tensor_count(a); i++) {
         double x = cop_tensor_get(a, i), y = cop_tensor_get(b, i);
-        ck_assert_msg((isnan(x) && isnan(y)) || fabs(x - y) <= tolerance, "element %lld: %g, %g",
-                      (long long)i, x, y);
+        ck_assert_msg((isnan(x) && isnan(y)) || x == y || fabs(x - y) <= tolerance,
+                      "element %lld: %g, %g", (long long)i, x, y);
     }
 }
 

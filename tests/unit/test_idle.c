@@ -39,7 +39,20 @@ START_TEST(a_number_of_more_dimensions_gives_the_result_more) {
     int x = small_input("x", COPPICE_TYPE_FLOAT, DIMS(4));
     small_output(
         small_node("Mul", 2, x, small_constant("one", COPPICE_TYPE_FLOAT, DIMS(1, 1), &one)));
-    pattern_becomes(0, "Mul");
+    pattern_becomes(0, "Reshape");
+}
+END_TEST
+
+START_TEST(constants_that_change_nothing_at_most_repeat) {
+    const uint8_t yes[3] = {1, 1, 1}, mixed[3] = {1, 0, 1};
+    small_begin(13);
+    int x = small_input("x", COPPICE_TYPE_BOOL, DIMS(2, 1));
+    small_output(small_node("And", 2, small_constant("yes", COPPICE_TYPE_BOOL, DIMS(3), yes), x));
+    small_output(
+        small_node("And", 2, x, small_constant("all", COPPICE_TYPE_BOOL, DIMS(1, 1), yes)));
+    small_output(
+        small_node("And", 2, x, small_constant("mixed", COPPICE_TYPE_BOOL, DIMS(3), mixed)));
+    pattern_becomes(0, "Expand Reshape And");
 }
 END_TEST
 
@@ -85,6 +98,7 @@ int main(void) {
     tcase_add_test(tests, nodes_that_return_what_they_got_disappear);
     tcase_add_test(tests, nodes_that_only_seem_to_return_what_they_got_stay);
     tcase_add_test(tests, a_number_of_more_dimensions_gives_the_result_more);
+    tcase_add_test(tests, constants_that_change_nothing_at_most_repeat);
     tcase_add_test(tests, an_output_that_is_an_input_keeps_its_node);
     tcase_add_test(tests, bias_behind_a_weight_that_is_computed_is_folded);
     tcase_add_test(tests, expand_comes_behind_what_is_done_with_single_numbers);
