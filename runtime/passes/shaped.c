@@ -15,8 +15,9 @@ static coppice_status fold_again(cop_shaped *p) {
 }
 
 static coppice_status (*const passes[])(cop_shaped *p) = {
-    cop_pass_skip_idle, cop_pass_expand_later, cop_pass_curves, cop_pass_norms, cop_pass_attention,
-    fold_again,         cop_pass_pad,
+    cop_pass_skip_idle, cop_pass_expand_later, cop_pass_curves,
+    cop_pass_norms,     cop_pass_attention,    cop_pass_moves,
+    fold_again,         cop_pass_pad,          cop_pass_skip_idle, /* what the others left */
 };
 
 /* ---- constants ---- */

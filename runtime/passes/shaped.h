@@ -90,6 +90,10 @@ coppice_status cop_pass_curves(cop_shaped *p);
  * as Softmax gives it, where it would be 0. */
 coppice_status cop_pass_attention(cop_shaped *p);
 
+/* Chains of Transpose, Reshape, Squeeze and Unsqueeze become one Reshape, or one Transpose between
+ * Reshapes, where that is less. */
+coppice_status cop_pass_moves(cop_shaped *p);
+
 /* Pad with zeros goes into Conv and into an AveragePool that counts what it pads. */
 coppice_status cop_pass_pad(cop_shaped *p);
 
