@@ -36,14 +36,24 @@ static cop_layout written(const assignment *a, int value) {
         producer = a->fusions[producer].by;
     const cop_choice *choice = producer < 0 ? NULL : taken(a, producer);
     const coppice_tensor *tensor = &a->shapes->values[value].t;
-    return choice && cop_layout_fits(choice->layout, tensor) ? choice->layout : COP_LAYOUT_PLAIN;
+    bool fits = choice && cop_layout_fits(choice->layout, tensor) &&
+                tensor->rank >= cop_layout_rank(a->graph, a->shapes, producer);
+    return fits ? choice->layout : COP_LAYOUT_PLAIN;
 }
 
-/* The layout in which `node` reads `value`: operands of another rank than its output stay plain. */
+uint32_t cop_layout_rank(const cop_graph *graph, const cop_shapes *shapes, int node) {
+    const cop_node *n = &graph->nodes[node];
+    uint32_t rank = shapes->values[n->outputs[0]].t.rank;
+    if (n->input_count == 0 || n->inputs[0] < 0)
+        return rank;
+    uint32_t first = shapes->values[n->inputs[0]].t.rank;
+    return first > rank ? first : rank;
+}
+
+/* The layout in which `node` reads `value`. */
 static cop_layout wanted(const assignment *a, int node, int value) {
     const cop_choice *choice = taken(a, node);
-    const cop_node *n = &a->graph->nodes[node];
-    uint32_t rank = a->shapes->values[n->outputs[0]].t.rank;
+    uint32_t rank = cop_layout_rank(a->graph, a->shapes, node);
     bool same_rank = a->shapes->values[value].t.rank == rank;
     return choice && same_rank ? choice->layout : COP_LAYOUT_PLAIN;
 }

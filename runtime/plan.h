@@ -120,6 +120,10 @@ coppice_status cop_choose_kernel(const cop_settings *settings, const cop_conv *c
 const coppice_threadpool *cop_conv_pool(const cop_settings *settings, const cop_conv *conv,
                                         const cop_conv_kernel *kernel);
 
+/* The rank of the operands that lie in a node's layout where it fits them: that of its output or of
+ * its first input, whichever is higher. Others are plain. */
+uint32_t cop_layout_rank(const cop_graph *graph, const cop_shapes *shapes, int node);
+
 /* Picks `taken` for all nodes together: the least sum of kernel times and changes of layout. */
 void cop_assign(const cop_graph *graph, const cop_shapes *shapes, const cop_fusion *fusions,
                 cop_node_choices *choices);

@@ -131,10 +131,9 @@ static size_t scratch_of(const cop_plan_builder *b, size_t node, const cop_step 
     return step->op->scratch(&call);
 }
 
-/* Reads of a node without a kernel: operands of the output's rank are in the chosen layout. */
-static coppice_status read_operands(cop_plan_builder *b, const cop_node *n, cop_layout layout,
-                                    int *slots) {
-    uint32_t rank = cop_plan_tensor(b->plan, n->outputs[0])->rank;
+/* Reads of a node without a kernel. */
+static coppice_status read_operands(cop_plan_builder *b, const cop_node *n, uint32_t rank,
+                                    cop_layout layout, int *slots) {
     for (int i = 0; i < n->input_count; i++) {
         slots[i] = -1;
         if (n->inputs[i] < 0)
@@ -155,7 +154,8 @@ static coppice_status emit_op(cop_plan_builder *b, size_t node) {
     int *in = cop_arena_array(&plan->arena, (size_t)n->input_count + 1, sizeof *in);
     if (!in)
         return cop_fail_memory(b->err, sizeof *in);
-    COP_TRY(read_operands(b, n, layout, in));
+    uint32_t rank = cop_layout_rank(b->graph, &plan->shapes, (int)node);
+    COP_TRY(read_operands(b, n, rank, layout, in));
     if (op->flags & COP_OP_VIEW) { /* such rows have no layouts but the plain one */
         int view =
             cop_plan_add_slot(plan, n->outputs[0], COP_LAYOUT_PLAIN, plan->slots[in[0]].root, 0);
@@ -176,7 +176,8 @@ static coppice_status emit_op(cop_plan_builder *b, size_t node) {
         step->out[i] = -1;
         if (n->outputs[i] < 0)
             continue;
-        bool fits = cop_layout_fits(layout, cop_plan_tensor(plan, n->outputs[i]));
+        const coppice_tensor *out = cop_plan_tensor(plan, n->outputs[i]);
+        bool fits = out->rank >= rank && cop_layout_fits(layout, out);
         step->out[i] =
             cop_plan_add_slot(plan, n->outputs[i], fits ? layout : COP_LAYOUT_PLAIN, -1, at);
         if (step->out[i] < 0)

@@ -75,7 +75,7 @@ static void fold_taps(float *to, const float *from, size_t taps, size_t step, si
         max_all(to, from, taps, step, stride, n, false);
 }
 
-enum { LANES = 64, ADDED = 16 };
+enum { LANES = 64, FEW = 16, ADDED = 16 };
 
 /* At most ADDED numbers in a row are added in float. */
 static double sum_row(const float *x, size_t n) {
@@ -91,24 +91,35 @@ static double sum_row(const float *x, size_t n) {
                 lanes[k] += lanes[k + half];
         sum += (double)lanes[0];
     }
+    float lanes[FEW] = {0};
+    for (; i + FEW <= n; i += FEW)
+        for (size_t k = 0; k < FEW; k++)
+            lanes[k] += x[i + k];
     for (; i < n; i++)
-        sum += (double)x[i];
-    return sum;
+        lanes[i % FEW] += x[i];
+    for (size_t half = FEW / 2; half > 0; half /= 2)
+        for (size_t k = 0; k < half; k++)
+            lanes[k] += lanes[k + half];
+    return sum + (double)lanes[0];
 }
 
 static float max_row(const float *x, size_t n) {
-    float lanes[LANES], top = x[0];
+    float lanes[LANES];
     size_t i = 0;
     for (size_t k = 0; k < LANES; k++)
-        lanes[k] = top;
+        lanes[k] = x[0];
     for (; i + LANES <= n; i += LANES)
         for (size_t k = 0; k < LANES; k++)
             lanes[k] = larger(lanes[k], x[i + k]);
-    for (size_t k = 0; i > 0 && k < LANES; k++)
-        top = larger(top, lanes[k]);
+    for (; i + FEW <= n; i += FEW)
+        for (size_t k = 0; k < FEW; k++)
+            lanes[k] = larger(lanes[k], x[i + k]);
     for (; i < n; i++)
-        top = larger(top, x[i]);
-    return top;
+        lanes[i % FEW] = larger(lanes[i % FEW], x[i]);
+    for (size_t half = LANES / 2; half > 0; half /= 2)
+        for (size_t k = 0; k < half; k++)
+            lanes[k] = larger(lanes[k], lanes[k + half]);
+    return lanes[0];
 }
 
 void COP_ROWS_FILL(cop_kernels *kernels) {

@@ -302,6 +302,48 @@ START_TEST(whole_planes_pool_in_tiles) {
 }
 END_TEST
 
+START_TEST(sums_means_and_maxima_are_made_in_tiles) {
+    static const char *const ops[] = {"ReduceMean", "ReduceMax", "ReduceSum"};
+    static const struct {
+        int count;
+        int64_t axes[3];
+        int offered; /* bit by layout: tiles, token tiles */
+    } cases[] = {{2, {2, 3}, 1},   {1, {1}, 1 | 2}, {3, {0, 2, 3}, 1}, {1, {3}, 1 | 2},
+                 {1, {-1}, 1 | 2}, {2, {1, 2}, 2},  {2, {0, 1}, 0}};
+    static const shape in[] = {{4, {2, 3, 7, 5}}, {4, {1, 70, 7, 7}}, {4, {3, 1, 12, 30}}};
+    for (int i = 0; i < 3 * 7 * 2 * 3; i++) {
+        int k = i / 3 % 7, keep = i / 21 % 2;
+        for (int l = 0; l < 2; l++) {
+            if (!(cases[k].offered >> l & 1) || (k == 3 && l == 0 && !keep) ||
+                (k == 4 && l == 0 && !keep) || (k == 1 && l == 1))
+                continue;
+            small_begin(11);
+            small_node(ops[i % 3], 1, small_weights("x", in[i / 42].rank, in[i / 42].dims));
+            small_attr_ints("axes", cases[k].count, cases[k].axes);
+            small_attr("keepdims", keep);
+            expect_agrees(both[l]);
+        }
+    }
+}
+END_TEST
+
+START_TEST(reductions_that_are_not_even_stay_plain) {
+    small_begin(13);
+    small_node("ReduceMean", 1, image(1));
+    small_attr_ints("axes", LIST(1, 2));
+    ck_assert(!agrees(COP_LAYOUT_TILES));
+    small_begin(13);
+    small_node("ReduceMean", 1, small_weights("x", DIMS(2, 3, 4, 5)));
+    small_attr_ints("axes", LIST(0));
+    ck_assert(!agrees(COP_LAYOUT_TILES));
+    small_begin(13);
+    small_node("ReduceMean", 1, small_weights("x", DIMS(2, 3, 4, 5)));
+    small_attr_ints("axes", LIST(3));
+    small_attr("keepdims", 0);
+    ck_assert(!agrees(COP_LAYOUT_TILES));
+}
+END_TEST
+
 int main(void) {
     TCase *tests = tcase_create("ops in tiles");
     tcase_add_test(tests, maps_work_in_tiles);
@@ -315,5 +357,7 @@ int main(void) {
     tcase_add_test(tests, a_nan_goes_through_pooling);
     tcase_add_test(tests, volumes_pool_in_tiles);
     tcase_add_test(tests, whole_planes_pool_in_tiles);
+    tcase_add_test(tests, sums_means_and_maxima_are_made_in_tiles);
+    tcase_add_test(tests, reductions_that_are_not_even_stay_plain);
     return unit_run("ops_tiles", tests);
 }

@@ -3,7 +3,9 @@
 #include <math.h>
 #include <string.h>
 
+#include "runtime/layout.h"
 #include "runtime/ops/ops.h"
+#include "runtime/ops/reduce/reduce.h"
 #include "runtime/ops/types.h"
 #include "runtime/ops/util.h"
 #include "runtime/ops/vmath.h"
@@ -54,26 +56,14 @@ static coppice_status reduce_infer(cop_call *call) {
     return COPPICE_OK;
 }
 
-/* ---- the loop nest of a reduction, collapsed: kept and reduced dims apart ---- */
+/* ---- the loop nest of a reduction ---- */
 
 /* Accumulators that a row is spread over so that it vectorises, and columns that are reduced
  * together. */
 enum { LANES = 32, COLUMNS = 128 };
 
-typedef struct reduction {
-    int kept_rank, rank;
-    int64_t kept[COPPICE_MAX_RANK], kept_stride[COPPICE_MAX_RANK];
-    int64_t dims[COPPICE_MAX_RANK], stride[COPPICE_MAX_RANK];
-    size_t count;    /* elements that make one */
-    size_t row;      /* of them in the innermost reduced dim */
-    int64_t step;    /* from one to the next there */
-    bool by_columns; /* neighbouring outputs are made of neighbouring inputs */
-    const void *in;
-    void *out;
-} reduction;
-
 /* Makes outputs begin .. end. */
-typedef void (*reduce_fn)(const reduction *r, size_t begin, size_t end);
+typedef void (*reduce_fn)(const cop_reduction *r, size_t begin, size_t end);
 
 /* Adds a dim behind the others, merged with the last where that is even. */
 static void add_dim(int *rank, int64_t *dims, int64_t *strides, int64_t dim, int64_t stride) {
@@ -86,7 +76,7 @@ static void add_dim(int *rank, int64_t *dims, int64_t *strides, int64_t dim, int
     strides[(*rank)++] = stride;
 }
 
-static int64_t place(int rank, const int64_t *dims, const int64_t *strides, size_t index) {
+int64_t cop_reduction_place(int rank, const int64_t *dims, const int64_t *strides, size_t index) {
     int64_t at = 0;
     for (int d = rank; d-- > 0;) {
         at += (int64_t)(index % (size_t)dims[d]) * strides[d];
@@ -96,7 +86,7 @@ static int64_t place(int rank, const int64_t *dims, const int64_t *strides, size
 }
 
 /* How many outputs from `begin` on lie behind one another in the input, at most COLUMNS. */
-static size_t columns_at(const reduction *r, size_t begin, size_t end) {
+static size_t columns_at(const cop_reduction *r, size_t begin, size_t end) {
     size_t width = (size_t)r->kept[r->kept_rank - 1], left = width - begin % width;
     return cop_smaller(cop_smaller(left, end - begin), COLUMNS);
 }
@@ -131,13 +121,13 @@ static size_t columns_at(const reduction *r, size_t begin, size_t end) {
         }                                                                                          \
         return a;                                                                                  \
     }                                                                                              \
-    static void name##_columns(const reduction *r, const T *x, T *out, size_t m) {                 \
+    static void name##_columns(const cop_reduction *r, const T *x, T *out, size_t m) {             \
         A sums[COLUMNS];                                                                           \
         size_t n = r->count;                                                                       \
         for (size_t k = 0; k < m; k++)                                                             \
             sums[k] = (A)(first);                                                                  \
         for (size_t i = 0; i < n; i += r->row) {                                                   \
-            const T *from = x + place(r->rank, r->dims, r->stride, i);                             \
+            const T *from = x + cop_reduction_place(r->rank, r->dims, r->stride, i);               \
             for (size_t k = 0; k < r->row; k++)                                                    \
                 name##_add(sums, from + (int64_t)k * r->step, m);                                  \
         }                                                                                          \
@@ -146,12 +136,12 @@ static size_t columns_at(const reduction *r, size_t begin, size_t end) {
             out[k] = (T)(result);                                                                  \
         }                                                                                          \
     }                                                                                              \
-    static void name(const reduction *r, size_t begin, size_t end) {                               \
+    static void name(const cop_reduction *r, size_t begin, size_t end) {                           \
         const T *in = r->in;                                                                       \
         T *out = r->out;                                                                           \
         size_t n = r->count, m = 1;                                                                \
         for (size_t o = begin; o < end; o += m) {                                                  \
-            const T *x = in + place(r->kept_rank, r->kept, r->kept_stride, o);                     \
+            const T *x = in + cop_reduction_place(r->kept_rank, r->kept, r->kept_stride, o);       \
             m = r->by_columns ? columns_at(r, o, end) : 1;                                         \
             if (r->by_columns) {                                                                   \
                 name##_columns(r, x, out + o, m);                                                  \
@@ -159,7 +149,8 @@ static size_t columns_at(const reduction *r, size_t begin, size_t end) {
             }                                                                                      \
             A a = (A)(first);                                                                      \
             for (size_t i = 0; i < n; i += r->row)                                                 \
-                a = name##_row(a, x + place(r->rank, r->dims, r->stride, i), r->row, r->step);     \
+                a = name##_row(a, x + cop_reduction_place(r->rank, r->dims, r->stride, i), r->row, \
+                               r->step);                                                           \
             out[o] = (T)(result);                                                                  \
         }                                                                                          \
     }
@@ -206,16 +197,16 @@ REDUCE_ORDER(uint8_t, bool, 0, 1)
 /* ---- ReduceLogSumExp: shifted by the largest, so that nothing overflows ---- */
 
 #define LOGSUMEXP(T, suffix, exponential)                                                          \
-    static void logsumexp_##suffix(const reduction *r, size_t begin, size_t end) {                 \
+    static void logsumexp_##suffix(const cop_reduction *r, size_t begin, size_t end) {             \
         const T *in = r->in;                                                                       \
         T *out = r->out;                                                                           \
         max_##suffix(r, begin, end);                                                               \
         for (size_t o = begin; o < end; o++) {                                                     \
-            const T *from = in + place(r->kept_rank, r->kept, r->kept_stride, o);                  \
+            const T *from = in + cop_reduction_place(r->kept_rank, r->kept, r->kept_stride, o);    \
             T top = isinf(out[o]) ? 0 : out[o];                                                    \
             double sum = 0;                                                                        \
             for (size_t i = 0; i < r->count; i += r->row) {                                        \
-                const T *x = from + place(r->rank, r->dims, r->stride, i);                         \
+                const T *x = from + cop_reduction_place(r->rank, r->dims, r->stride, i);           \
                 for (size_t k = 0; k < r->row; k++)                                                \
                     sum += (double)exponential(x[(int64_t)k * r->step] - top);                     \
             }                                                                                      \
@@ -228,7 +219,7 @@ LOGSUMEXP(double, f64, exp)
 /* ---- run ---- */
 
 typedef struct reduce_job {
-    reduction nest;
+    cop_reduction nest;
     reduce_fn fn;
 } reduce_job;
 
@@ -237,7 +228,7 @@ static void reduce_range(void *context, size_t begin, size_t end) {
     job->fn(&job->nest, begin, end);
 }
 
-static void collapse(const coppice_tensor *in, const bool *on, reduction *r) {
+static void collapse(const coppice_tensor *in, const bool *on, cop_reduction *r) {
     int64_t strides[COPPICE_MAX_RANK];
     cop_plain_strides(in->rank, in->dims, strides);
     r->count = 1;
@@ -256,7 +247,7 @@ static void collapse(const coppice_tensor *in, const bool *on, reduction *r) {
     r->by_columns = r->kept_rank && r->kept_stride[r->kept_rank - 1] == 1;
 }
 
-static coppice_status run_reduction(const cop_call *call, const reduce_fn *by_type, bool mean) {
+static coppice_status run_reduction(const cop_call *call, const reduce_fn *by_type, cop_fold fold) {
     const coppice_tensor *in = cop_in(call, 0), *out = cop_out(call, 0);
     bool on[COPPICE_MAX_RANK];
     COP_TRY(reduced_axes(call, on));
@@ -268,9 +259,18 @@ static coppice_status run_reduction(const cop_call *call, const reduce_fn *by_ty
     size_t outputs = (size_t)coppice_tensor_count(out);
     if (outputs == 0)
         return COPPICE_OK;
+    if (cop_layout_is_tiles(call->in[0]->layout)) {
+        cop_fold_tiles(call, fold, on);
+        return COPPICE_OK;
+    }
     collapse(in, on, &job.nest);
-    if (mean && job.nest.count == 0) { /* ONNX leaves it open; exported EmbeddingBags need 0 */
+    if (fold == COP_FOLD_MEAN &&
+        job.nest.count == 0) { /* ONNX leaves it open; exported EmbeddingBags need 0 */
         memset(out->data, 0, outputs * cop_type_bytes(out->type));
+        return COPPICE_OK;
+    }
+    if (fold && in->type == COPPICE_TYPE_FLOAT && job.nest.count > 0) {
+        cop_fold_floats(call, &job.nest, fold, outputs);
         return COPPICE_OK;
     }
     if (job.nest.count == 0) /* no rows: what there is of nothing, once per output */
@@ -283,48 +283,61 @@ static coppice_status run_reduction(const cop_call *call, const reduce_fn *by_ty
     FLOAT_ROWS(op), WIDE_ROWS(op), [COPPICE_TYPE_INT8] = op##_i8, [COPPICE_TYPE_UINT8] = op##_u8,  \
                                    [COPPICE_TYPE_BOOL] = op##_bool
 
-#define RUN_REDUCTION(op, mean, ...)                                                               \
+#define RUN_REDUCTION(op, fold, ...)                                                               \
     static coppice_status reduce##op##_run(const cop_call *call) {                                 \
         static const reduce_fn by_type[COP_HELD_TYPES] = {__VA_ARGS__};                            \
-        return run_reduction(call, by_type, mean);                                                 \
+        return run_reduction(call, by_type, COP_FOLD_##fold);                                      \
     }
-RUN_REDUCTION(sum, false, FLOAT_ROWS(sum), WIDE_ROWS(sum))
-RUN_REDUCTION(mean, true, FLOAT_ROWS(mean), WIDE_ROWS(mean))
-RUN_REDUCTION(prod, false, FLOAT_ROWS(prod), WIDE_ROWS(prod))
-RUN_REDUCTION(l1, false, FLOAT_ROWS(l1), WIDE_ROWS(l1))
-RUN_REDUCTION(l2, false, FLOAT_ROWS(l2), WIDE_ROWS(l2))
-RUN_REDUCTION(sumsquare, false, FLOAT_ROWS(sumsquare), WIDE_ROWS(sumsquare))
-RUN_REDUCTION(logsum, false, FLOAT_ROWS(logsum))
-RUN_REDUCTION(logsumexp, false, FLOAT_ROWS(logsumexp))
-RUN_REDUCTION(max, false, ORDER_ROWS(max))
-RUN_REDUCTION(min, false, ORDER_ROWS(min))
+RUN_REDUCTION(sum, SUM, FLOAT_ROWS(sum), WIDE_ROWS(sum))
+RUN_REDUCTION(mean, MEAN, FLOAT_ROWS(mean), WIDE_ROWS(mean))
+RUN_REDUCTION(prod, NONE, FLOAT_ROWS(prod), WIDE_ROWS(prod))
+RUN_REDUCTION(l1, NONE, FLOAT_ROWS(l1), WIDE_ROWS(l1))
+RUN_REDUCTION(l2, NONE, FLOAT_ROWS(l2), WIDE_ROWS(l2))
+RUN_REDUCTION(sumsquare, NONE, FLOAT_ROWS(sumsquare), WIDE_ROWS(sumsquare))
+RUN_REDUCTION(logsum, NONE, FLOAT_ROWS(logsum))
+RUN_REDUCTION(logsumexp, NONE, FLOAT_ROWS(logsumexp))
+RUN_REDUCTION(max, MAX, ORDER_ROWS(max))
+RUN_REDUCTION(min, NONE, ORDER_ROWS(min))
+
+/* Sums, means and maxima go in tiles. */
+static unsigned fold_layouts(const cop_call *call) {
+    bool on[COPPICE_MAX_RANK];
+    unsigned layouts = 1u << COP_LAYOUT_PLAIN;
+    if (reduced_axes(call, on))
+        return layouts;
+    for (int l = COP_LAYOUT_TILES; l <= COP_LAYOUT_TOKEN_TILES; l++)
+        layouts |= (unsigned)cop_folds_tiles(call, (cop_layout)l, on) << l;
+    return layouts;
+}
 
 /* ---- rows of the operator table ---- */
 
 #define WIDE_TYPES (FLOATS | WIDE_INTEGERS)
 #define ORDER_TYPES (WIDE_TYPES | COP_TYPE_BIT(INT8) | COP_TYPE_BIT(UINT8) | COP_TYPE_BIT(BOOL))
 
-#define ROW(op, fn, first, last, inputs, type_set)                                                 \
+#define ROW(op, fn, first, last, inputs, type_set, ...)                                            \
     {                                                                                              \
         .name = op, .since = first, .until = last, .min_inputs = 1, .max_inputs = inputs,          \
-        .max_outputs = 1, .types = type_set, PARSE(reduce, reduce_params), INFER(reduce), RUN(fn)  \
+        .max_outputs = 1, .types = type_set, PARSE(reduce, reduce_params), INFER(reduce), RUN(fn), \
+        __VA_ARGS__                                                                                \
     }
 /* Axes are an attribute up to opset `last`, then an input. */
-#define ROWS(op, fn, last, type_set)                                                               \
-    ROW(op, fn, 1, last, 1, type_set), ROW(op, fn, (last) + 1, 0, 2, type_set)
+#define ROWS(op, fn, last, type_set, ...)                                                          \
+    ROW(op, fn, 1, last, 1, type_set, __VA_ARGS__),                                                \
+        ROW(op, fn, (last) + 1, 0, 2, type_set, __VA_ARGS__)
 
 /* clang-format off */
 const cop_op cop_ops_reduce[] = {
-    ROWS("ReduceL1", reducel1, 17, WIDE_TYPES),
-    ROWS("ReduceL2", reducel2, 17, WIDE_TYPES),
-    ROWS("ReduceLogSum", reducelogsum, 17, FLOATS),
-    ROWS("ReduceLogSumExp", reducelogsumexp, 17, FLOATS),
-    ROWS("ReduceMax", reducemax, 17, ORDER_TYPES),
-    ROWS("ReduceMean", reducemean, 17, WIDE_TYPES),
-    ROWS("ReduceMin", reducemin, 17, ORDER_TYPES),
-    ROWS("ReduceProd", reduceprod, 17, WIDE_TYPES),
-    ROWS("ReduceSum", reducesum, 12, WIDE_TYPES),
-    ROWS("ReduceSumSquare", reducesumsquare, 17, WIDE_TYPES),
+    ROWS("ReduceL1", reducel1, 17, WIDE_TYPES, .layouts = NULL),
+    ROWS("ReduceL2", reducel2, 17, WIDE_TYPES, .layouts = NULL),
+    ROWS("ReduceLogSum", reducelogsum, 17, FLOATS, .layouts = NULL),
+    ROWS("ReduceLogSumExp", reducelogsumexp, 17, FLOATS, .layouts = NULL),
+    ROWS("ReduceMax", reducemax, 17, ORDER_TYPES, .layouts = fold_layouts),
+    ROWS("ReduceMean", reducemean, 17, WIDE_TYPES, .layouts = fold_layouts),
+    ROWS("ReduceMin", reducemin, 17, ORDER_TYPES, .layouts = NULL),
+    ROWS("ReduceProd", reduceprod, 17, WIDE_TYPES, .layouts = NULL),
+    ROWS("ReduceSum", reducesum, 12, WIDE_TYPES, .layouts = fold_layouts),
+    ROWS("ReduceSumSquare", reducesumsquare, 17, WIDE_TYPES, .layouts = NULL),
     {.name = NULL},
 };
 /* clang-format on */
