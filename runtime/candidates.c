@@ -14,7 +14,7 @@ static const double LEAST_PARALLEL_MACS = 2e6;
 
 /* What timing may take with --tune fast, so that a model runs at once; layers behind that are
  * estimated from those before. Of layers with few zeros little is to be gained. */
-static const double FEW_ZEROS = 0.4, FEW_ZEROS_BUDGET_MS = 50, OTHER_BUDGET_MS = 450;
+static const double FEW_ZEROS = 0.4, FEW_ZEROS_BUDGET_MS = 50, OTHER_BUDGET_MS = 350;
 
 /* A kernel must be faster by this than one that the table has before it, so that the same kernels
  * are taken again when they are measured again. */
@@ -146,11 +146,15 @@ static void drop_failed(cop_node_choices *c) {
     c->count = kept;
 }
 
+/* What was not timed where others were is far behind, by its rate on layers alike. */
 static void note_best(cop_node_choices *c) {
+    bool measured = false;
     c->dense_ms = c->sparse_ms = -1;
-    for (int i = 0; i < c->count; i++) {
+    for (int i = 0; i < c->count; i++)
+        measured |= c->list[i].measured;
+    for (int i = 0; measured && i < c->count; i++) {
         double *best = c->list[i].kernel->sparse ? &c->sparse_ms : &c->dense_ms;
-        if (c->list[i].measured && (*best < 0 || c->list[i].ms < *best))
+        if (*best < 0 || c->list[i].ms < *best)
             *best = c->list[i].ms;
     }
 }

@@ -33,8 +33,8 @@ static const struct {
 static const double HOPELESS_COLD = 4, HOPELESS_WARM = 1.5, A_MOMENT_MS = 0.5;
 
 /* With --tune fast, a kernel that is slower than the best by this factor at its rate on so many
- * layers alike is not timed at all. */
-static const double HOPELESS_RATE = 2;
+ * layers alike is not timed at all: packing its weights alone takes longer than the others run. */
+static const double HOPELESS_RATE = 1.8;
 enum { LAYERS_TO_KNOW = 2 };
 
 /* Two layers whose counts of non-zeros differ by less than about 3 % count as one. */
@@ -338,27 +338,23 @@ static int next_choice(const cop_node_choices *choices, const bool *done) {
     return next;
 }
 
-/* Best first as far as that is known, so that what is hopeless is seen early. The first of each
- * kind, dense and sparse, is timed whatever is known of it. */
+/* Best first as far as that is known, so that what is hopeless is seen early. */
 coppice_status cop_tuner_measure(cop_tuner *t, const cop_conv *c, cop_node_choices *choices) {
     open_cache(t);
     cop_tuner_estimate(t, c, choices);
-    bool done[COP_MAX_CHOICES] = {false}, seen[2] = {false};
+    bool done[COP_MAX_CHOICES] = {false};
     double best = -1;
     for (int i; (i = next_choice(choices, done)) >= 0;) {
         cop_choice *choice = &choices->list[i];
-        bool sparse = choice->kernel->sparse;
         int layers;
         double expected = at_rate(t, c, choice->kernel, &layers);
         done[i] = true;
-        if (t->settings->tune == COPPICE_TUNE_FAST && seen[sparse] && layers >= LAYERS_TO_KNOW &&
-            best >= 0 && expected > HOPELESS_RATE * best)
+        if (t->settings->tune == COPPICE_TUNE_FAST && layers >= LAYERS_TO_KNOW && best >= 0 &&
+            expected > HOPELESS_RATE * best)
             continue;
         COP_TRY(time_choice(t, c, best, choice));
-        if (choice->ms < 0)
-            continue;
-        seen[sparse] = true;
-        best = best < 0 || choice->ms < best ? choice->ms : best;
+        if (choice->ms >= 0)
+            best = best < 0 || choice->ms < best ? choice->ms : best;
     }
     remember(t, c, choices);
     return COPPICE_OK;

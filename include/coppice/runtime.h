@@ -61,7 +61,7 @@ typedef enum coppice_sparse_use {
 } coppice_sparse_use;
 
 typedef enum coppice_tune {
-    COPPICE_TUNE_FAST, /* a few runs per candidate, half a second per model at most */
+    COPPICE_TUNE_FAST, /* a few runs per candidate, about 0.4 s per model at most */
     COPPICE_TUNE_NONE, /* fixed choice by rule: the same on every run and machine with the same ISA
                         */
     COPPICE_TUNE_FULL  /* every candidate of every layer, with more runs; what is cached then counts
@@ -176,7 +176,8 @@ typedef struct coppice_profile_row {
     bool sparse;     /* the kernel skips zero weights */
     double ms;       /* median over the profiled runs */
     double dense_ms,
-        sparse_ms; /* the best candidate of each kind when the plan was made; < 0: not timed */
+        sparse_ms; /* the best candidate of each kind when the plan was made, as timed; by its rate
+                        on layers alike where that is far behind; < 0: not known */
     const char
         *why; /* why this kernel: "fastest measured", "too dense: pays from 72 % here", ... */
 } coppice_profile_row;

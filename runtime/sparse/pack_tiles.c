@@ -84,8 +84,47 @@ static void sort_groups(packer *p, const float *weights, size_t rows, size_t col
         p->order[p->begin[columns - p->counts[i]]++] = (uint32_t)i;
 }
 
+/* Whether a weight is kept is not to be guessed: every one is written, and the next in its place
+ * unless it is. There is room for one behind the last. */
+static void pack_row(packer *p, const float *weights, size_t columns) {
+    float *values = p->pack->values + p->entry;
+    uint16_t *offsets = p->pack->offsets + p->entry;
+    size_t n = 0, bytes = p->shape->column_bytes;
+    for (size_t k = 0; k < columns; k++) {
+        values[n] = weights[k];
+        offsets[n] = (uint16_t)(k * bytes);
+        n += weights[k] != 0.0f;
+    }
+    p->entry += n;
+}
+
+/* The same for COP_TILE_HEIGHT rows. */
+static void pack_rows(packer *p, const float *weights, size_t columns) {
+    float *values = p->pack->values + p->entry * COP_TILE_HEIGHT;
+    uint16_t *offsets = p->pack->offsets + p->entry;
+    size_t n = 0, stride = p->shape->columns, bytes = p->shape->column_bytes;
+    for (size_t k = 0; k < columns; k++) {
+        bool any = false;
+        for (size_t r = 0; r < COP_TILE_HEIGHT; r++) {
+            values[n * COP_TILE_HEIGHT + r] = weights[r * stride + k];
+            any |= weights[r * stride + k] != 0.0f;
+        }
+        offsets[n] = (uint16_t)(k * bytes);
+        n += any;
+    }
+    p->entry += n;
+}
+
 static void pack_entries(packer *p, const float *weights, size_t rows, size_t columns) {
     const cop_tile_shape *s = p->shape;
+    if (!s->dense && s->height == 1) {
+        pack_row(p, weights, columns);
+        return;
+    }
+    if (!s->dense && rows == COP_TILE_HEIGHT) {
+        pack_rows(p, weights, columns);
+        return;
+    }
     for (size_t k = 0; k < columns; k++) {
         if (!kept(s, weights, rows, k))
             continue;
