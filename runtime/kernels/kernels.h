@@ -151,7 +151,8 @@ void cop_columns_f32_c(const cop_columns_args *args);
  * input + c * input_stride (or of c / multiplier)
  *     acc[0..16) = bias[c] + sum over s of weights[(c / 8 * taps + s) * 8 + c % 8] * x(s)
  *     output[c * output_stride + v * 16 + 0..16) = min(max(acc + residual[the same], min), max)
- * Stripes are 64-byte aligned. Only lanes of masks are read of the input. */
+ * Stripes are 64-byte aligned. Only lanes of masks are read of the input. Pieces are in any order;
+ * neighbours that begin one float apart may be read together when `step` is 2. */
 enum { COP_DWCONV_CHANNELS = 8 };
 
 typedef struct cop_dwconv_args {

@@ -143,6 +143,17 @@ static coppice_status add_tile(builder *b, size_t tile, coppice_error *err) {
     return status;
 }
 
+/* Pieces of step 2 that begin one float apart are quicker together. */
+static void sort_pieces(cop_piece *pieces, size_t count) {
+    for (size_t i = 1; i < count; i++) {
+        cop_piece piece = pieces[i];
+        size_t at = i;
+        for (; at > 0 && pieces[at - 1].offset > piece.offset; at--)
+            pieces[at] = pieces[at - 1];
+        pieces[at] = piece;
+    }
+}
+
 static coppice_status add_vectors(builder *b, size_t tile, coppice_error *err) {
     cop_columns *k = b->k;
     size_t vectors = k->tile / COP_TILE_LANES;
@@ -151,6 +162,9 @@ static coppice_status add_vectors(builder *b, size_t tile, coppice_error *err) {
         k->first[tile * vectors + v] = (uint32_t)b->count;
         for (b->slot = 0; !status && b->slot < k->taps; b->slot++)
             status = add_tap(b, &b->vectors[v], b->slot, err);
+        size_t first = k->first[tile * vectors + v];
+        if (k->conv.stride_w == 2)
+            sort_pieces(k->pieces + first, b->count - first);
     }
     return status;
 }

@@ -12,20 +12,55 @@ enum { DWCONV_BLOCK = 8 };
 enum { DWCONV_BLOCK = 4 };
 #endif
 
-/* The pieces of a vector, for `channels` channels from `input` and `weights` on. `stride`: floats
- * from one channel's input to the next. */
+typedef __m256 dwconv_sums[DWCONV_BLOCK][PIECE_PARTS];
+
+/* A piece for `channels` channels from `input` and `weights` on. `stride`: floats from one
+ * channel's input to the next. */
+static inline __attribute__((always_inline)) void one_piece(const cop_piece *p, const float *input,
+                                                            size_t stride, const float *weights,
+                                                            int channels, int step,
+                                                            dwconv_sums acc) {
+    const piece_mask mask = piece_mask_of(p->mask, step);
+    const float *from = input + p->offset;
+    const float *weight = weights + p->slot * (size_t)COP_DWCONV_CHANNELS;
+#pragma GCC unroll 8
+    for (int c = 0; c < channels; c++, from += stride) {
+        const __m256 w = _mm256_broadcast_ss(weight + c);
+        for (int i = 0; i < PIECE_PARTS; i++)
+            acc[c][i] = _mm256_fmadd_ps(w, piece_load(from, mask, i, step), acc[c][i]);
+    }
+}
+
+/* Two pieces of step 2 the second of which begins one float behind the first: one reads the even
+ * floats, the other the odd ones. */
+static inline __attribute__((always_inline)) void two_pieces(const cop_piece *p, const float *input,
+                                                             size_t stride, const float *weights,
+                                                             int channels, dwconv_sums acc) {
+    const piece_mask mask =
+        piece_mask_of_bits(piece_spread(p[0].mask) | piece_spread(p[1].mask) << 1, 2 * PIECE_PARTS);
+    const float *from = input + p->offset;
+    const float *first = weights + p[0].slot * (size_t)COP_DWCONV_CHANNELS;
+    const float *second = weights + p[1].slot * (size_t)COP_DWCONV_CHANNELS;
+#pragma GCC unroll 8
+    for (int c = 0; c < channels; c++, from += stride) {
+        const __m256 w0 = _mm256_broadcast_ss(first + c), w1 = _mm256_broadcast_ss(second + c);
+        for (int i = 0; i < PIECE_PARTS; i++) {
+            const __m256 a = piece_read(from, mask, 2 * i), b = piece_read(from, mask, 2 * i + 1);
+            acc[c][i] = _mm256_fmadd_ps(w0, piece_halves(a, b, 0), acc[c][i]);
+            acc[c][i] = _mm256_fmadd_ps(w1, piece_halves(a, b, 1), acc[c][i]);
+        }
+    }
+}
+
 static inline __attribute__((always_inline)) void
 add_pieces(const cop_piece *p, const cop_piece *end, const float *input, size_t stride,
-           const float *weights, int channels, int step, __m256 acc[][PIECE_PARTS]) {
+           const float *weights, int channels, int step, dwconv_sums acc) {
     for (; p < end; p++) {
-        const piece_mask mask = piece_mask_of(p->mask, step);
-        const float *from = input + p->offset;
-        const float *weight = weights + p->slot * (size_t)COP_DWCONV_CHANNELS;
-#pragma GCC unroll 8
-        for (int c = 0; c < channels; c++, from += stride) {
-            const __m256 w = _mm256_broadcast_ss(weight + c);
-            for (int i = 0; i < PIECE_PARTS; i++)
-                acc[c][i] = _mm256_fmadd_ps(w, piece_load(from, mask, i, step), acc[c][i]);
+        if (step == 2 && p + 1 < end && p[1].offset == p->offset + 1) {
+            two_pieces(p, input, stride, weights, channels, acc);
+            p++;
+        } else {
+            one_piece(p, input, stride, weights, channels, step, acc);
         }
     }
 }
@@ -41,7 +76,7 @@ some_channels(const cop_dwconv_args *args, size_t channel, int channels, int ste
                            channel % COP_DWCONV_CHANNELS;
     const float *input = a.input + channel / a.multiplier * a.input_stride;
     for (size_t v = 0; v < a.vectors; v++) {
-        __m256 acc[DWCONV_BLOCK][PIECE_PARTS];
+        dwconv_sums acc;
         for (int c = 0; c < channels; c++)
             for (int i = 0; i < PIECE_PARTS; i++)
                 acc[c][i] = _mm256_broadcast_ss(a.bias + channel + c);

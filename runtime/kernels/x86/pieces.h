@@ -10,26 +10,17 @@
 
 enum { PIECE_LANES = 8, PIECE_PARTS = COP_PIECE_LANES / PIECE_LANES };
 
-/* The lanes of a piece, ready for loads: those of step 2 lie in every second lane of twice as many
- * vectors. */
+/* What a piece reads as masks of four vectors, or of the first two when its step is 1. */
 #if defined(__AVX512VL__)
 
 typedef struct piece_mask {
     __mmask8 lanes[2 * PIECE_PARTS];
 } piece_mask;
 
-/* Bit i of the lower four goes to bit 2i. */
-static inline unsigned spread_bits(unsigned x) {
-    x = (x | x << 2) & 0x33;
-    return (x | x << 1) & 0x55;
-}
-
-static inline __attribute__((always_inline)) piece_mask piece_mask_of(unsigned mask, int step) {
+static inline __attribute__((always_inline)) piece_mask piece_mask_of_bits(uint32_t bits, int n) {
     piece_mask m = {0};
-    for (int i = 0; i < step * PIECE_PARTS; i++) {
-        const unsigned bits = mask >> (i * PIECE_LANES / step);
-        m.lanes[i] = (__mmask8)(step == 1 ? bits : spread_bits(bits & 0xf));
-    }
+    for (int i = 0; i < n; i++)
+        m.lanes[i] = (__mmask8)(bits >> (i * PIECE_LANES));
     return m;
 }
 
@@ -38,20 +29,24 @@ static inline __attribute__((always_inline)) __m256 piece_read(const float *from
     return _mm256_maskz_loadu_ps(m.lanes[i], from + i * PIECE_LANES);
 }
 
+/* Every second element of both, from the first or the second on. */
+static inline __attribute__((always_inline)) __m256 piece_halves(__m256 a, __m256 b, int odd) {
+    const __m256i even = _mm256_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14);
+    return _mm256_permutex2var_ps(a, _mm256_add_epi32(even, _mm256_set1_epi32(odd)), b);
+}
+
 #else
 
 typedef struct piece_mask {
     __m256i lanes[2 * PIECE_PARTS];
 } piece_mask;
 
-static inline __attribute__((always_inline)) piece_mask piece_mask_of(unsigned mask, int step) {
-    const __m256i every = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
-    const __m256i second = _mm256_setr_epi32(1, 0, 2, 0, 4, 0, 8, 0);
-    const __m256i bits = step == 1 ? every : second, zero = _mm256_setzero_si256();
+static inline __attribute__((always_inline)) piece_mask piece_mask_of_bits(uint32_t bits, int n) {
+    const __m256i each = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
     piece_mask m;
-    for (int i = 0; i < step * PIECE_PARTS; i++) {
-        const __m256i all = _mm256_set1_epi32((int)(mask >> (i * PIECE_LANES / step)));
-        m.lanes[i] = _mm256_cmpgt_epi32(_mm256_and_si256(all, bits), zero);
+    for (int i = 0; i < n; i++) {
+        const __m256i all = _mm256_set1_epi32((int)(bits >> (i * PIECE_LANES)));
+        m.lanes[i] = _mm256_cmpeq_epi32(_mm256_and_si256(all, each), each);
     }
     return m;
 }
@@ -61,16 +56,31 @@ static inline __attribute__((always_inline)) __m256 piece_read(const float *from
     return _mm256_maskload_ps(from + i * PIECE_LANES, m.lanes[i]);
 }
 
+static inline __attribute__((always_inline)) __m256 piece_halves(__m256 a, __m256 b, int odd) {
+    const __m256 mixed = odd ? _mm256_shuffle_ps(a, b, 0xdd) : _mm256_shuffle_ps(a, b, 0x88);
+    return _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(mixed), 0xd8));
+}
+
 #endif
+
+/* Bit i goes to bit 2i. */
+static inline uint32_t piece_spread(uint32_t x) {
+    x = (x | x << 8) & 0x00ff00ff;
+    x = (x | x << 4) & 0x0f0f0f0f;
+    x = (x | x << 2) & 0x33333333;
+    return (x | x << 1) & 0x55555555;
+}
+
+static inline __attribute__((always_inline)) piece_mask piece_mask_of(unsigned mask, int step) {
+    return piece_mask_of_bits(step == 1 ? mask : piece_spread(mask), step * PIECE_PARTS);
+}
 
 /* Part `part` of the lanes; 0 in lanes that are not in the mask. */
 static inline __attribute__((always_inline)) __m256 piece_load(const float *from, piece_mask m,
                                                                int part, int step) {
     if (step == 1)
         return piece_read(from, m, part);
-    const __m256 a = piece_read(from, m, 2 * part), b = piece_read(from, m, 2 * part + 1);
-    const __m256d even = _mm256_castps_pd(_mm256_shuffle_ps(a, b, 0x88));
-    return _mm256_castpd_ps(_mm256_permute4x64_pd(even, 0xd8));
+    return piece_halves(piece_read(from, m, 2 * part), piece_read(from, m, 2 * part + 1), 0);
 }
 
 #endif
