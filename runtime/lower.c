@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/size.h"
+#include "graph/constants.h"
 #include "runtime/ops/ops.h"
 #include "runtime/plan.h"
 
@@ -233,6 +234,7 @@ coppice_status cop_lower(const cop_graph *graph, const cop_shapes *shapes, size_
         return status;
     }
     cop_conv *c = &out->conv;
+    out->source = cop_graph_constant(graph, n->inputs[1], NULL, NULL);
     out->input = n->inputs[0];
     out->output = n->outputs[0];
     apply_fusion(fusion, out);
@@ -242,6 +244,8 @@ coppice_status cop_lower(const cop_graph *graph, const cop_shapes *shapes, size_
 }
 
 void cop_lowered_free(cop_lowered *lowered) {
+    if (lowered->source)
+        cop_constant_release(lowered->source, 0, coppice_tensor_count(&lowered->source->tensor));
     cop_free(lowered->owned_weights);
     cop_free(lowered->owned_bias);
     *lowered = (cop_lowered){0};

@@ -73,6 +73,7 @@ typedef struct cop_lowered {
     cop_conv conv;
     int input, residual, output;      /* values; residual -1: none */
     void *owned_weights, *owned_bias; /* allocated when they had to be reordered or scaled */
+    const cop_constant *source;       /* of the weights */
 } cop_lowered;
 
 /* Fills *out and returns true in *is_conv when `node` is a convolution or matrix product that the
@@ -81,6 +82,9 @@ typedef struct cop_lowered {
 coppice_status cop_lower(const cop_graph *graph, const cop_shapes *shapes, size_t node,
                          const cop_fusion *fusion, bool *is_conv, cop_lowered *out,
                          coppice_error *err);
+
+/* Gives back the pages of the file that the weights were read from, too: what packed them has its
+ * own copy. */
 void cop_lowered_free(cop_lowered *lowered);
 
 /* True when cop_lower would take the node; its own clamp goes to *min and *max. */

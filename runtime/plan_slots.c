@@ -1,7 +1,9 @@
 /* Where values lie: slots of planned memory, in each layout that a step wants. */
 #include <string.h>
 
-#include "base/size.h"
+#include "base/memory.h"
+#include "graph/constants.h"
+#include "runtime/memory.h"
 #include "runtime/plan_build.h"
 
 int cop_plan_add_slot(cop_plan *plan, int value, cop_layout layout, int root, int first) {
@@ -28,6 +30,28 @@ static size_t element_alignment(coppice_type type) {
     return bytes == 0 ? 1 : bytes > 8 ? 8 : bytes;
 }
 
+static bool is_aligned(const coppice_tensor *tensor) {
+    return (uintptr_t)tensor->data % element_alignment(tensor->type) == 0;
+}
+
+/* Writes a constant, aligned or not, into `to`. False: no memory. */
+static bool copy_constant(const cop_operand *constant, cop_operand *to,
+                          const coppice_threadpool *pool) {
+    size_t bytes = (size_t)coppice_tensor_bytes(&constant->t);
+    if (cop_layout_same(&constant->t, COP_LAYOUT_PLAIN, to->layout)) {
+        memcpy(to->t.data, constant->t.data, bytes);
+        return true;
+    }
+    cop_operand plain = *constant;
+    void *copy = is_aligned(&constant->t) ? NULL : cop_malloc(bytes);
+    if (copy)
+        plain.t.data = memcpy(copy, constant->t.data, bytes);
+    if (is_aligned(&plain.t))
+        cop_layout_convert(&plain, to, pool);
+    cop_free(copy);
+    return is_aligned(&plain.t);
+}
+
 /* A constant's bytes in `layout`, aligned; those of the model where they are so already. */
 static int constant_slot(cop_plan_builder *b, int value, cop_layout layout) {
     cop_plan *plan = b->plan;
@@ -37,24 +61,18 @@ static int constant_slot(cop_plan_builder *b, int value, cop_layout layout) {
         return -1;
     cop_slot *slot = &plan->slots[index];
     slot->constant = true;
-    bool same = cop_layout_same(&constant->t, COP_LAYOUT_PLAIN, layout);
-    if (same && (uintptr_t)constant->t.data % element_alignment(constant->t.type) == 0) {
+    if (is_aligned(&constant->t) && cop_layout_same(&constant->t, COP_LAYOUT_PLAIN, layout)) {
         slot->operand.t.data = constant->t.data;
         return index;
     }
-    int64_t bytes = coppice_tensor_bytes(&constant->t);
-    int64_t room = cop_layout_bytes(&constant->t, layout);
-    unsigned char *copy =
-        bytes < 0 || room < 0
-            ? NULL
-            : cop_arena_alloc(&plan->arena, (size_t)bytes + (size_t)room + 2 * 64);
-    if (!copy)
+    int64_t bytes = cop_layout_bytes(&constant->t, layout);
+    slot->operand.t.data =
+        bytes < 0 ? NULL : cop_arena_alloc(&plan->arena, (size_t)bytes + COP_MEMORY_SLACK);
+    if (!slot->operand.t.data || !copy_constant(constant, &slot->operand, b->settings->pool))
         return -1;
-    cop_operand plain = *constant;
-    plain.t.data = copy + cop_round_up((size_t)room, 64);
-    memcpy(plain.t.data, constant->t.data, (size_t)bytes);
-    slot->operand.t.data = copy;
-    cop_layout_convert(&plain, &slot->operand, b->settings->pool);
+    const cop_constant *source = cop_graph_constant(b->graph, value, NULL, NULL);
+    if (source && source->tensor.data == constant->t.data)
+        cop_constant_release(source, 0, coppice_tensor_count(&source->tensor));
     return index;
 }
 

@@ -54,8 +54,10 @@ cop_constant *cop_constants_find(const cop_constants *constants, const char *key
 }
 
 void cop_constant_release(const cop_constant *constant, int64_t first, int64_t n) {
+    const cop_constant *original = constant->original ? constant->original : constant;
     size_t width = coppice_type_bits(constant->tensor.type) / 8;
-    if (constant->mapped && !constant->dirty && width)
+    if (original->mapped && !original->dirty && width &&
+        original->tensor.data == constant->tensor.data)
         cop_mapping_release((const unsigned char *)constant->tensor.data + (size_t)first * width,
                             (size_t)n * width);
 }

@@ -22,6 +22,8 @@ static cop_constant *copy_constant(copier *c, cop_arena *arena, const cop_consta
     if (made)
         return (cop_constant *)made;
     cop_constant *copy = cop_arena_copy(arena, from, sizeof *from);
+    if (copy && !copy->original)
+        copy->original = from;
     const char *key = from->shared && copy ? cop_arena_strdup(arena, text) : "";
     if (!key || (from->shared && !cop_map_set(&c->shared, key, (int64_t)(intptr_t)copy)))
         return NULL;

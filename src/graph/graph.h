@@ -30,20 +30,21 @@ typedef struct cop_quantized cop_quantized;
  * (or copy the tensor) unless `aligned` is true. It may be written in place; whoever writes sets
  * `dirty`, so that saving knows. */
 typedef struct cop_constant {
-    coppice_tensor tensor;    /* data NULL only when the tensor has no elements, or cannot be had */
-    coppice_type narrow;      /* the type by ONNX where a session holds the tensor in a wider one,
-                                 else UNDEFINED (runtime/value.h) */
-    size_t bytes;             /* of tensor.data */
-    bool aligned;             /* to the element size */
-    bool dirty;               /* written since loading */
-    bool sparse;              /* stored as sparse_initializer; `tensor` is the dense form */
-    bool external;            /* stored in an external data file */
-    bool mapped;              /* tensor.data lie in a private mapping of a file, and in no other
-                                 constant */
-    bool repeated_as_input;   /* also a graph input (keep_initializers_as_inputs) */
-    bool shared;              /* by several values: calls of one function */
-    bool is_output;           /* an output of its graph as it stands */
-    const char *key;          /* its unique name in the whole model (constants.h) */
+    coppice_tensor tensor;  /* data NULL only when the tensor has no elements, or cannot be had */
+    coppice_type narrow;    /* the type by ONNX where a session holds the tensor in a wider one,
+                               else UNDEFINED (runtime/value.h) */
+    size_t bytes;           /* of tensor.data */
+    bool aligned;           /* to the element size */
+    bool dirty;             /* written since loading */
+    bool sparse;            /* stored as sparse_initializer; `tensor` is the dense form */
+    bool external;          /* stored in an external data file */
+    bool mapped;            /* tensor.data lie in a private mapping of a file, and in no other
+                               constant */
+    bool repeated_as_input; /* also a graph input (keep_initializers_as_inputs) */
+    bool shared;            /* by several values: calls of one function */
+    bool is_output;         /* an output of its graph as it stands */
+    const struct cop_constant *original; /* of a copied graph: the model's own; else NULL */
+    const char *key;                     /* its unique name in the whole model (constants.h) */
     cop_quantized *quantized; /* how DequantizeLinear reads its integers (quantized.h), or NULL */
     void *origin;             /* the message it came from; known to src/onnx only */
 } cop_constant;

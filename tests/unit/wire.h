@@ -172,11 +172,11 @@ static inline wire wire_sparse(const char *name, int count, int rank, const int6
 }
 
 /* A ValueInfoProto of a float tensor [symbol, 4]. */
-static inline wire wire_value(const char *name, const char *symbol) {
+static inline wire wire_rows(const char *name, const char *symbol, int64_t width) {
     wire free_dim = {0}, dim = {0}, shape = {0}, tensor = {0}, type = {0}, w = {0};
     wire_text(&free_dim, 2, symbol);
     wire_message(&shape, 1, free_dim);
-    wire_int(&dim, 1, 4);
+    wire_int(&dim, 1, width);
     wire_message(&shape, 1, dim);
     wire_int(&tensor, 1, COPPICE_TYPE_FLOAT);
     wire_message(&tensor, 2, shape);
@@ -184,6 +184,10 @@ static inline wire wire_value(const char *name, const char *symbol) {
     wire_text(&w, 1, name);
     wire_message(&w, 2, type);
     return w;
+}
+
+static inline wire wire_value(const char *name, const char *symbol) {
+    return wire_rows(name, symbol, 4);
 }
 
 /* A NodeProto with up to two inputs and one output; NULL: none. */
