@@ -16,6 +16,7 @@ packages=(
     libpthreadpool-dev    # thread pool
     libcpuinfo-dev        # CPU detection
     libjansson-dev        # JSON
+    libjs-chart.js        # pictures in HTML reports
     libzip-dev            # .npz
     zlib1g-dev            # .gz data, sizes
     libzstd-dev           # sizes

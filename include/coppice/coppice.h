@@ -36,6 +36,7 @@
 #include <coppice/metrics.h>
 #include <coppice/model.h>
 #include <coppice/prune.h>
+#include <coppice/report.h>
 #include <coppice/runtime.h>
 #include <coppice/status.h>
 #include <coppice/tensor.h>

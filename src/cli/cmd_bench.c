@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench_report.h"
 #include "cli.h"
 #include "session_options.h"
 #include "what_if.h"
@@ -11,7 +12,7 @@ typedef struct bench_flags {
     double seconds;       /* NaN: not given */
     int64_t runs, warmup; /* -1: not given */
     bool profile;
-    const char *other, *what_if, *pattern;
+    const char *other, *what_if, *pattern, *report;
 } bench_flags;
 
 static const cli_option bench_rows[] = {
@@ -28,6 +29,8 @@ static const cli_option bench_rows[] = {
     {"what-if", 0, CLI_TEXT, offsetof(bench_flags, what_if), "S,S...",
      "how fast MODEL would be with these shares of zeros, layer by layer:\n"
      "weights are masked in memory, by magnitude"},
+    {"report", 0, CLI_TEXT, offsetof(bench_flags, report), "FILE.html",
+     "a page with what --profile prints, and bars; implies --profile"},
     {"pattern", 0, CLI_TEXT, offsetof(bench_flags, pattern), "PATTERN",
      "of the zeros of --what-if: unstructured (default); RxC, as 4x1;\n"
      "N:M, as 2:4, which says the sparsity too: --what-if is not needed"},
@@ -300,7 +303,7 @@ static bool make_options(cli_context *cli, const bench_flags *flags,
     out->seconds = !isnan(flags->seconds) ? flags->seconds : flags->runs > 0 ? 0 : out->seconds;
     out->runs = flags->runs > 0 ? flags->runs : 0;
     out->warmup = flags->warmup >= 0 ? flags->warmup : out->warmup;
-    out->profile = flags->profile;
+    out->profile = flags->profile || flags->report;
     out->seed = (uint64_t)cli->seed;
     out->progress = show_progress;
     out->user = cli;
@@ -317,7 +320,7 @@ static coppice_status load(cli_context *cli, bench_entry *entry, bool profile) {
 }
 
 static coppice_status bench(cli_context *cli, bench_entry entries[2],
-                            const coppice_bench_options *options) {
+                            const coppice_bench_options *options, const char *report_path) {
     const char *backend = coppice_backend_name(options->session->backend);
     coppice_bench_report *report = NULL;
     coppice_status status =
@@ -330,7 +333,10 @@ static coppice_status bench(cli_context *cli, bench_entry entries[2],
     print_summary(cli, entries, report, backend);
     for (int i = 0; i < 2 && options->profile && entries[i].model; i++)
         print_profile(cli, &entries[i]);
-    status = cli_json_emit(cli, cli->json.given ? report_json(entries, report, backend) : NULL);
+    if (report_path)
+        status = cli_bench_report(cli, report_path, entries[0].path, report, backend);
+    if (status == COPPICE_OK)
+        status = cli_json_emit(cli, cli->json.given ? report_json(entries, report, backend) : NULL);
     coppice_bench_report_free(report);
     return status;
 }
@@ -338,11 +344,11 @@ static coppice_status bench(cli_context *cli, bench_entry entries[2],
 static coppice_status bench_models(cli_context *cli, const bench_flags *flags,
                                    const coppice_bench_options *options) {
     bench_entry entries[2] = {{.path = cli->args[0]}, {.path = flags->other}};
-    coppice_status status = load(cli, &entries[0], flags->profile);
+    coppice_status status = load(cli, &entries[0], options->profile);
     if (status == COPPICE_OK && flags->other)
-        status = load(cli, &entries[1], flags->profile);
+        status = load(cli, &entries[1], options->profile);
     if (status == COPPICE_OK)
-        status = bench(cli, entries, options);
+        status = bench(cli, entries, options, flags->report);
     for (int i = 0; i < 2; i++) {
         coppice_inspection_free(entries[i].inspection);
         coppice_model_free(entries[i].model);
@@ -368,6 +374,10 @@ static coppice_status run(cli_context *cli, int argc, char **argv) {
         !make_options(cli, &flags, &shape_flags, &options))
         return cli->error.status;
     options.session = &session;
+    if (flags.report && (flags.what_if || flags.pattern))
+        return cli_usage(cli, "--report goes with neither --what-if nor --pattern");
+    if (flags.report && coppice_file_check_target(flags.report, cli->force, &cli->error))
+        return cli->error.status;
     if (!flags.what_if && !flags.pattern)
         return bench_models(cli, &flags, &options);
     if (flags.profile || flags.other)
