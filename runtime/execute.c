@@ -17,6 +17,7 @@ static cop_call call_of(const cop_plan *plan, const cop_step *step, coppice_erro
                       .out = step->results,
                       .pool = step->pool,
                       .kernels = plan->kernels,
+                      .state = step->state,
                       .strings = plan->strings,
                       .bodies = step->bodies,
                       .err = err};
@@ -180,7 +181,7 @@ void cop_plan_free(cop_plan *plan) {
     for (size_t i = 0; i < plan->step_count; i++) {
         cop_step *step = &plan->steps[i];
         if (step->state)
-            step->kernel->destroy(step->state);
+            (step->kernel ? step->kernel->destroy : step->op->release)(step->state);
         cop_free_kept_kernels(step);
         for (size_t k = 0; step->bodies && k < plan->graph->nodes[step->node].attr_count; k++)
             cop_body_free(step->bodies[k]);

@@ -25,6 +25,7 @@ typedef struct cop_call {
     const coppice_threadpool *pool; /* for `run` */
     const struct cop_kernels *kernels; /* for `run`: inner loops it may use; NULL: plain C */
     void *scratch;      /* for `run`: as many bytes as `scratch` asked for, 64-byte aligned */
+    void *state;        /* for `run`: what `prepare` made; NULL: nothing, or an eager node */
     cop_arena *strings; /* for `run`: bytes of strings it makes; good until the next inference */
     cop_body **bodies;  /* for `run`: of the node's graphs, by attribute (body.h); else NULL */
     coppice_error *err;
@@ -70,6 +71,11 @@ typedef struct cop_op {
     unsigned (*layouts)(const cop_call *call);
     /* Bytes of scratch that `run` wants. NULL: none. */
     size_t (*scratch)(const cop_call *call);
+    /* Once per plan: makes of inputs that are constant (the others have no data) whatever `run`
+     * wants to find in call->state, which `release` frees. Not for nodes that are eager. NULL:
+     * nothing. */
+    coppice_status (*prepare)(const cop_call *call, void **state);
+    void (*release)(void *state);
 } cop_op;
 
 /* All rows, by name, domain and opset; NULL ends them. Static storage. Thread-safe. */

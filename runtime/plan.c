@@ -123,6 +123,43 @@ static void bind_operands(cop_plan_builder *b) {
     }
 }
 
+/* What operators make of constants. */
+static coppice_status prepare(cop_plan_builder *b, cop_step *step) {
+    cop_plan *plan = b->plan;
+    const cop_node *node = &plan->graph->nodes[step->node];
+    size_t count = (size_t)step->in_count;
+    cop_operand *known = cop_arena_array(&plan->arena, count + 1, sizeof *known);
+    const cop_operand **in = cop_arena_array(&plan->arena, count + 1, sizeof *in);
+    if (!known || !in)
+        return cop_fail_memory(b->err, count * sizeof *known);
+    for (size_t k = 0; k < count; k++) {
+        if (!step->operands[k])
+            continue;
+        known[k] = *step->operands[k];
+        if (!plan->slots[step->in[k]].constant)
+            known[k].t.data = NULL;
+        in[k] = &known[k];
+    }
+    const cop_call call = {.graph = plan->graph,
+                           .node = node,
+                           .opset = cop_node_opset(plan->graph, node),
+                           .params = plan->shapes.params[step->node],
+                           .in = in,
+                           .out = step->results,
+                           .kernels = plan->kernels,
+                           .err = b->err};
+    return step->op->prepare(&call, &step->state);
+}
+
+static coppice_status prepare_steps(cop_plan_builder *b) {
+    for (size_t i = 0; i < b->plan->step_count; i++) {
+        cop_step *step = &b->plan->steps[i];
+        if (step->node >= 0 && !step->eager && !step->kernel && step->op->prepare)
+            COP_TRY(prepare(b, step));
+    }
+    return COPPICE_OK;
+}
+
 /* Each eager step drops the dynamic values that were read last by it. */
 static coppice_status list_dead(cop_plan_builder *b) {
     cop_plan *plan = b->plan;
@@ -231,6 +268,7 @@ static coppice_status build(cop_plan_builder *b, const cop_infer_options *option
     COP_TRY(place_slots(b));
     COP_TRY(list_dead(b));
     bind_operands(b);
+    COP_TRY(prepare_steps(b));
     log_kernels(b);
     return COPPICE_OK;
 }

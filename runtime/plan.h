@@ -161,7 +161,7 @@ typedef struct cop_step {
     int node; /* index in the graph, or COP_STEP_LAYOUT */
     const cop_op *op;
     const cop_conv_kernel *kernel; /* NULL: op->run, or a change of layout */
-    void *state;                   /* of the kernel */
+    void *state;                   /* of the kernel, or what op->prepare made */
     int *in, *out;                 /* slots; -1: left out. A kernel's are input, residual if there
                                       is one, and output */
     int in_count, out_count;

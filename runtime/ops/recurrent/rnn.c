@@ -1,11 +1,12 @@
 /* Recurrent networks: LSTM, GRU, RNN. The input of many steps is one matrix product; what is left
  * for each step is the product with the hidden state and the gates. */
-#include "runtime/ops/recurrent/rnn.h"
+#include "runtime/ops/recurrent/rnn_weights.h"
 
 #include <math.h>
 #include <string.h>
 #include <strings.h>
 
+#include "runtime/kernels/native.h"
 #include "runtime/ops/ops.h"
 #include "runtime/ops/vmath.h"
 
@@ -272,12 +273,60 @@ static coppice_status check_length_values(const cop_call *call, size_t steps) {
     return COPPICE_OK;
 }
 
+/* Sigmoid and tanh in vectors of the instruction set. */
+static bool activate_fast(const cop_kernels *kernels, const cop_rnn_activation *f, float *v,
+                          size_t n) {
+    bool sigmoid = f->function == COP_RNN_SIGMOID;
+    if (!kernels || (!sigmoid && f->function != COP_RNN_TANH))
+        return false;
+    kernels->map_f32[sigmoid ? COP_MAP_sigmoid : COP_MAP_tanh](v, v, n, 0, 0);
+    return true;
+}
+
+/* Products with packed weights; false: there are none. */
+static bool multiply_input(const cop_rnn_job *job, int direction, const float *x, size_t rows,
+                           float *out) {
+    const cop_rnn_weights *w = job->call->state;
+    const cop_panels *panels = w ? &w->directions[direction].input : NULL;
+    if (!panels || !panels->data)
+        return false;
+    cop_panels_multiply(panels, x, rows, out, panels->columns, true, job->call->kernels, job->pool);
+    return true;
+}
+
+/* With panels [first, last) of R, or all of it. */
+static bool multiply_hidden(const cop_rnn_job *job, int direction, int first, int last,
+                            const float *h, float *out) {
+    const cop_rnn_weights *w = job->call->state;
+    const cop_rnn_packed *packed = w ? &w->directions[direction] : NULL;
+    const size_t wide = (size_t)job->params->gates * job->sizes.hidden, batch = job->sizes.batch;
+    for (size_t row = 0; packed && packed->sparse && row < batch; row++) {
+        const cop_conv_io io = {.input = h + row * job->sizes.hidden, .output = out + row * wide};
+        (void)cop_vec_conv_run(packed->sparse, &io, job->pool, NULL);
+    }
+    if (packed && packed->sparse)
+        return true;
+    for (int i = first; i < last; i++)
+        if (!packed || (!packed->hidden[i].data && packed->hidden[i].columns))
+            return false;
+    if (!packed->hidden[0].data)
+        return false;
+    for (int i = first; i < last; i++) {
+        const cop_panels *panels = &packed->hidden[i];
+        if (panels->columns)
+            cop_panels_multiply(panels, h, batch, out, wide, false, job->call->kernels, job->pool);
+        out += panels->columns;
+    }
+    return true;
+}
+
 #define REAL float
 #define REAL_TYPE COPPICE_TYPE_FLOAT
 #define NAME(x) x##_f32
 #define REAL_EXP cop_expf
 #define REAL_TANH cop_tanhf
 #define REAL_SIGMOID cop_sigmoidf
+#define REAL_FAST(...) __VA_ARGS__
 #include "runtime/ops/recurrent/rnn_cells.h"
 #undef REAL
 #undef REAL_TYPE
@@ -285,6 +334,7 @@ static coppice_status check_length_values(const cop_call *call, size_t steps) {
 #undef REAL_EXP
 #undef REAL_TANH
 #undef REAL_SIGMOID
+#undef REAL_FAST
 
 #define REAL double
 #define REAL_TYPE COPPICE_TYPE_DOUBLE
@@ -292,6 +342,7 @@ static coppice_status check_length_values(const cop_call *call, size_t steps) {
 #define REAL_EXP exp
 #define REAL_TANH tanh
 #define REAL_SIGMOID(x) (1 / (1 + exp(-(x))))
+#define REAL_FAST(...) false
 #include "runtime/ops/recurrent/rnn_cells.h"
 
 static coppice_status recurrent_run(const cop_call *call) {
@@ -314,7 +365,8 @@ static coppice_status recurrent_run(const cop_call *call) {
     {                                                                                              \
         .name = op, .since = first, .until = last, .min_inputs = 3, .max_inputs = inputs,          \
         .max_outputs = outputs, .types = FLOATS, PARSE(fn, cop_rnn_params), INFER(recurrent),      \
-        RUN(recurrent), .scratch = recurrent_scratch                                               \
+        RUN(recurrent), .scratch = recurrent_scratch, .prepare = cop_rnn_prepare,                  \
+        .release = cop_rnn_release                                                                 \
     }
 
 /* clang-format off */

@@ -1,5 +1,5 @@
 /* The loops of the recurrent operators for one type: included with REAL, REAL_TYPE (of ONNX),
- * NAME(x), and REAL_EXP, REAL_TANH, REAL_SIGMOID. */
+ * NAME(x), REAL_EXP, REAL_TANH, REAL_SIGMOID, and REAL_FAST(x): x for float, else false. */
 
 typedef struct NAME(lane) {
     const cop_rnn_job *job;
@@ -59,7 +59,8 @@ static void NAME(gate)(const NAME(lane) * l, int index, REAL *restrict v, size_t
         REAL x = v[i] < -most ? -most : v[i];
         v[i] = x > most ? most : x;
     }
-    NAME(activate)(&l->activations[index], v, n);
+    if (!REAL_FAST(activate_fast(l->job->call->kernels, &l->activations[index], v, n)))
+        NAME(activate)(&l->activations[index], v, n);
 }
 
 /* ---- cells: one step of one sequence; z is overwritten ---- */
@@ -126,7 +127,8 @@ static void NAME(lstm_cell)(const NAME(lane) * l, REAL *restrict z, const REAL *
         out[i] += p[n + i] * c[i];
     NAME(gate)(l, 0, out, n);
     memcpy(g, c, n * sizeof *c);
-    NAME(activate)(&l->activations[2], g, n);
+    if (!REAL_FAST(activate_fast(l->job->call->kernels, &l->activations[2], g, n)))
+        NAME(activate)(&l->activations[2], g, n);
     for (size_t i = 0; i < n; i++)
         h[i] = out[i] * g[i];
 }
@@ -184,7 +186,8 @@ static void NAME(project)(const NAME(lane) * l, size_t first, size_t count) {
             memcpy(l->z + (step * s->batch + row) * wide, l->bias, wide * sizeof *l->z);
         }
     }
-    NAME(multiply)(l, l->x, count * s->batch, s->input, l->w, wide, l->z, wide, true);
+    if (!REAL_FAST(multiply_input(l->job, l->direction, l->x, count * s->batch, l->z)))
+        NAME(multiply)(l, l->x, count * s->batch, s->input, l->w, wide, l->z, wide, true);
 }
 
 /* Where the state of a step goes in output 0. */
@@ -203,7 +206,8 @@ static REAL *NAME(output_row)(const NAME(lane) * l, size_t row, size_t time) {
 static void NAME(gru_reset)(const NAME(lane) * l, REAL *z) {
     const cop_rnn_sizes *s = &l->job->sizes;
     const size_t n = s->hidden;
-    NAME(multiply)(l, l->h, s->batch, n, l->r, 2 * n, l->q, 3 * n, false);
+    if (!REAL_FAST(multiply_hidden(l->job, l->direction, 0, 1, l->h, l->q)))
+        NAME(multiply)(l, l->h, s->batch, n, l->r, 2 * n, l->q, 3 * n, false);
     for (size_t row = 0; row < s->batch; row++) {
         REAL *restrict gates = z + row * 3 * n, *restrict t = l->t + row * n;
         const REAL *restrict q = l->q + row * 3 * n, *restrict h = l->h + row * n;
@@ -213,7 +217,8 @@ static void NAME(gru_reset)(const NAME(lane) * l, REAL *z) {
         for (size_t i = 0; i < n; i++)
             t[i] = gates[n + i] * h[i];
     }
-    NAME(multiply)(l, l->t, s->batch, n, l->r + 2 * n * n, n, l->q + 2 * n, 3 * n, false);
+    if (!REAL_FAST(multiply_hidden(l->job, l->direction, 1, 2, l->t, l->q + 2 * n)))
+        NAME(multiply)(l, l->t, s->batch, n, l->r + 2 * n * n, n, l->q + 2 * n, 3 * n, false);
 }
 
 static void NAME(advance)(const NAME(lane) * l, size_t step, REAL *z) {
@@ -224,7 +229,7 @@ static void NAME(advance)(const NAME(lane) * l, size_t step, REAL *z) {
     const size_t wide = (size_t)p->gates * s->hidden;
     if (p->kind == COP_RNN_GRU && !p->linear_before_reset)
         NAME(gru_reset)(l, z);
-    else
+    else if (!REAL_FAST(multiply_hidden(l->job, l->direction, 0, 2, l->h, l->q)))
         NAME(multiply)(l, l->h, s->batch, s->hidden, l->r, wide, l->q, wide, false);
     for (size_t row = 0; row < s->batch; row++) {
         size_t time;
