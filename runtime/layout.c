@@ -35,12 +35,15 @@ bool cop_layout_is_tiles(cop_layout layout) {
     return layout == COP_LAYOUT_TILES || layout == COP_LAYOUT_TOKEN_TILES;
 }
 
-/* Full tiles cost their vectors and, per weight and tile, about one and a half vectors more. */
+/* A tile costs its vectors, two at least, and per weight about one and a half vectors more. Four
+ * rows of four vectors are as many sums as fit the registers of AVX-512 well; wider tiles leave
+ * room for fewer channels in the cache. */
 size_t cop_tile_width(size_t positions) {
     size_t vectors = (positions + COP_TILE_LANES - 1) / COP_TILE_LANES;
     size_t best = 1, least = SIZE_MAX;
     for (size_t v = COP_TILE_MAX_VECTORS; v >= 1; v--) {
-        size_t cost = 2 * vectors + 3 * ((vectors + v - 1) / v);
+        size_t rest = vectors % v, last = rest == 1 ? 2 : rest;
+        size_t cost = vectors / v * (2 * v + 3) + (rest ? 2 * last + 3 : 0);
         if (cost < least) {
             least = cost;
             best = v;

@@ -22,7 +22,7 @@ typedef struct cop_tiles {
     size_t count; /* of tiles */
 } cop_tiles;
 
-enum { COP_TILE_LANES = 16, COP_TILE_MAX_VECTORS = 8 };
+enum { COP_TILE_LANES = 16, COP_TILE_MAX_VECTORS = 4 };
 
 /* Floats of a stripe for so many positions: one rule for all, so that layers of one size follow
  * each other without a copy. */

@@ -79,12 +79,13 @@ typedef void cop_gemm_f32_fn(const cop_gemm_args *args);
  *     output[r * stripe + 0..V) = min(max(acc, args.min), args.max)
  * Rows from row_count on do not exist, though a group may reach over them. Everything but values
  * and offsets is aligned to its vectors; one position (V = 1 float): to floats. */
-enum { COP_TILE_HEIGHT = 4, COP_TILE_MAX_PART = 16 };
+enum { COP_TILE_HEIGHT = 4, COP_TILE_MAX_PART = 16, COP_TILE_ALIGN = 64 };
 
 typedef struct cop_tile_args {
     const char *input;        /* the block's first stripe, at this part */
     const float *values;      /* [entries][height] */
-    const uint16_t *offsets;  /* [entries], bytes; dense loops: every stripe in turn, no offsets */
+    const uint16_t *offsets;  /* [entries], in COP_TILE_ALIGN bytes (one position: bytes); dense
+                                 loops: every stripe in turn, no offsets */
     const uint32_t *rows;     /* the first row of each group */
     const cop_spmm_run *runs; /* `rows` counts groups here */
     size_t run_count, row_count;

@@ -17,12 +17,20 @@
 #include "runtime/sparse/tiling.h"
 
 enum {
-    BLOCK_BYTES = 48 * 1024, /* of stripes; a little more than the cache, for fewer partial sums */
-    LAID_OUT_BYTES = 32 * 1024,
-    OFFSET_BYTES = 65536, /* that an offset reaches */
+    OFFSETS = 65536, /* that there are */
     JOBS_PER_WORKER = 4,
     LEAST_UNIT_ROWS = 64, /* rows are sorted within a unit: the more, the longer the runs */
     ALIGN = 64
+};
+
+/* Bytes of a block's stripes. Single rows load each stripe for themselves, from the first level
+ * cache, or from a little more for fewer partial sums; four rows share their loads, so that those
+ * may come from the second level. */
+static const size_t BLOCK_BYTES[COP_TILE_KINDS][2] = {
+    /* direct, laid out */
+    [COP_TILE_SPARSE] = {48 * 1024, 32 * 1024},
+    [COP_TILE_BLOCKS] = {256 * 1024, 128 * 1024},
+    [COP_TILE_DENSE] = {128 * 1024, 128 * 1024},
 };
 
 /* Blocks of 4x1 pay up to so many multiplications per weight. */
@@ -37,7 +45,7 @@ typedef struct tile_conv {
     size_t tile; /* floats of a stripe; 1: one position */
     float *bias; /* [out_channels] */
     cop_tile_pack pack;
-    size_t group_rows, group_columns, unit_rows;
+    size_t group_rows, group_columns, unit_rows, column_step;
     size_t block_columns, block_channels; /* of a block, or of the channel that it is a part of */
     size_t channel_blocks;                /* parts of a channel, else 1 */
     size_t sets;                          /* jobs of a tile and group: each is some units */
@@ -63,11 +71,12 @@ static bool is_direct(const cop_conv *c) {
 
 /* As many channels as fit, all blocks of about one size; of a channel whose taps are beyond the
  * reach of offsets, a part. */
-static void choose_blocks(tile_conv *s) {
-    size_t bytes = s->tile * sizeof(float), taps = s->columns.taps;
-    size_t limit = s->tile == 1 ? OFFSET_BYTES : s->direct ? BLOCK_BYTES : LAID_OUT_BYTES;
-    size_t channels = s->group_columns / taps, most = limit / (bytes * taps);
-    size_t parts = cop_divide_up(taps, OFFSET_BYTES / bytes);
+static void choose_blocks(tile_conv *s, cop_tile_kind kind) {
+    size_t taps = s->columns.taps, reach = OFFSETS / s->column_step;
+    size_t columns = BLOCK_BYTES[kind][!s->direct] / (s->tile * sizeof(float));
+    size_t channels = s->group_columns / taps;
+    size_t most = (s->tile == 1 ? reach : cop_smaller(columns, reach)) / taps;
+    size_t parts = cop_divide_up(taps, reach);
     size_t blocks = cop_divide_up(channels, most ? most : 1);
     s->block_channels = parts > 1 ? 1 : cop_divide_up(channels, blocks);
     s->channel_blocks = parts;
@@ -107,7 +116,7 @@ static coppice_status pack(tile_conv *s, const cop_conv *conv, cop_tile_kind kin
                             .taps = s->columns.taps,
                             .unit_rows = s->unit_rows,
                             .block_columns = s->block_columns,
-                            .column_bytes = s->tile * sizeof(float),
+                            .column_step = s->column_step,
                             .height = kind == COP_TILE_SPARSE ? 1 : COP_TILE_HEIGHT,
                             .dense = kind == COP_TILE_DENSE};
     if (kind == COP_TILE_BLOCKS &&
@@ -131,7 +140,8 @@ static coppice_status prepare(tile_conv *s, const cop_conv *conv, cop_tile_kind 
     s->group_rows = conv->out_channels / conv->groups;
     s->group_columns = conv->in_channels / conv->groups * s->columns.taps;
     choose_units(s);
-    choose_blocks(s);
+    s->column_step = s->tile == 1 ? sizeof(float) : s->tile * sizeof(float) / COP_TILE_ALIGN;
+    choose_blocks(s, kind);
     choose_scratch(s);
     return pack(s, conv, kind, err);
 }

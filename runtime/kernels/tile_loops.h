@@ -67,7 +67,7 @@ COP_ALWAYS_INLINE void cop_tile_single(const cop_tile_args *args, int vectors, b
             cop_lane_vector acc[COP_TILE_MAX_PART];
             cop_tile_start(args, *row, out, acc, vectors);
             for (size_t n = 0; n < count; n++) {
-                const float *in = (const float *)(args->input + offset[n]);
+                const float *in = (const float *)(args->input + offset[n] * (size_t)COP_TILE_ALIGN);
                 const cop_lane_vector weight = cop_lanes_of(value[n]);
                 for (int v = 0; v < vectors; v++)
                     acc[v] = cop_lanes_fma(weight, cop_lanes_load(in + v * COP_LANES), acc[v]);
@@ -102,7 +102,9 @@ COP_ALWAYS_INLINE void cop_tile_groups(const cop_tile_args *args, int vectors, b
             }
             const char *next = args->input;
             for (size_t n = 0; n < count; n++, value += HEIGHT) {
-                const float *in = (const float *)(dense ? next : args->input + offset[n]);
+                const float *in =
+                    (const float *)(dense ? next
+                                          : args->input + offset[n] * (size_t)COP_TILE_ALIGN);
                 next += args->stripe * sizeof(float);
                 cop_lane_vector x[8];
                 for (int v = 0; v < vectors; v++)

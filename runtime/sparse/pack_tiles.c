@@ -89,10 +89,10 @@ static void sort_groups(packer *p, const float *weights, size_t rows, size_t col
 static void pack_row(packer *p, const float *weights, size_t columns) {
     float *values = p->pack->values + p->entry;
     uint16_t *offsets = p->pack->offsets + p->entry;
-    size_t n = 0, bytes = p->shape->column_bytes;
+    size_t n = 0, step = p->shape->column_step;
     for (size_t k = 0; k < columns; k++) {
         values[n] = weights[k];
-        offsets[n] = (uint16_t)(k * bytes);
+        offsets[n] = (uint16_t)(k * step);
         n += weights[k] != 0.0f;
     }
     p->entry += n;
@@ -102,14 +102,14 @@ static void pack_row(packer *p, const float *weights, size_t columns) {
 static void pack_rows(packer *p, const float *weights, size_t columns) {
     float *values = p->pack->values + p->entry * COP_TILE_HEIGHT;
     uint16_t *offsets = p->pack->offsets + p->entry;
-    size_t n = 0, stride = p->shape->columns, bytes = p->shape->column_bytes;
+    size_t n = 0, stride = p->shape->columns, step = p->shape->column_step;
     for (size_t k = 0; k < columns; k++) {
         bool any = false;
         for (size_t r = 0; r < COP_TILE_HEIGHT; r++) {
             values[n * COP_TILE_HEIGHT + r] = weights[r * stride + k];
             any |= weights[r * stride + k] != 0.0f;
         }
-        offsets[n] = (uint16_t)(k * bytes);
+        offsets[n] = (uint16_t)(k * step);
         n += any;
     }
     p->entry += n;
@@ -132,7 +132,7 @@ static void pack_entries(packer *p, const float *weights, size_t rows, size_t co
         for (size_t r = 0; r < s->height; r++)
             to[r] = r < rows ? weights[r * s->columns + k] : 0.0f;
         if (!s->dense)
-            p->pack->offsets[p->entry] = (uint16_t)(k * s->column_bytes);
+            p->pack->offsets[p->entry] = (uint16_t)(k * s->column_step);
         p->entry++;
     }
 }

@@ -12,10 +12,11 @@ typedef struct cop_tile_shape {
     size_t groups, rows, columns; /* rows and columns of a group */
     size_t taps;                  /* columns of a channel */
     size_t unit_rows, block_columns;
-    size_t column_bytes; /* of a stripe; block_columns * column_bytes <= 65536 */
-    size_t height;       /* 1: each row has its own entries. COP_TILE_HEIGHT: those of four rows
-                            share columns, and what is zero in one of them alone is kept */
-    bool dense;          /* all columns are kept; the height is COP_TILE_HEIGHT */
+    size_t column_step; /* what an offset counts from one column to the next; block_columns *
+                           column_step <= 65536 */
+    size_t height;      /* 1: each row has its own entries. COP_TILE_HEIGHT: those of four rows
+                           share columns, and what is zero in one of them alone is kept */
+    bool dense;         /* all columns are kept; the height is COP_TILE_HEIGHT */
 } cop_tile_shape;
 
 /* Where the streams of one block of one unit begin. */
