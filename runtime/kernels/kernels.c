@@ -55,6 +55,7 @@ void cop_kernels_init(cop_kernels *kernels, coppice_isa isa) {
     cop_attn_f32_neon_fill(kernels);
     cop_lanes_f32_neon_fill(kernels);
     cop_columns_f32_neon_fill(kernels);
+    cop_dwconv_f32_neon_fill(kernels);
 #else
     (void)isa;
 #endif

@@ -245,6 +245,7 @@ void cop_dot_f32_neon_fill(cop_kernels *kernels);
 void cop_maps_f32_neon_fill(cop_kernels *kernels);
 void cop_rows_f32_neon_fill(cop_kernels *kernels);
 void cop_columns_f32_neon_fill(cop_kernels *kernels);
+void cop_dwconv_f32_neon_fill(cop_kernels *kernels);
 #endif
 
 #endif

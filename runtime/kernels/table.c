@@ -127,6 +127,8 @@ COP_NATIVE(SCALAR, "1x16_c", "4x8_c")
 #if defined(__x86_64__)
 COP_TILE_DWCONV(AVX512, "avx512")
 COP_TILE_DWCONV(AVX2, "avx2")
+#elif defined(__aarch64__)
+COP_TILE_DWCONV(NEON, "neon")
 #endif
 COP_TILE_DWCONV(SCALAR, "c")
 
@@ -153,6 +155,7 @@ const cop_conv_kernel *const cop_conv_kernels[] = {
     &spmm_tile_NEON,
     &spmm4_tile_NEON,
     &gemm_tile_NEON,
+    &tile_dwconv_NEON,
 #endif
 #if defined(COP_HAVE_XNNPACK)
     &cop_xnn_conv2d_nhwc,

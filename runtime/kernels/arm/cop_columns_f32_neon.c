@@ -1,9 +1,8 @@
 /* Columns of convolutions of step 1 and 2, NEON. */
-#include <arm_neon.h>
-
+#include "runtime/kernels/arm/quads.h"
 #include "runtime/kernels/kernels.h"
 
-enum { LANES = 4, QUADS = COP_PIECE_LANES / LANES };
+enum { QUADS = COP_PIECE_LANES / QUAD };
 
 /* Channels of four lanes of one tap. */
 typedef struct stripes {
@@ -13,17 +12,9 @@ typedef struct stripes {
     size_t output_stride;
 } stripes;
 
-/* Reads no more than the floats of the four lanes. */
-static inline float32x4_t load(const float *from, size_t step) {
-    if (step == 1)
-        return vld1q_f32(from);
-    const float32x4_t a = vld1q_f32(from), b = vld1q_f32(from + 3); /* 0 to 3, 3 to 6 */
-    return vuzp1q_f32(a, vextq_f32(b, b, 1));
-}
-
 static inline void whole(stripes s, size_t step) {
     for (size_t c = 0; c < s.channels; c++, s.input += s.input_stride, s.output += s.output_stride)
-        vst1q_f32(s.output, load(s.input, step));
+        vst1q_f32(s.output, quad_load(s.input, step));
 }
 
 /* Lanes in `bits`; the first piece of a slot clears the others. */
@@ -48,8 +39,8 @@ static inline __attribute__((always_inline)) void columns(const cop_columns_args
                      .channels = a->channels,
                      .output = a->output + p->slot * (size_t)COP_PIECE_LANES,
                      .output_stride = a->output_stride};
-        for (size_t q = 0; q < QUADS; q++, s.input += LANES * step, s.output += LANES) {
-            const unsigned bits = (unsigned)p->mask >> (q * LANES) & 0xf;
+        for (size_t q = 0; q < QUADS; q++, s.input += QUAD * step, s.output += QUAD) {
+            const unsigned bits = (unsigned)p->mask >> (q * QUAD) & 0xf;
             if (bits == 0xf)
                 whole(s, step);
             else if (bits || begins)

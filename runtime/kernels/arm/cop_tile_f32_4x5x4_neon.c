@@ -1,12 +1,11 @@
 /* Weights times tiles, NEON: sparse ones over 1 to 14 vectors of 4 positions (more than
  * that spill, as compilers load all inputs first), blocks of 4x1 and dense ones over 1 to 5, which
  * with their inputs and the weights take 26 of the 32 registers. */
-#include <arm_neon.h>
-
+#include "runtime/kernels/arm/quads.h"
 #include "runtime/kernels/kernels.h"
 
 typedef float32x4_t cop_lane_vector;
-#define COP_LANES 4
+#define COP_LANES QUAD
 
 static inline cop_lane_vector cop_lanes_load(const float *from) {
     return vld1q_f32(from);
@@ -26,7 +25,7 @@ static inline cop_lane_vector cop_lanes_add(cop_lane_vector a, cop_lane_vector b
 }
 static inline cop_lane_vector cop_lanes_clamp(cop_lane_vector x, cop_lane_vector min,
                                               cop_lane_vector max) {
-    return vminq_f32(max, vmaxq_f32(min, x)); /* a NaN stays */
+    return quad_clamp(x, min, max);
 }
 
 /* One load for the weights of four rows. */
@@ -38,16 +37,7 @@ static inline cop_lane_weights cop_lanes_weights(const float *values) {
 }
 static inline __attribute__((always_inline)) cop_lane_vector
 cop_lanes_fma_weight(cop_lane_weights weights, int row, cop_lane_vector x, cop_lane_vector sum) {
-    switch (row) { /* a constant where it is inlined */
-    case 0:
-        return vfmaq_laneq_f32(sum, x, weights, 0);
-    case 1:
-        return vfmaq_laneq_f32(sum, x, weights, 1);
-    case 2:
-        return vfmaq_laneq_f32(sum, x, weights, 2);
-    default:
-        return vfmaq_laneq_f32(sum, x, weights, 3);
-    }
+    return quad_fma_lane(sum, x, weights, row);
 }
 
 #include "runtime/kernels/tile_loops.h"
