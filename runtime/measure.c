@@ -98,11 +98,18 @@ static double at_rate(const cop_tuner *t, const cop_conv *c, const cop_conv_kern
     return work > 0 ? cop_conv_work(c, k) * ms / work : by_rule(c, k);
 }
 
+/* Kernels that ran on no layer alike, where others did, get a negative time: it may be that they do
+ * not take such weights. */
 void cop_tuner_estimate(const cop_tuner *t, const cop_conv *c, cop_node_choices *choices) {
-    int layers;
+    int layers[COP_MAX_CHOICES], most = 0;
     for (int i = 0; i < choices->count; i++) {
-        choices->list[i].ms = at_rate(t, c, choices->list[i].kernel, &layers);
+        choices->list[i].ms = at_rate(t, c, choices->list[i].kernel, &layers[i]);
         choices->list[i].measured = false;
+        most = layers[i] > most ? layers[i] : most;
+    }
+    for (int i = 0; i < choices->count; i++) {
+        if (most > 0 && layers[i] == 0)
+            choices->list[i].ms = -1;
     }
 }
 
@@ -340,10 +347,14 @@ static int next_choice(const cop_node_choices *choices, const bool *done) {
 
 /* Best first as far as that is known, so that what is hopeless is seen early. */
 coppice_status cop_tuner_measure(cop_tuner *t, const cop_conv *c, cop_node_choices *choices) {
-    open_cache(t);
-    cop_tuner_estimate(t, c, choices);
     bool done[COP_MAX_CHOICES] = {false};
     double best = -1;
+    int ignored;
+    open_cache(t);
+    for (int i = 0; i < choices->count; i++) {
+        choices->list[i].ms = at_rate(t, c, choices->list[i].kernel, &ignored);
+        choices->list[i].measured = false;
+    }
     for (int i; (i = next_choice(choices, done)) >= 0;) {
         cop_choice *choice = &choices->list[i];
         int layers;

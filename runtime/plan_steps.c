@@ -27,30 +27,38 @@ cop_step *cop_plan_add_step(cop_plan_builder *b, int node, int in_count, int out
     return step;
 }
 
-static const cop_conv_kernel *reference_kernel(cop_conv_form form) {
-    for (const cop_conv_kernel *const *row = cop_conv_kernels; *row; row++) {
-        if ((*row)->backend == COPPICE_BACKEND_REFERENCE && (*row)->form == form)
-            return *row;
-    }
-    return NULL;
+static coppice_status try_kernel(cop_plan_builder *b, const cop_conv_kernel *kernel,
+                                 const cop_conv *conv, cop_step *step) {
+    step->kernel = kernel;
+    step->pool = cop_conv_pool(b->settings, conv, kernel);
+    const cop_conv asked = cop_conv_for(conv, kernel, &step->tail);
+    if (!kernel->supports(&asked))
+        return COPPICE_UNSUPPORTED;
+    coppice_status status = kernel->create(&asked, step->pool, &step->state, b->err);
+    if (!status && kernel->scratch)
+        step->scratch = kernel->scratch(step->state);
+    return status;
 }
 
-static coppice_status create_kernel(cop_plan_builder *b, const cop_choice *choice,
+/* The kernel that was taken, or, as some see only now that they cannot take these weights, another
+ * one that works in the same layout. */
+static coppice_status create_kernel(cop_plan_builder *b, const cop_node_choices *choices,
                                     const cop_conv *conv, cop_step *step) {
-    step->kernel = choice->kernel;
-    step->pool = cop_conv_pool(b->settings, conv, choice->kernel);
-    cop_conv asked = cop_conv_for(conv, step->kernel, &step->tail);
-    coppice_status status = step->kernel->create(&asked, step->pool, &step->state, b->err);
-    if (status == COPPICE_UNSUPPORTED) {
-        step->kernel =
-            reference_kernel(choice->kernel->form == COP_FORM_CHANNELS_LAST ? COP_FORM_CHANNELS_LAST
-                                                                            : COP_FORM_PLANES);
-        step->why = "the wanted kernel does not run on this machine";
-        asked = cop_conv_for(conv, step->kernel, &step->tail);
-        status = step->kernel->create(&asked, step->pool, &step->state, b->err);
+    const cop_choice *taken = &choices->list[choices->taken];
+    coppice_status status = try_kernel(b, taken->kernel, conv, step);
+    if (status != COPPICE_UNSUPPORTED)
+        return status;
+    step->why = "the wanted kernel does not take these weights";
+    for (int i = 0; i < choices->count && status == COPPICE_UNSUPPORTED; i++) {
+        const cop_choice *other = &choices->list[i];
+        if (other != taken && other->kernel && other->layout == taken->layout)
+            status = try_kernel(b, other->kernel, conv, step);
     }
-    if (!status && step->kernel->scratch)
-        step->scratch = step->kernel->scratch(step->state);
+    for (const cop_conv_kernel *const *row = cop_conv_kernels;
+         *row && status == COPPICE_UNSUPPORTED; row++) {
+        if ((*row)->form == taken->kernel->form && cop_isa_allows(b->settings->isa, (*row)->isa))
+            status = try_kernel(b, *row, conv, step);
+    }
     return status;
 }
 
@@ -103,7 +111,7 @@ static coppice_status emit_conv(cop_plan_builder *b, size_t node, const cop_lowe
     step->macs = (int64_t)(c->nonzeros * c->batch * c->out_h * c->out_w);
     plan->total_bytes += choices->weights * sizeof(float);
     step->sparsity = 1 - (double)choices->nonzeros / (double)choices->weights;
-    return create_kernel(b, choice, c, step);
+    return create_kernel(b, choices, c, step);
 }
 
 static cop_call call_of(const cop_plan_builder *b, size_t node, const cop_step *step) {
