@@ -2,21 +2,22 @@
 #include "runtime/kernels/kernels.h"
 #include "runtime/kernels/vector.h"
 
+/* Parts that are read whole as vectors, the others lane by lane. */
 static void add_piece(const cop_piece *piece, float weight, const float *input, size_t step,
                       float *acc) {
+    const unsigned whole = (1u << COP_VECTOR_LANES) - 1;
     const float *from = input + piece->offset;
-    if (piece->mask == UINT16_MAX && step == 1) {
-        for (int lane = 0; lane < COP_PIECE_LANES; lane++)
-            acc[lane] += weight * from[lane];
-        return;
-    }
-    /* Lanes in a row at a time. */
-    for (unsigned mask = piece->mask; mask;) {
-        unsigned lane = (unsigned)__builtin_ctz(mask);
-        unsigned end = lane + (unsigned)__builtin_ctz(~(mask >> lane));
-        for (unsigned i = lane; i < end; i++)
-            acc[i] += weight * from[i * step];
-        mask &= ~0u << end;
+    unsigned mask = piece->mask;
+    for (; mask; mask >>= COP_VECTOR_LANES, acc += COP_VECTOR_LANES) {
+        if ((mask & whole) == whole && step == 1) {
+            cop_vector sum = cop_vector_load(acc) + weight * cop_vector_load(from);
+            memcpy(acc, &sum, sizeof sum);
+        } else {
+            for (size_t lane = 0; lane < COP_VECTOR_LANES; lane++)
+                if (mask >> lane & 1)
+                    acc[lane] += weight * from[lane * step];
+        }
+        from += COP_VECTOR_LANES * step;
     }
 }
 
