@@ -46,9 +46,8 @@ typedef struct tile_conv {
     float *bias; /* [out_channels] */
     cop_tile_pack pack;
     size_t group_rows, group_columns, unit_rows, column_step;
-    size_t block_columns, block_channels; /* of a block, or of the channel that it is a part of */
-    size_t channel_blocks;                /* parts of a channel, else 1 */
-    size_t sets;                          /* jobs of a tile and group: each is some units */
+    size_t block_channels;
+    size_t sets; /* jobs of a tile and group: each is some units */
     size_t workers, work_offset, slot_bytes;
 } tile_conv;
 
@@ -69,18 +68,15 @@ static bool is_direct(const cop_conv *c) {
            c->out_h == c->in_h && c->out_w == c->in_w && c->pad_top == 0 && c->pad_left == 0;
 }
 
-/* As many channels as fit, all blocks of about one size; of a channel whose taps are beyond the
- * reach of offsets, a part. */
+/* As many channels as fit, all blocks of about one size. Offsets reach over all taps of a channel:
+ * columns have no more. */
 static void choose_blocks(tile_conv *s, cop_tile_kind kind) {
     size_t taps = s->columns.taps, reach = OFFSETS / s->column_step;
     size_t columns = BLOCK_BYTES[kind][!s->direct] / (s->tile * sizeof(float));
     size_t channels = s->group_columns / taps;
     size_t most = (s->tile == 1 ? reach : cop_smaller(columns, reach)) / taps;
-    size_t parts = cop_divide_up(taps, reach);
     size_t blocks = cop_divide_up(channels, most ? most : 1);
-    s->block_channels = parts > 1 ? 1 : cop_divide_up(channels, blocks);
-    s->channel_blocks = parts;
-    s->block_columns = parts > 1 ? cop_divide_up(taps, parts) : s->block_channels * taps;
+    s->block_channels = cop_divide_up(channels, blocks);
 }
 
 /* Threads take units of a tile's rows when there are too few tiles. Sums do not depend on it. */
@@ -113,9 +109,8 @@ static coppice_status pack(tile_conv *s, const cop_conv *conv, cop_tile_kind kin
                             .groups = conv->groups,
                             .rows = s->group_rows,
                             .columns = s->group_columns,
-                            .taps = s->columns.taps,
                             .unit_rows = s->unit_rows,
-                            .block_columns = s->block_columns,
+                            .block_columns = s->block_channels * s->columns.taps,
                             .column_step = s->column_step,
                             .height = kind == COP_TILE_SPARSE ? 1 : COP_TILE_HEIGHT,
                             .dense = kind == COP_TILE_DENSE};
@@ -217,17 +212,15 @@ static void run_parts(const tile_conv *s, const tile_job *j, size_t block, const
 /* The stripes of a block. */
 static const float *stripes_of(const tile_conv *s, const tile_job *j, size_t block,
                                const cop_conv_io *io) {
-    size_t channels = s->conv.in_channels / s->conv.groups, part = block % s->channel_blocks;
-    size_t first = block / s->channel_blocks * s->block_channels;
+    size_t channels = s->conv.in_channels / s->conv.groups, first = block * s->block_channels;
     size_t channel = j->group * channels + first;
     if (s->direct)
         return io->input + (j->tile * s->conv.in_channels + channel) * s->tile;
     float *stripes = (float *)(void *)j->slot;
-    if (part == 0)
-        cop_columns_lay_out(&s->columns, j->tile, channel,
-                            cop_smaller(s->block_channels, channels - first), io->input, stripes,
-                            j->slot + s->work_offset);
-    return stripes + part * s->block_columns * s->tile;
+    cop_columns_lay_out(&s->columns, j->tile, channel,
+                        cop_smaller(s->block_channels, channels - first), io->input, stripes,
+                        j->slot + s->work_offset);
+    return stripes;
 }
 
 static void run_tile(const tile_conv *s, const tile_job *j, const cop_conv_io *io) {

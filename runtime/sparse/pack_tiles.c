@@ -7,26 +7,6 @@
 #include "base/memory.h"
 #include "base/size.h"
 
-/* Blocks of a channel that is cut into several, else 1. */
-static size_t channel_blocks(const cop_tile_shape *s) {
-    return cop_divide_up(s->taps, s->block_columns);
-}
-
-size_t cop_tile_shape_blocks(const cop_tile_shape *s) {
-    size_t parts = channel_blocks(s);
-    return parts > 1 ? s->columns / s->taps * parts : cop_divide_up(s->columns, s->block_columns);
-}
-
-size_t cop_tile_shape_block(const cop_tile_shape *s, size_t block, size_t *begin) {
-    size_t parts = channel_blocks(s);
-    *begin = block * s->block_columns;
-    if (parts == 1)
-        return cop_smaller(s->block_columns, s->columns - *begin);
-    size_t tap = block % parts * s->block_columns;
-    *begin = block / parts * s->taps + tap;
-    return cop_smaller(s->block_columns, s->taps - tap);
-}
-
 typedef struct packer {
     const cop_tile_shape *shape;
     cop_tile_pack *pack;
@@ -141,7 +121,8 @@ static void pack_block(packer *p, size_t group, size_t block, size_t unit) {
     const cop_tile_shape *s = p->shape;
     cop_tile_pack *pack = p->pack;
     size_t row = unit * s->unit_rows, rows = cop_smaller(s->unit_rows, s->rows - row);
-    size_t column, columns = cop_tile_shape_block(s, block, &column);
+    size_t column = block * s->block_columns;
+    size_t columns = cop_smaller(s->block_columns, s->columns - column);
     const float *weights = s->weights + (group * s->rows + row) * s->columns + column;
     bool keep_empty = block == 0 || block + 1 == pack->block_count;
     cop_tile_block *b =
@@ -215,7 +196,7 @@ coppice_status cop_tile_pack_create(const cop_tile_shape *shape, cop_tile_pack *
     packer p = {.shape = shape, .pack = pack};
     pack->height = shape->height;
     pack->unit_count = cop_divide_up(shape->rows, shape->unit_rows);
-    pack->block_count = cop_tile_shape_blocks(shape);
+    pack->block_count = cop_divide_up(shape->columns, shape->block_columns);
     COP_TRY(allocate(shape, pack, err));
     coppice_status status = pack_all(&p, err);
     cop_free(p.counts);

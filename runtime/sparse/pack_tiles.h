@@ -5,12 +5,10 @@
 #include "runtime/kernels/kernels.h"
 
 /* How the weights [groups][rows][columns] are cut: the rows of a group into units, its columns into
- * blocks whose stripes fit a cache. A block is some channels, or a part of a single one where
- * block_columns < taps. */
+ * blocks whose stripes fit a cache. */
 typedef struct cop_tile_shape {
     const float *weights;
     size_t groups, rows, columns; /* rows and columns of a group */
-    size_t taps;                  /* columns of a channel */
     size_t unit_rows, block_columns;
     size_t column_step; /* what an offset counts from one column to the next; block_columns *
                            column_step <= 65536 */
@@ -37,10 +35,6 @@ typedef struct cop_tile_pack {
     size_t height;
     size_t bytes; /* of all */
 } cop_tile_pack;
-
-/* Number of blocks; the columns of one, of which the first goes to *begin. */
-size_t cop_tile_shape_blocks(const cop_tile_shape *shape);
-size_t cop_tile_shape_block(const cop_tile_shape *shape, size_t block, size_t *begin);
 
 /* Entries that packing would keep, times `height`: the multiplications per position. */
 size_t cop_tile_pack_kept(const cop_tile_shape *shape);
