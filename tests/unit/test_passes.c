@@ -306,6 +306,19 @@ START_TEST(the_mask_of_dropout_is_all_ones) {
 }
 END_TEST
 
+START_TEST(a_sum_of_one_number_is_planned) {
+    cop_plan plan = {0};
+    float number = 3;
+    coppice_tensor in = {COPPICE_TYPE_FLOAT, 0, {0}, &number};
+    small_begin(13);
+    int x = small_input("x", COPPICE_TYPE_FLOAT, SCALAR);
+    small_output(small_node("ReduceMax", 1, small_node("ReduceSum", 1, x)));
+    ck_assert_float_eq(((const float *)run_plan(&plan, &in)->data)[0], 3);
+    cop_plan_free(&plan);
+    small_end();
+}
+END_TEST
+
 int main(void) {
     TCase *tests = tcase_create("passes");
     tcase_add_test(tests, batchnorm_goes_into_a_conv_with_and_without_bias);
@@ -322,5 +335,6 @@ int main(void) {
     tcase_add_test(tests, dead_nodes_are_removed);
     tcase_add_test(tests, a_first_output_may_be_left_out);
     tcase_add_test(tests, the_mask_of_dropout_is_all_ones);
+    tcase_add_test(tests, a_sum_of_one_number_is_planned);
     return unit_run("passes", tests);
 }

@@ -116,10 +116,10 @@ void cop_fold_floats(const cop_call *call, const cop_reduction *nest, cop_fold f
 
 bool cop_folds_tiles(const cop_call *call, cop_layout layout, const bool *on) {
     const coppice_tensor *in = cop_in(call, 0), *out = cop_out(call, 0);
-    uint32_t axis = layout == COP_LAYOUT_TILES ? 1 : in->rank - 1;
-    bool any = false, gap = false, channels = on[axis];
-    if (in->rank > COPPICE_MAX_RANK || !cop_layout_fits(layout, in))
+    if (in->rank == 0 || in->rank > COPPICE_MAX_RANK || !cop_layout_fits(layout, in))
         return false;
+    const uint32_t axis = layout == COP_LAYOUT_TILES ? 1 : in->rank - 1;
+    bool any = false, gap = false, channels = on[axis];
     for (uint32_t d = 0; d < in->rank; d++) {
         if (d == axis)
             continue;
