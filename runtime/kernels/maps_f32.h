@@ -53,26 +53,30 @@ static float largest(const float *x, size_t n) {
     return top;
 }
 
-static double sum_of(const float *x, size_t n) {
+/* out[i] = e to the power of in[i] - top; returns the sum of them. */
+static double exponentials(const float *restrict in, float *restrict out, size_t n, float top) {
     float lanes[LANES] = {0};
     double sum = 0;
     size_t i = 0;
     for (; i + LANES <= n; i += LANES)
-        for (size_t k = 0; k < LANES; k++)
-            lanes[k] += x[i + k];
+        for (size_t k = 0; k < LANES; k++) {
+            float e = cop_expf(in[i + k] - top);
+            out[i + k] = e;
+            lanes[k] += e;
+        }
     for (size_t k = 0; k < LANES; k++)
         sum += (double)lanes[k];
+    for (size_t k = i; k < n; k++)
+        out[k] = cop_expf(in[k] - top);
     for (; i < n; i++)
-        sum += (double)x[i];
+        sum += (double)out[i];
     return sum;
 }
 
 /* Shifted by the largest, so that nothing overflows. */
 static void softmax_row(const float *restrict in, float *restrict out, size_t n, bool logarithms) {
     float top = largest(in, n);
-    for (size_t i = 0; i < n; i++)
-        out[i] = cop_expf(in[i] - top);
-    double sum = sum_of(out, n);
+    double sum = exponentials(in, out, n, top);
     float scale = (float)(logarithms ? log(sum) : 1.0 / sum);
     for (size_t i = 0; logarithms && i < n; i++)
         out[i] = in[i] - top - scale;

@@ -3,6 +3,7 @@
 
 #include "runtime/layout.h"
 #include "runtime/ops/util.h"
+#include "runtime/transpose.h"
 
 enum { GRAIN_ELEMENTS = 16384 };
 
@@ -165,7 +166,69 @@ COPY_ROW(copy_row_4, uint32_t)
 COPY_ROW(copy_row_8, uint64_t)
 COPY_ROW(copy_row_16, pair64)
 
+/* A copy whose rows are columns where they come from: along dim `across` the input lies in a row.
+ */
+typedef struct turn_job {
+    cop_walk walk;
+    int across;
+    size_t parts; /* of that dim, of TURNED elements each */
+} turn_job;
+
+enum { TURNED = 64 };
+
+/* Items: parts of matrices. */
+static void turn_parts(void *context, size_t begin, size_t end) {
+    const turn_job *j = context;
+    const cop_walk *w = &j->walk;
+    int inner = w->rank - 1;
+    for (size_t item = begin; item < end; item++) {
+        size_t first = item % j->parts * TURNED, rest = item / j->parts;
+        int64_t to = (int64_t)first * w->strides[0][j->across], from = (int64_t)first;
+        for (int d = inner; d-- > 0;) {
+            if (d == j->across)
+                continue;
+            int64_t index = (int64_t)(rest % (size_t)w->dims[d]);
+            rest /= (size_t)w->dims[d];
+            to += index * w->strides[0][d];
+            from += index * w->strides[1][d];
+        }
+        cop_transpose_4((uint32_t *)w->out + to, (size_t)w->strides[0][j->across],
+                        (const uint32_t *)w->in[0] + from, (size_t)w->strides[1][inner],
+                        (size_t)w->dims[inner],
+                        cop_smaller((size_t)w->dims[j->across] - first, TURNED));
+    }
+}
+
+/* Copies a walk of 4-byte elements as matrices that are turned. False: it is not made of such. */
+static bool turn(const cop_walk *walk, const coppice_threadpool *pool) {
+    turn_job j = {.across = -1};
+    size_t count = 1;
+    for (int d = 0; d < walk->rank; d++)
+        count *= (size_t)walk->dims[d];
+    if (count == 0 || walk->element[0] != sizeof(uint32_t))
+        return false;
+    j.walk = (cop_walk){.inputs = 1, .out = walk->out, .in = {walk->in[0]}};
+    sort_dims(walk, &j.walk);
+    collapse_dims(&j.walk);
+    int inner = j.walk.rank - 1;
+    for (int d = 0; d < inner; d++) {
+        if (j.walk.strides[1][d] == 1)
+            j.across = d;
+        if (j.walk.strides[1][d] < 0 || j.walk.strides[0][d] < 0)
+            return false;
+    }
+    if (j.across < 0 || j.walk.strides[0][inner] != 1 || j.walk.strides[1][inner] <= 1)
+        return false;
+    size_t across = (size_t)j.walk.dims[j.across];
+    j.parts = (across + TURNED - 1) / TURNED;
+    cop_parallel_for(pool, count / across / (size_t)j.walk.dims[inner] * j.parts,
+                     cop_grain((size_t)j.walk.dims[inner] * TURNED), turn_parts, &j);
+    return true;
+}
+
 void cop_walk_copy(const cop_walk *walk, const coppice_threadpool *pool) {
+    if (turn(walk, pool))
+        return;
     static const cop_walk_fn by_size[] = {
         [1] = copy_row_1, [2] = copy_row_2, [4] = copy_row_4, [8] = copy_row_8, [16] = copy_row_16};
     cop_walk_run(walk, by_size[walk->element[0]], NULL, pool);

@@ -210,6 +210,29 @@ START_TEST(nothing_to_gather_or_scatter_is_fine) {
 }
 END_TEST
 
+/* Rows that become columns go by squares, with edges of all sizes. */
+START_TEST(transpose_turns_matrices_of_all_sizes) {
+    static const int64_t perms[][3] = {{0, 2, 1}, {2, 1, 0}, {1, 2, 0}, {2, 0, 1}, {1, 0, 2}};
+    static const int64_t dims[][3] = {{3, 70, 130}, {2, 3, 67}, {5, 16, 4}, {1, 65, 2}};
+    for (int i = 0; i < 20; i++) {
+        const int64_t *d = dims[i / 5], *perm = perms[i % 5];
+        int64_t stride[3] = {d[1] * d[2], d[2], 1};
+        small_begin(13);
+        int x = small_weights("x", 3, d), y = small_node("Transpose", 1, x);
+        small_attr_ints("perm", 3, perm);
+        small_inferred();
+        const coppice_tensor *out = small_tensor(y);
+        for (int64_t k = 0; k < coppice_tensor_count(out); k++) {
+            int64_t c = k % out->dims[2], b = k / out->dims[2] % out->dims[1];
+            int64_t a = k / out->dims[2] / out->dims[1];
+            int64_t from = a * stride[perm[0]] + b * stride[perm[1]] + c * stride[perm[2]];
+            ck_assert(((float *)out->data)[k] == ((float *)small_tensor(x)->data)[from]);
+        }
+        small_end();
+    }
+}
+END_TEST
+
 int main(void) {
     TCase *tests = tcase_create("index");
     tcase_add_test(tests, gathering_refuses_indices_outside);
@@ -219,5 +242,6 @@ int main(void) {
     tcase_add_test(tests, repeated_indices_are_written_in_order_and_reduced);
     tcase_add_test(tests, a_cache_refuses_rows_behind_its_end);
     tcase_add_test(tests, nothing_to_gather_or_scatter_is_fine);
+    tcase_add_test(tests, transpose_turns_matrices_of_all_sizes);
     return unit_run("index", tests);
 }

@@ -241,6 +241,33 @@ START_TEST(softmax_along_every_axis_is_what_it_says) {
 }
 END_TEST
 
+/* Short rows are turned into lanes, many at a time; columns go by whole vectors first. */
+START_TEST(softmax_is_the_same_however_many_rows_and_columns) {
+    static const int64_t dims[][3] = {{1, 3, 2},   {37, 5, 1}, {100, 90, 1}, {17, 600, 1},
+                                      {9, 130, 1}, {2, 7, 37}, {3, 4, 150},  {1, 500, 16}};
+    for (size_t k = 0; k < sizeof dims / sizeof dims[0]; k++) {
+        small_begin(13);
+        int x = small_weights("x", 3, dims[k]);
+        int y = small_node("Softmax", 1, x);
+        small_attr("axis", 1);
+        small_inferred();
+        const float *in = small_tensor(x)->data, *out = small_tensor(y)->data;
+        size_t n = (size_t)dims[k][1], inner = (size_t)dims[k][2];
+        for (size_t line = 0; line < (size_t)dims[k][0] * inner; line++) {
+            size_t at = line / inner * n * inner + line % inner;
+            double sum = 0;
+            for (size_t i = 0; i < n; i++)
+                sum += exp((double)in[at + i * inner]);
+            for (size_t i = 0; i < n; i++) {
+                double want = exp((double)in[at + i * inner]) / sum;
+                ck_assert(fabs((double)out[at + i * inner] - want) < 1e-6);
+            }
+        }
+        small_end();
+    }
+}
+END_TEST
+
 int main(void) {
     TCase *tests = tcase_create("ops_reduce");
     tcase_add_test(tests, reductions_of_nothing_are_neutral);
@@ -251,5 +278,6 @@ int main(void) {
     tcase_add_test(tests, arg_chooses_the_first_or_the_last_of_equals);
     tcase_add_test(tests, running_totals_go_both_ways);
     tcase_add_test(tests, softmax_along_every_axis_is_what_it_says);
+    tcase_add_test(tests, softmax_is_the_same_however_many_rows_and_columns);
     return unit_run("ops_reduce", tests);
 }

@@ -77,7 +77,8 @@ static coppice_status arg_infer(cop_call *call) {
         for (size_t item = begin; item < end; item += m) {                                         \
             m = next_lines(l, item, end, &at);                                                     \
             const T *x = (const T *)l->in + at;                                                    \
-            if (m == 1) {                                                                          \
+            if (m == 1 || l->length > UINT32_MAX) {                                                \
+                m = 1;                                                                             \
                 T b = x[0];                                                                        \
                 int64_t found = 0;                                                                 \
                 for (size_t i = 1; i < l->length; i++) {                                           \
@@ -91,24 +92,26 @@ static coppice_status arg_infer(cop_call *call) {
                 continue;                                                                          \
             }                                                                                      \
             T best[COLUMNS];                                                                       \
+            uint32_t found[COLUMNS] = {0};                                                         \
             memcpy(best, x, m * sizeof *x);                                                        \
-            memset(out + item, 0, m * sizeof *out);                                                \
             for (size_t i = 1; i < l->length; i++) {                                               \
                 const T *row = x + i * l->inner;                                                   \
                 for (size_t k = 0; k < m; k++) {                                                   \
                     T v = row[k], b = best[k];                                                     \
                     bool replace = better;                                                         \
                     best[k] = replace ? v : b;                                                     \
-                    out[item + k] = replace ? (int64_t)i : out[item + k];                          \
+                    found[k] = replace ? (uint32_t)i : found[k];                                   \
                 }                                                                                  \
             }                                                                                      \
+            for (size_t k = 0; k < m; k++)                                                         \
+                out[item + k] = found[k];                                                          \
         }                                                                                          \
     }
 #define ARG_FLOAT(T, suffix, TYPE)                                                                 \
-    ARG(argmax_##suffix, T, v > b || (v != v && b == b))                                           \
-    ARG(argmin_##suffix, T, v < b || (v != v && b == b))                                           \
-    ARG(lastmax_##suffix, T, v >= b || v != v)                                                     \
-    ARG(lastmin_##suffix, T, v <= b || v != v)
+    ARG(argmax_##suffix, T, (v > b) | ((v != v) & (b == b)))                                       \
+    ARG(argmin_##suffix, T, (v < b) | ((v != v) & (b == b)))                                       \
+    ARG(lastmax_##suffix, T, (v >= b) | (v != v))                                                  \
+    ARG(lastmin_##suffix, T, (v <= b) | (v != v))
 EACH_FLOAT(ARG_FLOAT)
 #define ARG_INTEGER(T, suffix, TYPE)                                                               \
     ARG(argmax_##suffix, T, v > b)                                                                 \

@@ -1,5 +1,6 @@
 /* Softmax, LogSoftmax and Hardmax, of a matrix [outer][length][inner] along its middle. */
 #include <math.h>
+#include <string.h>
 
 #include "runtime/kernels/kernels.h"
 #include "runtime/layout.h"
@@ -8,6 +9,7 @@
 #include "runtime/ops/types.h"
 #include "runtime/ops/util.h"
 #include "runtime/ops/vmath.h"
+#include "runtime/transpose.h"
 
 static coppice_status softmax_parse(const cop_call *call, void *params) {
     cop_ints_params *p = params;
@@ -36,11 +38,29 @@ typedef struct softmax_job {
 /* Columns that lie next to each other are done together. */
 enum { COLUMNS = 64 };
 
-static void row_f32(const softmax_job *j, const float *x, float *out) {
-    j->kernels->softmax_f32(x, out, j->length, j->form == FORM_LOG);
+/* The next of at most `left` rows; returns how many were done. Short rows are turned, so that each
+ * is a lane. */
+static size_t rows_f32(const softmax_job *j, const float *x, float *out, size_t left) {
+    enum { ROOM = 8192, SHORT = ROOM / COP_ATTN_VECTOR };
+    float room[ROOM];
+    size_t n = j->length, lanes = COP_ATTN_LANES;
+    if (n > SHORT || left < COP_ATTN_VECTOR / 2) {
+        j->kernels->softmax_f32(x, out, n, j->form == FORM_LOG);
+        return 1;
+    }
+    while (lanes > COP_ATTN_VECTOR && (n * lanes > ROOM || lanes / 2 >= left))
+        lanes /= 2;
+    size_t m = cop_smaller(lanes, left);
+    for (size_t i = 0; m < lanes && i < n; i++)
+        memset(room + i * lanes + m, 0, (lanes - m) * sizeof *room);
+    cop_transpose_4((uint32_t *)(void *)room, lanes, (const uint32_t *)(const void *)x, n, m, n);
+    j->kernels->lanes_softmax_f32(room, room, n, lanes, lanes, j->form == FORM_LOG);
+    cop_transpose_4((uint32_t *)(void *)out, n, (const uint32_t *)(void *)room, lanes, n, m);
+    return m;
 }
 
-static void row_f64(const softmax_job *j, const double *x, double *out) {
+static size_t row_f64(const softmax_job *j, const double *x, double *out, size_t left) {
+    (void)left;
     double top = x[0], sum = 0;
     for (size_t i = 1; i < j->length; i++)
         top = x[i] > top ? x[i] : top;
@@ -49,12 +69,15 @@ static void row_f64(const softmax_job *j, const double *x, double *out) {
     double shift = top + log(sum);
     for (size_t i = 0; i < j->length; i++)
         out[i] = j->form == FORM_LOG ? x[i] - shift : out[i] / sum;
+    return 1;
 }
 
 /* All shifted by the largest, so that nothing overflows. */
-#define SOFTMAX(T, suffix, exponential, row)                                                       \
-    static void columns_##suffix(const T *restrict x, T *restrict out, size_t n, size_t step,      \
-                                 size_t m, bool log_form) {                                        \
+#define COLUMNS_OF(T, suffix, exponential)                                                         \
+    static size_t columns_##suffix(const softmax_job *j, const T *restrict x, T *restrict out,     \
+                                   size_t m) {                                                     \
+        size_t n = j->length, step = j->inner;                                                     \
+        bool log_form = j->form == FORM_LOG;                                                       \
         T top[COLUMNS], sum[COLUMNS];                                                              \
         for (size_t k = 0; k < m; k++)                                                             \
             top[k] = x[k], sum[k] = 0;                                                             \
@@ -74,7 +97,21 @@ static void row_f64(const softmax_job *j, const double *x, double *out) {
                 T v = out[i * step + k];                                                           \
                 out[i * step + k] = log_form ? v - sum[k] : v * sum[k];                            \
             }                                                                                      \
-    }                                                                                              \
+        return m;                                                                                  \
+    }
+COLUMNS_OF(float, f32, cop_expf)
+COLUMNS_OF(double, f64, exp)
+
+/* At most `m` columns that lie side by side, whole vectors first; returns how many were done. */
+static size_t lanes_f32(const softmax_job *j, const float *x, float *out, size_t m) {
+    size_t lanes = m / COP_ATTN_VECTOR * COP_ATTN_VECTOR;
+    if (lanes == 0)
+        return columns_f32(j, x, out, m);
+    j->kernels->lanes_softmax_f32(x, out, j->length, j->inner, lanes, j->form == FORM_LOG);
+    return lanes;
+}
+
+#define SOFTMAX(T, suffix, rows, columns)                                                          \
     /* 1 at the first of the largest, 0 elsewhere. */                                              \
     static void hard_##suffix(const T *x, T *out, size_t n, size_t step) {                         \
         size_t at = 0;                                                                             \
@@ -95,15 +132,15 @@ static void row_f64(const softmax_job *j, const double *x, double *out) {
             if (j->form == FORM_HARD) {                                                            \
                 hard_##suffix(x, out, n, j->inner);                                                \
             } else if (j->inner == 1) {                                                            \
-                row(j, x, out);                                                                    \
+                m = rows(j, x, out, end - item);                                                   \
             } else {                                                                               \
                 m = cop_smaller(cop_smaller(j->inner - column, end - item), COLUMNS);              \
-                columns_##suffix(x, out, n, j->inner, m, j->form == FORM_LOG);                     \
+                m = columns(j, x, out, m);                                                         \
             }                                                                                      \
         }                                                                                          \
     }
-SOFTMAX(float, f32, cop_expf, row_f32)
-SOFTMAX(double, f64, exp, row_f64)
+SOFTMAX(float, f32, rows_f32, lanes_f32)
+SOFTMAX(double, f64, row_f64, columns_f64)
 
 /* Over the channels of tiles: before opset 13 the row reaches to the last axis. */
 static unsigned softmax_layouts(const cop_call *call) {
@@ -143,8 +180,8 @@ static coppice_status run_softmax(const cop_call *call, softmax_form form) {
         *side *= (size_t)in->dims[d];
     }
     bool wide = in->type == COPPICE_TYPE_DOUBLE;
-    cop_parallel_for(call->pool, outer * job.inner, cop_grain(4 * job.length),
-                     wide ? range_f64 : range_f32, &job);
+    size_t grain = cop_round_up(cop_grain(4 * job.length), COP_ATTN_LANES);
+    cop_parallel_for(call->pool, outer * job.inner, grain, wide ? range_f64 : range_f32, &job);
     return COPPICE_OK;
 }
 
