@@ -47,10 +47,6 @@ static const coppice_tensor *tensor_of(const fuser *f, int value) {
     return &f->shapes->values[value].t;
 }
 
-static bool is_op(const cop_node *node, const char *op) {
-    return !node->domain[0] && strcmp(node->op, op) == 0;
-}
-
 /* The node that alone reads `value`, when it makes one float32 tensor of the same shape while the
  * plan runs; else -1. */
 static int sole_reader(const fuser *f, int value) {
@@ -78,7 +74,7 @@ static bool is_residual(const fuser *f, int value, const coppice_tensor *like) {
 }
 
 static bool take_residual(const fuser *f, const cop_node *node, int value, cop_fusion *fusion) {
-    if (!(is_op(node, "Add") || is_op(node, "Sum")) || node->input_count != 2 ||
+    if (!(cop_is_op(node, "Add") || cop_is_op(node, "Sum")) || node->input_count != 2 ||
         fusion->residual >= 0 || fusion->activation.there || isfinite(fusion->min) ||
         isfinite(fusion->max))
         return false;
@@ -107,9 +103,9 @@ static bool clamp_bounds(const fuser *f, int at, float *low, float *high) {
     const cop_node *node = &f->graph->nodes[at];
     *low = 0;
     *high = INFINITY;
-    if (is_op(node, "Relu"))
+    if (cop_is_op(node, "Relu"))
         return true;
-    if (!is_op(node, "Clip"))
+    if (!cop_is_op(node, "Clip"))
         return false;
     if (cop_node_opset(f->graph, node) < 11) {
         const cop_unary_params *p = f->shapes->params[at];
@@ -138,7 +134,7 @@ static bool take_clamp(const fuser *f, int at, cop_fusion *fusion) {
 static bool take_activation(const fuser *f, int at, cop_fusion *fusion) {
     const cop_node *node = &f->graph->nodes[at];
     for (size_t i = 0; i < sizeof activations / sizeof activations[0]; i++) {
-        if (fusion->activation.there || !is_op(node, activations[i].op))
+        if (fusion->activation.there || !cop_is_op(node, activations[i].op))
             continue;
         const cop_unary_params *p = f->shapes->params[at];
         bool approximate = activations[i].map == COP_MAP_gelu && p->alpha > 0;

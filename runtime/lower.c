@@ -188,7 +188,7 @@ static const lowering_rule rules[] = {
 
 static const lowering_rule *rule_of(const cop_node *node) {
     for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++) {
-        if (!node->domain[0] && strcmp(node->op, rules[i].op) == 0)
+        if (cop_is_op(node, rules[i].op))
             return node->input_count > 1 ? &rules[i] : NULL;
     }
     return NULL;

@@ -388,11 +388,7 @@ static coppice_status become_curve(cop_shaped *p, cop_node *node, const curve *c
 
 static bool may_end(const cop_node *node) {
     static const char *const ops[] = {"Mul", "Div", "Clip", "Log", "Reciprocal", NULL};
-    for (int i = 0; ops[i]; i++) {
-        if (cop_is_op(node, ops[i]))
-            return node->output_count == 1 && node->outputs[0] >= 0;
-    }
-    return false;
+    return cop_is_one_of(node, ops) && node->output_count == 1 && node->outputs[0] >= 0;
 }
 
 static coppice_status name_curve(cop_shaped *p, size_t index) {

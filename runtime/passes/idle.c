@@ -8,13 +8,8 @@
 static bool keeps_elements(const cop_node *node) {
     static const char *const ops[] = {"Expand",  "Flatten", "Identity",  "Reshape", "Slice",
                                       "Squeeze", "Tile",    "Unsqueeze", "Cast",    NULL};
-    for (int i = 0; ops[i]; i++) {
-        if (cop_is_op(node, ops[i]))
-            return true;
-    }
-    return (cop_is_op(node, "Concat") || cop_is_op(node, "Sum") || cop_is_op(node, "Max") ||
-            cop_is_op(node, "Min") || cop_is_op(node, "Mean")) &&
-           node->input_count == 1;
+    static const char *const of_many[] = {"Concat", "Sum", "Max", "Min", "Mean", NULL};
+    return cop_is_one_of(node, ops) || (cop_is_one_of(node, of_many) && node->input_count == 1);
 }
 
 /* A Transpose whose dims of more than one element stay in order. */
@@ -165,11 +160,7 @@ static int expanded_input(const cop_shaped *p, const cop_node *node) {
 
 static bool may_wait_for(const cop_node *node) {
     static const char *const ops[] = {"Where", "Not", "Cast", "Add", "Sub", "Mul", NULL};
-    for (int i = 0; ops[i]; i++) {
-        if (cop_is_op(node, ops[i]))
-            return node->output_count == 1 && node->outputs[0] >= 0;
-    }
-    return false;
+    return cop_is_one_of(node, ops) && node->output_count == 1 && node->outputs[0] >= 0;
 }
 
 /* f(Expand(x)) becomes Expand(f(x)). */

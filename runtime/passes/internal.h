@@ -32,9 +32,6 @@ coppice_status cop_pass_name_outputs(cop_graph *graph, coppice_error *err);
 
 /* ---- shared ---- */
 
-/* True for an operator `op` of the default domain. */
-bool cop_is_op(const cop_node *node, const char *op);
-
 /* The node that makes input `i` of `node`, when nothing but `node` reads it; else NULL. `counts` as
  * from cop_graph_use_counts. */
 cop_node *cop_sole_producer(cop_graph *graph, const int *counts, const cop_node *node, int i);

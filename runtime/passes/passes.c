@@ -39,10 +39,6 @@ coppice_status cop_passes_run(cop_graph *graph, coppice_error *err) {
     return run_in(graph, false, err);
 }
 
-bool cop_is_op(const cop_node *node, const char *op) {
-    return !node->domain[0] && !strcmp(node->op, op);
-}
-
 cop_node *cop_sole_producer(cop_graph *graph, const int *counts, const cop_node *node, int i) {
     int value = i < node->input_count ? node->inputs[i] : -1;
     if (value < 0 || counts[value] != 1 || graph->values[value].producer < 0)

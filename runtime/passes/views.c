@@ -23,11 +23,7 @@ static bool is_scaling(const cop_shaped *p, const cop_node *node, int *from, dou
 static bool is_movement(const cop_node *node) {
     static const char *const ops[] = {"Reshape",   "Transpose", "Squeeze",
                                       "Unsqueeze", "Flatten",   NULL};
-    for (int i = 0; ops[i]; i++) {
-        if (cop_is_op(node, ops[i]))
-            return true;
-    }
-    return false;
+    return cop_is_one_of(node, ops);
 }
 
 bool cop_view_looks_through(const cop_shaped *p, const cop_node *node, unsigned flags) {

@@ -127,8 +127,18 @@ void cop_error_at_node(coppice_error *err, const cop_graph *graph, const cop_nod
     cop_error_locate(err, NULL, label, -1);
 }
 
+bool cop_is_op(const cop_node *node, const char *op) {
+    return !node->domain[0] && strcmp(node->op, op) == 0;
+}
+
+bool cop_is_one_of(const cop_node *node, const char *const *ops) {
+    while (*ops && !cop_is_op(node, *ops))
+        ops++;
+    return *ops;
+}
+
 static bool is_identity(const cop_node *node) {
-    return strcmp(node->op, "Identity") == 0 && !node->domain[0] && node->input_count == 1;
+    return cop_is_op(node, "Identity") && node->input_count == 1;
 }
 
 cop_constant *cop_graph_constant(const cop_graph *graph, int value, const cop_graph **owner,

@@ -169,6 +169,10 @@ int64_t cop_node_opset(const cop_graph *graph, const cop_node *node);
 /* For error messages: the node's name, or that of its first output, or "?". */
 const char *cop_node_label(const cop_graph *graph, const cop_node *node);
 
+/* True for an operator `op` of the default domain; for one of several, which NULL ends. */
+bool cop_is_op(const cop_node *node, const char *op);
+bool cop_is_one_of(const cop_node *node, const char *const *ops);
+
 /* True for a Constant node whose value the loader could read: its output is a constant. */
 bool cop_node_is_constant(const cop_graph *graph, const cop_node *node);
 

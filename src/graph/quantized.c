@@ -104,7 +104,7 @@ static coppice_status mark(cop_graph *graph, const cop_node *node, coppice_error
 coppice_status cop_graph_mark_quantized(cop_graph *graph, coppice_error *err) {
     for (size_t n = 0; n < graph->node_count; n++) {
         const cop_node *node = &graph->nodes[n];
-        if (!node->domain[0] && strcmp(node->op, "DequantizeLinear") == 0)
+        if (cop_is_op(node, "DequantizeLinear"))
             COP_TRY(mark(graph, node, err));
         for (size_t a = 0; a < node->attr_count; a++)
             if (node->attrs[a].kind == COP_ATTR_GRAPH)

@@ -371,8 +371,8 @@ static coppice_status constant_of(builder *b, const cop_attr *attr, Onnx__Attrib
 }
 
 static bool is_constant(const cop_node *node) {
-    return strcmp(node->op, "Constant") == 0 && !node->domain[0] && node->input_count == 0 &&
-           node->output_count == 1 && node->outputs[0] >= 0;
+    return cop_is_op(node, "Constant") && node->input_count == 0 && node->output_count == 1 &&
+           node->outputs[0] >= 0;
 }
 
 /* ---- nodes ---- */
