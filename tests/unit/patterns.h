@@ -96,4 +96,18 @@ static inline int small_float(const char *name, float value) {
     return small_constant(name, COPPICE_TYPE_FLOAT, SCALAR, &value);
 }
 
+static inline int small_times(int x, float by) {
+    return small_node("Mul", 2, x, small_float("by", by));
+}
+
+static inline int small_reshape(int x, int count, const int64_t *dims) {
+    return small_node("Reshape", 2, x, small_ints("shape", count, dims));
+}
+
+static inline int small_transpose(int x, int count, const int64_t *perm) {
+    int y = small_node("Transpose", 1, x);
+    small_attr_ints("perm", count, perm);
+    return y;
+}
+
 #endif

@@ -135,6 +135,10 @@ static inline void small_attr_ints(const char *name, int count, const int64_t *v
     ck_assert(cop_node_set_attr_ints(small_graph, small_last(), name, values, (size_t)count));
 }
 
+static inline void small_attr_float(const char *name, float value) {
+    ck_assert(cop_node_set_attr_float(small_graph, small_last(), name, value));
+}
+
 static inline void small_attr_string(const char *name, const char *text) {
     small_attr(name, 0);
     cop_attr *attr = &small_last()->attrs[small_last()->attr_count - 1];

@@ -14,33 +14,19 @@ typedef struct attention_form {
     int mask;           /* 0 none, 1 [B,1,1,S] expanded, 2 [S,S], 3 both, 4 Where on the scores */
 } attention_form;
 
-static int reshape(int x, int count, const int64_t *dims) {
-    return small_node("Reshape", 2, x, small_ints("shape", count, dims));
-}
-
-static int transpose(int x, int count, const int64_t *perm) {
-    int y = small_node("Transpose", 1, x);
-    small_attr_ints("perm", count, perm);
-    return y;
-}
-
-static int times(int x, float by) {
-    return small_node("Mul", 2, x, small_float("by", by));
-}
-
 static int input(const char *name) {
     return small_input(name, COPPICE_TYPE_FLOAT, DIMS(B, S, E));
 }
 
 static int heads_of(int x) {
-    return transpose(reshape(x, LIST(B, -1, H, D)), LIST(0, 2, 1, 3));
+    return small_transpose(small_reshape(x, LIST(B, -1, H, D)), LIST(0, 2, 1, 3));
 }
 
 static int key_of(int x, const attention_form *f) {
     if (!f->key_by_three)
-        return transpose(reshape(x, LIST(B, S, H, D)), LIST(0, 2, 3, 1));
-    int flat = reshape(heads_of(x), LIST(-1, S, D));
-    return reshape(transpose(flat, LIST(0, 2, 1)), LIST(B, H, D, S));
+        return small_transpose(small_reshape(x, LIST(B, S, H, D)), LIST(0, 2, 3, 1));
+    int flat = small_reshape(heads_of(x), LIST(-1, S, D));
+    return small_reshape(small_transpose(flat, LIST(0, 2, 1)), LIST(B, H, D, S));
 }
 
 /* What truths become in a sum: 0, or so low that it hides. */
@@ -83,26 +69,27 @@ static int product(int a, int b) {
 static int attention(const attention_form *f) {
     int q = input("q"), k = key_of(input("k"), f), v = heads_of(input("v"));
     bool before = !f->split_scale && !f->scale_behind;
-    q = heads_of(before ? times(q, 0.4f) : q);
+    q = heads_of(before ? small_times(q, 0.4f) : q);
     if (f->split_scale) {
-        q = times(q, 0.7f);
+        q = small_times(q, 0.7f);
         k = small_node("Div", 2, k, small_float("root", 1.5f));
     }
     if (f->batch_matrix) {
-        q = reshape(q, LIST(B * H, S, D));
-        k = reshape(k, LIST(B * H, D, S));
-        v = reshape(v, LIST(B * H, S, D));
+        q = small_reshape(q, LIST(B * H, S, D));
+        k = small_reshape(k, LIST(B * H, D, S));
+        v = small_reshape(v, LIST(B * H, S, D));
     }
     int scores = product(q, k);
     if (f->scale_behind)
         scores = small_node("Div", 2, scores, small_float("by", 2));
     if (f->batch_matrix && f->mask)
-        scores = reshape(masked(reshape(scores, LIST(B, H, S, S)), f), LIST(B * H, S, S));
+        scores =
+            small_reshape(masked(small_reshape(scores, LIST(B, H, S, S)), f), LIST(B * H, S, S));
     else
         scores = masked(scores, f);
     int p = softmax(scores);
     int y = product(f->guard ? guarded(p) : p, v);
-    return f->batch_matrix ? reshape(y, LIST(B, H, S, D)) : y;
+    return f->batch_matrix ? small_reshape(y, LIST(B, H, S, D)) : y;
 }
 
 static const char *wanted(const attention_form *f, char *text) {
@@ -123,8 +110,8 @@ START_TEST(attention_is_found_in_all_its_forms) {
                             .lowest_number = i & 32,
                             .mask = (int)(i / 64)};
         small_begin(13);
-        int y = transpose(attention(&f), LIST(0, 2, 1, 3));
-        small_output(reshape(y, LIST(B, S, E)));
+        int y = small_transpose(attention(&f), LIST(0, 2, 1, 3));
+        small_output(small_reshape(y, LIST(B, S, E)));
         pattern_becomes(1e-5, wanted(&f, text));
     }
 }
@@ -142,7 +129,7 @@ START_TEST(rows_that_see_nothing_are_what_softmax_makes_of_them) {
         int q = small_input("q", COPPICE_TYPE_FLOAT, DIMS(1, 2, 8, 4));
         int k = small_input("k", COPPICE_TYPE_FLOAT, DIMS(1, 2, 4, 4));
         int v = small_input("v", COPPICE_TYPE_FLOAT, DIMS(1, 2, 4, 4));
-        int scores = product(q, transpose(k, LIST(0, 1, 3, 2)));
+        int scores = product(q, small_transpose(k, LIST(0, 1, 3, 2)));
         scores = small_node("Add", 2, scores,
                             small_constant("mask", COPPICE_TYPE_FLOAT, DIMS(8, 4), mask));
         int p = softmax(scores);
@@ -165,7 +152,7 @@ START_TEST(operands_of_four_dimensions_need_no_moves) {
     int q = small_input("q", COPPICE_TYPE_FLOAT, DIMS(B, H, S, D));
     int k = small_input("k", COPPICE_TYPE_FLOAT, DIMS(B, H, 7, D));
     int v = small_input("v", COPPICE_TYPE_FLOAT, DIMS(B, H, 7, 6));
-    int p = softmax(times(product(q, transpose(k, LIST(0, 1, 3, 2))), 0.3f));
+    int p = softmax(small_times(product(q, small_transpose(k, LIST(0, 1, 3, 2))), 0.3f));
     small_output(product(p, v));
     pattern_becomes(1e-5, "Attention");
 }
@@ -179,9 +166,9 @@ START_TEST(heads_that_are_repeated_are_read_once) {
         int x = small_input(i ? "v" : "k", COPPICE_TYPE_FLOAT, DIMS(B, 2, S, D));
         x = small_node("Unsqueeze", 2, x, small_ints("axis", LIST(2)));
         x = small_node("Expand", 2, x, small_ints("shape", LIST(B, 2, 2, S, D)));
-        kv[i] = reshape(x, LIST(B, 4, S, D));
+        kv[i] = small_reshape(x, LIST(B, 4, S, D));
     }
-    int p = softmax(product(q, transpose(kv[0], LIST(0, 1, 3, 2))));
+    int p = softmax(product(q, small_transpose(kv[0], LIST(0, 1, 3, 2))));
     small_output(product(p, kv[1]));
     pattern_becomes(1e-5, "Attention");
 }
@@ -192,8 +179,8 @@ START_TEST(scores_may_be_capped) {
     int q = small_input("q", COPPICE_TYPE_FLOAT, DIMS(B, H, S, D));
     int k = small_input("k", COPPICE_TYPE_FLOAT, DIMS(B, H, D, S));
     int v = small_input("v", COPPICE_TYPE_FLOAT, DIMS(B, H, S, D));
-    int scores = small_node("Div", 2, times(product(q, k), 0.5f), small_float("cap", 3));
-    scores = times(small_node("Tanh", 1, scores), 3);
+    int scores = small_node("Div", 2, small_times(product(q, k), 0.5f), small_float("cap", 3));
+    scores = small_times(small_node("Tanh", 1, scores), 3);
     small_output(product(softmax(scores), v));
     pattern_becomes(1e-5, "Transpose Attention");
 }
@@ -204,11 +191,11 @@ START_TEST(a_mask_of_windows_finds_its_part_of_the_batch) {
     int q = small_input("q", COPPICE_TYPE_FLOAT, DIMS(4, H, S, D));
     int k = small_input("k", COPPICE_TYPE_FLOAT, DIMS(4, H, S, D));
     int v = small_input("v", COPPICE_TYPE_FLOAT, DIMS(4, H, S, D));
-    int scores = product(q, transpose(k, LIST(0, 1, 3, 2)));
+    int scores = product(q, small_transpose(k, LIST(0, 1, 3, 2)));
     scores = small_node("Add", 2, scores, small_weights("bias", DIMS(1, H, S, S)));
-    scores = reshape(scores, LIST(1, 4, H, S, S));
+    scores = small_reshape(scores, LIST(1, 4, H, S, S));
     scores = small_node("Add", 2, scores, small_weights("windows", DIMS(1, 4, 1, S, S)));
-    small_output(product(softmax(reshape(scores, LIST(4, H, S, S))), v));
+    small_output(product(softmax(small_reshape(scores, LIST(4, H, S, S))), v));
     pattern_becomes(1e-5, "Reshape Add Attention");
 }
 END_TEST
@@ -223,7 +210,7 @@ static void near_miss(int which, const char *ops) {
     if (which == 2)
         small_output(scores);
     if (which == 5)
-        scores = times(scores, -1);
+        scores = small_times(scores, -1);
     if (which == 6)
         scores = small_node("Where", 3, small_input("seen", COPPICE_TYPE_BOOL, DIMS(S, S)), scores,
                             small_float("low", -100));
@@ -234,7 +221,7 @@ static void near_miss(int which, const char *ops) {
     if (which == 3)
         small_output(p);
     if (which == 4)
-        p = times(p, 0.5f);
+        p = small_times(p, 0.5f);
     small_output(which == 8 ? product(v, p) : product(p, v));
     pattern_becomes(1e-6, ops);
 }

@@ -11,13 +11,6 @@
 
 static const float weights[12] = {1, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0};
 
-#define CK_OK(call)                                                                                \
-    do {                                                                                           \
-        coppice_error error;                                                                       \
-        error.message[0] = '\0';                                                                   \
-        ck_assert_msg((call) == COPPICE_OK, "%s", error.message);                                  \
-    } while (0)
-
 START_TEST(percentiles_are_interpolated_as_numpy_does) {
     double ms[] = {7, 3, 10, 1, 5, 2, 9, 4, 8, 6};
     coppice_latency latency;

@@ -22,13 +22,6 @@ static const int64_t truth[SAMPLES] = {0, 1, 2, 0, 1, 2, 1};
 static char folder[] = "/tmp/coppice-compare-XXXXXX";
 static char data_file[64], label_file[64], data_option[80];
 
-#define CK_OK(call)                                                                                \
-    do {                                                                                           \
-        coppice_error error;                                                                       \
-        error.message[0] = '\0';                                                                   \
-        ck_assert_msg((call) == COPPICE_OK, "%s", error.message);                                  \
-    } while (0)
-
 static void setup(void) {
     strcpy(folder, "/tmp/coppice-compare-XXXXXX");
     ck_assert_ptr_nonnull(mkdtemp(folder));

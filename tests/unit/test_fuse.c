@@ -234,7 +234,7 @@ START_TEST(activations_with_parameters_go_into_a_product) {
         y = small_node("Add", 2, x, y);
         y = small_node(ops[i], 1, y);
         if (i == 0)
-            ck_assert(cop_node_set_attr_float(small_graph, small_last(), "alpha", 0.3f));
+            small_attr_float("alpha", 0.3f);
         if (i == 3)
             small_attr_string("approximate", "tanh");
         small_output(y);

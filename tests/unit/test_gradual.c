@@ -5,21 +5,11 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "digits.h"
 #include "tiny_model.h"
 #include "unit.h"
 
 enum { MAX_LAYERS = 16, STEPS = 4 };
-
-static coppice_model *digits(void) {
-    char path[1024];
-    const char *root = getenv("COPPICE_SOURCE_ROOT");
-    snprintf(path, sizeof path, "%s/models/digits.onnx", root ? root : ".");
-    coppice_model *model;
-    coppice_error error;
-    ck_assert_msg(coppice_model_load(path, NULL, &model, &error) == COPPICE_OK, "%s",
-                  error.message);
-    return model;
-}
 
 static size_t bytes_of(const coppice_model *model, size_t tensor) {
     coppice_tensor info = coppice_model_tensor_info(model, tensor);
@@ -185,7 +175,7 @@ END_TEST
 /* ---- steps ---- */
 
 static void masks_grow(coppice_scope scope, coppice_schedule schedule) {
-    coppice_model *model = digits();
+    coppice_model *model = digits_load();
     coppice_prune_options prune = target(0.8, scope);
     trainer t = {0};
     coppice_gradual_options options = in_steps(&prune, &t);
@@ -221,7 +211,7 @@ END_TEST
 
 START_TEST(without_hooks_many_steps_prune_as_one_does) {
     for (int scope = COPPICE_SCOPE_LAYER; scope <= COPPICE_SCOPE_GLOBAL; scope++) {
-        coppice_model *once = digits(), *slowly = digits();
+        coppice_model *once = digits_load(), *slowly = digits_load();
         coppice_prune_options prune = target(0.7, (coppice_scope)scope);
         coppice_gradual_options options;
         coppice_gradual_options_init(&options);
@@ -237,7 +227,7 @@ START_TEST(without_hooks_many_steps_prune_as_one_does) {
 END_TEST
 
 START_TEST(rules_of_layers_take_their_share_and_zero_stays_dense) {
-    coppice_model *model = digits();
+    coppice_model *model = digits_load();
     coppice_inspection *weights;
     ck_assert_int_eq(coppice_model_inspect(model, &weights, NULL), COPPICE_OK);
     ck_assert_uint_ge(weights->weight_count, 3);
@@ -269,7 +259,7 @@ END_TEST
 /* ---- what a hook does ---- */
 
 START_TEST(violations_of_masks_are_counted_and_undone) {
-    coppice_model *model = digits();
+    coppice_model *model = digits_load();
     coppice_prune_options prune = target(0.8, COPPICE_SCOPE_LAYER);
     trainer t = {.ignore_masks = true};
     coppice_gradual_options options = in_steps(&prune, &t); /* note_step expects the zeros */
@@ -287,14 +277,14 @@ START_TEST(a_hook_that_fails_stops_with_its_status_and_message) {
     coppice_prune_options prune = target(0.8, COPPICE_SCOPE_LAYER);
     trainer t = {.fail_at = 2, .fail_with = COPPICE_BUSY, .message = "the GPU is taken"};
     coppice_gradual_options options = in_steps(&prune, &t);
-    coppice_model *model = digits();
+    coppice_model *model = digits_load();
     expect_failure(model, &options, COPPICE_BUSY, "the GPU is taken");
     ck_assert_int_eq(t.trained, 2);
     ck_assert_int_eq(t.done, 1);
     coppice_model_free(model);
     forget(&t);
     t = (trainer){.fail_at = 1, .fail_with = COPPICE_LIMIT};
-    model = digits();
+    model = digits_load();
     expect_failure(model, &options, COPPICE_LIMIT, "step 1 of 4: the fine-tune hook failed");
     coppice_model_free(model);
 }
@@ -349,7 +339,7 @@ static coppice_status interrupt(void *cookie, coppice_model *model, const coppic
 }
 
 START_TEST(an_interrupt_during_training_stops) {
-    coppice_model *model = digits();
+    coppice_model *model = digits_load();
     coppice_prune_options prune = target(0.5, COPPICE_SCOPE_LAYER);
     trainer t = {0};
     coppice_gradual_options options = in_steps(&prune, &t);
@@ -366,7 +356,7 @@ END_TEST
 START_TEST(going_on_behind_a_saved_step_gives_the_same_result) {
     for (int scope = COPPICE_SCOPE_LAYER; scope <= COPPICE_SCOPE_GLOBAL; scope++)
         for (int64_t done = 1; done < STEPS; done += 2) {
-            coppice_model *whole = digits(), *rest = digits();
+            coppice_model *whole = digits_load(), *rest = digits_load();
             coppice_prune_options prune = target(0.9, (coppice_scope)scope);
             trainer first = {.save_at = done, .copy = rest}, second = {0};
             coppice_gradual_options options = in_steps(&prune, &first);
@@ -388,7 +378,7 @@ START_TEST(going_on_behind_a_saved_step_gives_the_same_result) {
 END_TEST
 
 START_TEST(options_that_make_no_sense_are_refused) {
-    coppice_model *model = digits();
+    coppice_model *model = digits_load();
     coppice_prune_options prune = target(0.5, COPPICE_SCOPE_LAYER);
     coppice_gradual_options good;
     coppice_gradual_options_init(&good);

@@ -6,6 +6,7 @@
 #include <coppice/coppice.h>
 
 #include "base/file.h"
+#include "digits.h"
 #include "folder.h"
 #include "wire.h"
 
@@ -71,9 +72,8 @@ static char source[512], target[128];
 static coppice_error err;
 
 static void setup(void) {
-    const char *root = getenv("COPPICE_SOURCE_ROOT");
     make_folder();
-    snprintf(source, sizeof source, "%s/models/digits.onnx", root ? root : ".");
+    digits_path(source, sizeof source);
     snprintf(target, sizeof target, "%s/out.onnx", folder);
 }
 

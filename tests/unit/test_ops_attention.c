@@ -48,13 +48,6 @@ static int make_input(const given *g, int index) {
     return small_ints(name, g->rank, g->dims);
 }
 
-static void add_float_attr(const char *name, float value) {
-    small_attr(name, 0);
-    cop_attr *attr = &small_last()->attrs[small_last()->attr_count - 1];
-    attr->kind = COP_ATTR_FLOAT;
-    attr->f = value;
-}
-
 static void add_names_attr(const char *name, size_t count, const char *text) {
     small_attr(name, 0);
     cop_attr *attr = &small_last()->attrs[small_last()->attr_count - 1];
@@ -231,7 +224,7 @@ START_TEST(recurrent_networks_refuse_attributes_that_make_no_sense) {
     add_names_attr("activations", 2, "Tanh");
     small_refused(COPPICE_BAD_MODEL, "activations has 2 entries, expected 3 names");
     build(&plain);
-    add_float_attr("clip", -1);
+    small_attr_float("clip", -1);
     small_refused(COPPICE_BAD_MODEL, "clip is -1, expected 0 or more");
 }
 END_TEST

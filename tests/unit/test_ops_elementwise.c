@@ -59,8 +59,8 @@ START_TEST(shrink_saturates_integers) {
     int8_t small[] = {-128, -3, 0, 3, 127};
     small_begin(22);
     int y = small_node("Shrink", 1, small_constant("x", COPPICE_TYPE_INT8, DIMS(5), small));
-    ck_assert(cop_node_set_attr_float(small_graph, small_last(), "lambd", 3));
-    ck_assert(cop_node_set_attr_float(small_graph, small_last(), "bias", -100));
+    small_attr_float("lambd", 3);
+    small_attr_float("bias", -100);
     expect_numbers(y, NUMBERS_OF(-128, 0, 0, 0, 127));
 }
 END_TEST

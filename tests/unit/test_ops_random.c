@@ -89,7 +89,7 @@ START_TEST(seeds_say_what_is_drawn) {
             for (int run = 0; run < 2; run++) {
                 begin_random(ops[i]);
                 if (seeded)
-                    ck_assert(cop_node_set_attr_float(small_graph, small_last(), "seed", 2.5f));
+                    small_attr_float("seed", 2.5f);
                 draw(run ? a : b, DRAWN);
             }
             ck_assert_int_eq(memcmp(a, b, sizeof a) == 0, seeded);
@@ -101,16 +101,16 @@ END_TEST
 START_TEST(distributions_have_their_mean_and_deviation) {
     static float x[DRAWN];
     begin_random("RandomNormal");
-    ck_assert(cop_node_set_attr_float(small_graph, small_last(), "mean", -3));
-    ck_assert(cop_node_set_attr_float(small_graph, small_last(), "scale", 2));
-    ck_assert(cop_node_set_attr_float(small_graph, small_last(), "seed", 1));
+    small_attr_float("mean", -3);
+    small_attr_float("scale", 2);
+    small_attr_float("seed", 1);
     small_attr("dtype", COPPICE_TYPE_DOUBLE);
     draw(x, DRAWN);
     expect_moments(x, -3, 2);
     begin_random("RandomUniform");
-    ck_assert(cop_node_set_attr_float(small_graph, small_last(), "low", -1));
-    ck_assert(cop_node_set_attr_float(small_graph, small_last(), "high", 3));
-    ck_assert(cop_node_set_attr_float(small_graph, small_last(), "seed", 1));
+    small_attr_float("low", -1);
+    small_attr_float("high", 3);
+    small_attr_float("seed", 1);
     draw(x, DRAWN);
     expect_moments(x, 1, 4 / sqrt(12));
     for (int i = 0; i < DRAWN; i++)
@@ -127,7 +127,7 @@ START_TEST(bernoulli_and_multinomial_follow_probabilities) {
     int p = small_constant("p", COPPICE_TYPE_DOUBLE, DIMS(DRAWN), chances);
     small_output(small_node("Bernoulli", 1, p));
     small_attr("dtype", COPPICE_TYPE_BOOL);
-    ck_assert(cop_node_set_attr_float(small_graph, small_last(), "seed", 1));
+    small_attr_float("seed", 1);
     draw(x, DRAWN);
     expect_moments(x, 0.25, sqrt(0.25 * 0.75));
     small_begin(15);
@@ -135,7 +135,7 @@ START_TEST(bernoulli_and_multinomial_follow_probabilities) {
     p = small_constant("p", COPPICE_TYPE_FLOAT, DIMS(1, 3), logs);
     small_output(small_node("Multinomial", 1, p));
     small_attr("sample_size", DRAWN);
-    ck_assert(cop_node_set_attr_float(small_graph, small_last(), "seed", 1));
+    small_attr_float("seed", 1);
     draw(x, DRAWN);
     expect_moments(x, 0.75, sqrt(0.25 * 0.75));
 }

@@ -57,13 +57,6 @@ static int attention_mask(const attention_case *c) {
     return mask;
 }
 
-static void add_float(const char *name, float value) {
-    small_attr(name, 0);
-    cop_attr *attr = &small_last()->attrs[small_last()->attr_count - 1];
-    attr->kind = COP_ATTR_FLOAT;
-    attr->f = value;
-}
-
 static int cast(int value, coppice_type type) {
     int out = small_node("Cast", 1, value);
     small_attr("to", type);
@@ -85,7 +78,7 @@ static int attention(const attention_case *c, bool wide) {
     small_attr("kv_num_heads", c->kv_heads);
     small_attr("is_causal", c->causal);
     small_attr("left_window_size", c->left);
-    add_float("softcap", c->softcap);
+    small_attr_float("softcap", c->softcap);
     return out;
 }
 

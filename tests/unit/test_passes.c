@@ -142,7 +142,7 @@ START_TEST(batchnorm_with_infinite_factor_stays) {
     float zero = 0;
     int z = batchnorm(y, 1);
     small_last()->inputs[4] = small_constant("none", COPPICE_TYPE_FLOAT, DIMS(1), &zero);
-    ck_assert(cop_node_set_attr_float(small_graph, small_last(), "epsilon", 0));
+    small_attr_float("epsilon", 0);
     small_output(z);
     ck_assert_int_eq(cop_graph_connect(small_graph, NULL), COPPICE_OK);
     ck_assert_int_eq(cop_passes_run(small_graph, NULL), COPPICE_OK);

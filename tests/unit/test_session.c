@@ -10,6 +10,7 @@
 
 #include <coppice/coppice.h>
 
+#include "digits.h"
 #include "tiny_model.h"
 #include "unit.h"
 
@@ -20,10 +21,7 @@ static coppice_error err;
 static float images[5 * 4096];
 
 static void load(void) {
-    char path[512];
-    const char *root = getenv("COPPICE_SOURCE_ROOT");
-    snprintf(path, sizeof path, "%s/models/digits.onnx", root ? root : ".");
-    ck_assert_msg(coppice_model_load(path, NULL, &model, &err) == COPPICE_OK, "%s", err.message);
+    model = digits_load();
     for (size_t i = 0; i < sizeof images / sizeof images[0]; i++)
         images[i] = (float)(i * 7919 % 256) / 255;
 }

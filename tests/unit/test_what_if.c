@@ -6,6 +6,7 @@
 
 #include <coppice/coppice.h>
 
+#include "digits.h"
 #include "prune/wanted.h"
 #include "unit.h"
 
@@ -14,10 +15,7 @@ static coppice_error err;
 static coppice_bench_options bench;
 
 static void load(void) {
-    char path[512];
-    const char *root = getenv("COPPICE_SOURCE_ROOT");
-    snprintf(path, sizeof path, "%s/models/digits.onnx", root ? root : ".");
-    ck_assert_msg(coppice_model_load(path, NULL, &model, &err) == COPPICE_OK, "%s", err.message);
+    model = digits_load();
     coppice_bench_options_init(&bench);
     bench.runs = 3;
     bench.seconds = 0;

@@ -4,6 +4,16 @@
 
 #include <check.h>
 
+#include <coppice/status.h>
+
+/* A call that has to succeed; it may name the error that it gets `error`. */
+#define CK_OK(call)                                                                                \
+    do {                                                                                           \
+        coppice_error error;                                                                       \
+        error.message[0] = '\0';                                                                   \
+        ck_assert_msg((call) == COPPICE_OK, "%s", error.message);                                  \
+    } while (0)
+
 /* Runs a suite; what main returns. */
 static inline int unit_run_suite(Suite *suite) {
     SRunner *runner = srunner_create(suite);
