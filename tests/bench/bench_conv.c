@@ -7,8 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "runtime/conv.h"
 #include "runtime/layout.h"
 #include "tests/bench/peak.h"
@@ -56,12 +56,6 @@ typedef struct options {
     const char *layer, *kernel;
     double limit; /* GFLOP/s of all threads */
 } options;
-
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 static void *aligned(size_t bytes) {
     void *p = aligned_alloc(64, (bytes + 127) / 64 * 64);
@@ -113,15 +107,15 @@ typedef struct candidate {
 static double time_one(candidate *k, const float *input, float *output,
                        const coppice_threadpool *pool) {
     coppice_error err;
-    double best = INFINITY, begin = now(), before = begin, after;
+    double best = INFINITY, begin = cop_now_ms(), before = begin, after;
     do {
         const cop_conv_io io = {.input = input, .output = output, .scratch = k->scratch};
         if (k->kernel->run(k->state, &io, pool, &err))
             return INFINITY;
-        after = now();
+        after = cop_now_ms();
         best = fmin(best, after - before);
         before = after;
-    } while (after - begin < 0.03);
+    } while (after - begin < 30);
     return best;
 }
 
@@ -165,9 +159,9 @@ static void bench(const layer *l, const options *o, const coppice_threadpool *po
             list[i].best = fmin(list[i].best, time_one(&list[i], input, output, pool));
     double flops = 2.0 * (double)c.nonzeros * (double)(c.out_h * c.out_w);
     for (size_t i = 0; i < n; i++) {
-        double rate = 1e-9 * flops / list[i].best;
+        double rate = 1e-6 * flops / list[i].best;
         printf("%-26s %4.0f%% %-30s %9.3f ms %7.1f GFLOP/s %4.0f%%\n", l->name, 100 * o->zeros,
-               list[i].kernel->name, 1e3 * list[i].best, rate, 100 * rate / o->limit);
+               list[i].kernel->name, list[i].best, rate, 100 * rate / o->limit);
         list[i].kernel->destroy(list[i].state);
         free(list[i].scratch);
     }

@@ -2,7 +2,8 @@
 #include "tests/bench/peak.h"
 
 #include <stdlib.h>
-#include <time.h>
+
+#include "base/clock.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -11,7 +12,7 @@
 #endif
 
 enum { SUMS = 12, L1_BYTES = 16 * 1024, L2_BYTES = 384 * 1024, PASSES = 9, TURNS = 16 };
-static const double PASS_SECONDS = 0.005;
+static const double PASS_MS = 5;
 
 /* TURNS times `vectors` (a multiple of SUMS) multiply-adds with operands from x one behind the
  * other; with x NULL all of them stay in registers. */
@@ -74,12 +75,6 @@ static width width_of(coppice_isa isa) {
 #endif
 }
 
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 static volatile float sink; /* results must be wanted */
 
 /* The best of some passes over `bytes` of operands, or as many from registers. */
@@ -88,16 +83,16 @@ static double rate(width w, const float *x, size_t bytes) {
     double best = 0;
     for (int pass = 0; pass < PASSES; pass++) {
         size_t turns = 0;
-        double begin = now(), taken;
+        double begin = cop_now_ms(), taken;
         do {
             sink = w.pass(x, vectors);
             turns += TURNS;
-            taken = now() - begin;
-        } while (taken < PASS_SECONDS);
+            taken = cop_now_ms() - begin;
+        } while (taken < PASS_MS);
         double flops = 2.0 * (double)w.lanes * (double)vectors * (double)turns;
         best = flops / taken > best ? flops / taken : best;
     }
-    return 1e-9 * best;
+    return 1e-6 * best;
 }
 
 peak peak_measure(coppice_isa isa) {
