@@ -42,6 +42,10 @@ rule "the runtime includes neither pruning nor what is above it" \
     runtime '(\.\./)*(src/)?(onnx|prune|tune|data|report|cli|serve)/|coppice/prune\.h'
 rule "data sets include neither the graph nor pruning nor the runtime" \
     src/data '(\.\./)*(src/)?(onnx|prune|tune|report|cli|serve)/|(\.\./)*runtime/'
+rule "reports include base only" \
+    src/report '(\.\./)*(src/)?(graph|onnx|prune|tune|data|cli|serve)/|(\.\./)*runtime/'
+rule "what joins pruning and running includes neither files of models nor what is above it" \
+    src/tune '(\.\./)*(src/)?(onnx|report|cli|serve)/'
 rule "the program includes public headers and its own only" \
     src/cli "$internal" 'include[[:space:]]*"(src/)?cli/'
 rule "the server includes public headers and its own only" \
