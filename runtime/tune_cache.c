@@ -249,13 +249,16 @@ static void read_file(cop_tune_cache *cache) {
     cache->stored = cache->count;
 }
 
-/* Makes the folders above `path`. */
-static void make_folders(char *path) {
+/* Makes the folders above `path`; false, and errno says why, when one cannot be made. */
+static bool make_folders(char *path) {
     for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
         *slash = '\0';
-        mkdir(path, 0700);
+        bool there = mkdir(path, 0700) == 0 || errno == EEXIST;
         *slash = '/';
+        if (!there)
+            return false;
     }
+    return true;
 }
 
 /* Opens the file for writing and locks it. Another process may have put a new one in its place
@@ -317,14 +320,15 @@ static void append(const cop_tune_cache *cache, int fd, off_t size) {
 
 static void write_file(cop_tune_cache *cache) {
     int fd = open_locked(cache->path);
-    if (fd < 0 && errno == ENOENT) {
-        make_folders(cache->path);
+    if (fd < 0 && errno == ENOENT && make_folders(cache->path))
         fd = open_locked(cache->path);
-    }
     struct stat info;
     if (fd < 0 || fstat(fd, &info) != 0) {
-        cop_log(COPPICE_LOG_DEBUG, "%s: measured times are not kept: %s", cache->path,
-                strerror(errno));
+        bool busy = errno == EWOULDBLOCK || errno == ESTALE; /* the next one writes it */
+        cop_log(busy ? COPPICE_LOG_DEBUG : COPPICE_LOG_NOTE,
+                "%s: measured times are not kept: %s (COPPICE_CACHE names another folder, or is "
+                "off)",
+                cache->path, strerror(errno));
         if (fd >= 0)
             close(fd);
         return;
