@@ -171,3 +171,35 @@ unsigned cop_default_threads(void) {
     cop_free(membership);
     return threads ? threads : 1;
 }
+
+/* ---- caches ---- */
+
+/* The smallest of a level, divided among the cores that share it; 0: not known. */
+static size_t share_of_level(const struct cpuinfo_cache *caches, uint32_t count) {
+    size_t least = 0;
+    for (uint32_t i = 0; caches && i < count; i++) {
+        uint32_t threads = caches[i].processor_count, cores = 0;
+        for (uint32_t k = 0; k < threads; k++) {
+            const struct cpuinfo_processor *p =
+                cpuinfo_get_processor(caches[i].processor_start + k);
+            cores += p && p->smt_id == 0;
+        }
+        size_t share = caches[i].size / (cores ? cores : 1);
+        if (least == 0 || share < least)
+            least = share;
+    }
+    return least;
+}
+
+cop_caches cop_cache_sizes(void) {
+    cop_caches found = {0};
+    if (cpuinfo_initialize()) {
+        found.l1 = share_of_level(cpuinfo_get_l1d_caches(), cpuinfo_get_l1d_caches_count());
+        found.l2 = share_of_level(cpuinfo_get_l2_caches(), cpuinfo_get_l2_caches_count());
+    }
+    if (found.l1 == 0)
+        found.l1 = 32 * 1024;
+    if (found.l2 < found.l1)
+        found.l2 = 16 * found.l1;
+    return found;
+}

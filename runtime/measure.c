@@ -8,6 +8,7 @@
 #include "base/interrupt.h"
 #include "base/memory.h"
 #include "base/size.h"
+#include "runtime/cores.h"
 #include "runtime/kernels/kernels.h"
 
 _Static_assert((int)COP_MAX_CHOICES <= (int)COP_TUNE_MOST, "a record holds all choices");
@@ -62,6 +63,7 @@ void cop_tuner_free(cop_tuner *t) {
     cop_block_release(t->residual);
     cop_block_release(t->output);
     cop_block_release(t->scratch);
+    cop_block_release(t->other);
     cop_free(t->timings);
     *t = (cop_tuner){0};
 }
@@ -266,6 +268,37 @@ static coppice_status make_buffers(cop_tuner *t, const cop_conv *c, size_t scrat
     return COPPICE_OK;
 }
 
+typedef struct reading {
+    const float *from;
+    size_t count;
+    _Atomic float sum; /* so that it is wanted */
+} reading;
+
+/* Each item reads all of it: once per thread. */
+static void read_all(void *context, size_t begin, size_t end) {
+    reading *r = context;
+    for (size_t item = begin; item < end; item++) {
+        float sum = 0;
+        for (size_t i = 0; i < r->count; i += COP_TILE_LANES)
+            sum += r->from[i];
+        r->sum = sum;
+    }
+}
+
+/* In a network other layers run between two runs of this one: its weights are in no near cache
+ * then, its input is, as the layer before has just written it. */
+static coppice_status cool_down(cop_tuner *t, const coppice_threadpool *pool) {
+    cop_caches caches = cop_cache_sizes();
+    if (!make_large(&t->other, caches.l2, true))
+        return cop_fail_memory(t->err, caches.l2);
+    reading others = {.from = t->other->data, .count = caches.l2 / sizeof(float)};
+    cop_parallel_for(pool, coppice_threadpool_threads(pool), 1, read_all, &others);
+    reading input = {.from = t->input->data,
+                     .count = cop_smaller(t->input->bytes, caches.l2 / 2) / sizeof(float)};
+    read_all(&input, 0, 1);
+    return COPPICE_OK;
+}
+
 /* True when a candidate that took `taken` in run `i` cannot become the best. */
 static bool hopeless(unsigned i, double taken, double best, double limit) {
     if (limit < 0)
@@ -298,6 +331,7 @@ static coppice_status run_timed(cop_tuner *t, const cop_conv *c, const cop_conv_
     unsigned runs = efforts[t->settings->tune].runs, least = LEAST_RUNS;
     double budget = efforts[t->settings->tune].budget_ms;
     for (unsigned i = 0; i <= runs && (i <= least || spent < budget); i++) {
+        COP_TRY(cool_down(t, cop_conv_pool(t->settings, c, k)));
         double begin = cop_now_ms();
         COP_TRY(run_once(t, c, k, tail, state));
         double taken = cop_now_ms() - begin;

@@ -15,6 +15,7 @@ typedef struct cop_tuner {
     cop_timing *timings;   /* of all layers before, by kernel */
     size_t timing_count, timing_capacity;
     cop_block *input, *residual, *output, *scratch; /* that kernels are timed on */
+    cop_block *other;                               /* what other layers leave in the caches */
 } cop_tuner;
 
 void cop_tuner_free(cop_tuner *tuner);

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/size.h"
+#include "runtime/cores.h"
 #include "runtime/kernels/kernels.h"
 #include "runtime/layout.h"
 #include "runtime/sparse/columns.h"
@@ -23,14 +24,16 @@ enum {
     ALIGN = 64
 };
 
-/* Bytes of a block's stripes. Single rows load each stripe for themselves, from the first level
- * cache, or from a little more for fewer partial sums; four rows share their loads, so that those
- * may come from the second level. */
-static const size_t BLOCK_BYTES[COP_TILE_KINDS][2] = {
+/* Bytes of a block's stripes, in 32nds of the first level cache and of the second. Single rows load
+ * each stripe for themselves, from the first level, or from a little more for fewer partial sums;
+ * four rows share their loads, so that those may come from the second. */
+static const struct {
+    size_t l1, l2;
+} BLOCK_SHARES[COP_TILE_KINDS][2] = {
     /* direct, laid out */
-    [COP_TILE_SPARSE] = {48 * 1024, 32 * 1024},
-    [COP_TILE_BLOCKS] = {256 * 1024, 128 * 1024},
-    [COP_TILE_DENSE] = {128 * 1024, 128 * 1024},
+    [COP_TILE_SPARSE] = {{48, 0}, {32, 0}},
+    [COP_TILE_BLOCKS] = {{0, 8}, {0, 4}},
+    [COP_TILE_DENSE] = {{0, 4}, {0, 4}},
 };
 
 /* Blocks of 4x1 pay up to so many multiplications per weight. */
@@ -72,7 +75,9 @@ static bool is_direct(const cop_conv *c) {
  * columns have no more. */
 static void choose_blocks(tile_conv *s, cop_tile_kind kind) {
     size_t taps = s->columns.taps, reach = OFFSETS / s->column_step;
-    size_t columns = BLOCK_BYTES[kind][!s->direct] / (s->tile * sizeof(float));
+    cop_caches caches = cop_cache_sizes();
+    size_t l1 = BLOCK_SHARES[kind][!s->direct].l1, l2 = BLOCK_SHARES[kind][!s->direct].l2;
+    size_t columns = (caches.l1 * l1 + caches.l2 * l2) / 32 / (s->tile * sizeof(float));
     size_t channels = s->group_columns / taps;
     size_t most = (s->tile == 1 ? reach : cop_smaller(columns, reach)) / taps;
     size_t blocks = cop_divide_up(channels, most ? most : 1);

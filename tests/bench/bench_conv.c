@@ -1,9 +1,12 @@
 /* Prints useful GFLOP/s (zero weights not counted) of every convolution kernel per layer shape, and
  * the share of what one core of this machine can do with operands in its L1 cache (a dense kernel
  * that keeps operands in registers may do more), times the threads:
- *     bench_conv [--threads N] [--zeros 0.9] [--layer TEXT] [--kernel TEXT]
+ *     bench_conv [--threads N] [--zeros 0.9] [--block 4] [--layer TEXT] [--kernel TEXT]
+ * --block: so many output channels in a row share where their zeros are.
  * Rounds over the kernels are interleaved; the best of each is taken. */
 #include <math.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,6 +56,7 @@ enum { LAYERS = sizeof layers / sizeof *layers, MAX_KERNELS = 32, ROUNDS = 5 };
 typedef struct options {
     unsigned threads;
     double zeros;
+    size_t block; /* output channels */
     const char *layer, *kernel;
     double limit; /* GFLOP/s of all threads */
 } options;
@@ -69,7 +73,23 @@ static double uniform(void) {
     return rand() / (RAND_MAX + 1.0);
 }
 
-static cop_conv conv_of(const layer *l, double zeros, float *weights) {
+/* Zeros and random numbers; rows of a block have their zeros in the same columns. The number that
+ * are not zero. */
+static size_t fill_weights(float *weights, size_t rows, size_t columns, size_t block,
+                           double zeros) {
+    size_t nonzeros = 0;
+    for (size_t row = 0; row < rows; row++) {
+        for (size_t k = 0; k < columns; k++) {
+            float *w = &weights[row * columns + k];
+            bool zero = row % block ? w[-(ptrdiff_t)columns] == 0 : uniform() < zeros;
+            *w = zero ? 0.0f : (float)(0.5 + uniform());
+            nonzeros += !zero;
+        }
+    }
+    return nonzeros;
+}
+
+static cop_conv conv_of(const layer *l, const options *o, float *weights) {
     cop_conv c = {.batch = 1,
                   .groups = l->groups,
                   .in_channels = l->in_c,
@@ -89,11 +109,8 @@ static cop_conv conv_of(const layer *l, double zeros, float *weights) {
     c.pad_top = c.pad_left = c.pad_bottom = c.pad_right = l->kernel / 2;
     c.out_h = (c.in_h + 2 * c.pad_top - l->kernel) / l->stride + 1;
     c.out_w = (c.in_w + 2 * c.pad_left - l->kernel) / l->stride + 1;
-    size_t count = l->out_c * (l->in_c / l->groups) * l->kernel * l->kernel;
-    for (size_t i = 0; i < count; i++) {
-        weights[i] = l->groups == 1 && uniform() < zeros ? 0.0f : (float)(uniform() - 0.5);
-        c.nonzeros += weights[i] != 0;
-    }
+    c.nonzeros = fill_weights(weights, l->out_c, l->in_c / l->groups * l->kernel * l->kernel,
+                              o->block, l->groups == 1 ? o->zeros : 0);
     return c;
 }
 
@@ -147,7 +164,7 @@ static size_t room(size_t channels, size_t positions) {
 static void bench(const layer *l, const options *o, const coppice_threadpool *pool) {
     candidate list[MAX_KERNELS] = {0};
     float *weights = aligned(l->in_c / l->groups * l->out_c * l->kernel * l->kernel * 4);
-    cop_conv c = conv_of(l, o->zeros, weights);
+    cop_conv c = conv_of(l, o, weights);
     size_t inputs = room(c.in_channels, c.in_h * c.in_w);
     size_t outputs = room(c.out_channels, c.out_h * c.out_w);
     float *input = aligned(inputs * 4), *output = aligned(outputs * 4);
@@ -171,12 +188,14 @@ static void bench(const layer *l, const options *o, const coppice_threadpool *po
 }
 
 int main(int argc, char **argv) {
-    options o = {.threads = 1, .zeros = 0.9};
+    options o = {.threads = 1, .zeros = 0.9, .block = 1};
     for (int i = 1; i + 1 < argc; i += 2) {
         if (strcmp(argv[i], "--threads") == 0)
             o.threads = (unsigned)atoi(argv[i + 1]);
         else if (strcmp(argv[i], "--zeros") == 0)
             o.zeros = atof(argv[i + 1]);
+        else if (strcmp(argv[i], "--block") == 0 && atoi(argv[i + 1]) > 0)
+            o.block = (size_t)atoi(argv[i + 1]);
         else if (strcmp(argv[i], "--layer") == 0)
             o.layer = argv[i + 1];
         else if (strcmp(argv[i], "--kernel") == 0)
