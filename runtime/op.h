@@ -66,8 +66,9 @@ typedef struct cop_op {
      * the specification. */
     coppice_status (*run)(const cop_call *call);
     /* Bit set (1u << cop_layout) of the layouts that `run` can work in, all operands of the rank of
-     * output 0 or input 0, whichever is higher, being in that layout where it fits them (cop_layout_fits: [N,C,1,1] with one
-     * image fits no tiles), and all others plain. Each operand says its own. NULL: plain only. */
+     * output 0 or input 0, whichever is higher, being in that layout where it fits them
+     * (cop_layout_fits: [N,C,1,1] with one image fits no tiles), and all others plain. Each operand
+     * says its own. NULL: plain only. */
     unsigned (*layouts)(const cop_call *call);
     /* Bytes of scratch that `run` wants. NULL: none. */
     size_t (*scratch)(const cop_call *call);

@@ -272,8 +272,7 @@ static void work(void *context, size_t begin, size_t end) {
 coppice_status cop_native_conv_run(void *state, const cop_conv_io *io,
                                    const coppice_threadpool *pool, coppice_error *err) {
     (void)err;
-    run_job job = {
-        .s = state, .input = io->input, .output = io->output, .scratch = io->scratch};
+    run_job job = {.s = state, .input = io->input, .output = io->output, .scratch = io->scratch};
     atomic_init(&job.next, 0);
     cop_parallel_for(pool, job.s->workers, 1, work, &job);
     return COPPICE_OK;
