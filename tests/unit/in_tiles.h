@@ -98,7 +98,7 @@ static inline bool agrees(cop_layout layout) {
     return offered;
 }
 
-static inline void expect_agrees(cop_layout layout) {
+static inline void expect_layout_agrees(cop_layout layout) {
     const char *op = small_graph->nodes[small_graph->node_count - 1].op;
     ck_assert_msg(agrees(layout), "%s does not work in %s", op, cop_layout_name(layout));
 }

@@ -3,8 +3,7 @@
  * (tests/conformance) check what the operators compute. */
 #include <math.h>
 
-#include "runtime/ops/util.h"
-#include "small_graph.h"
+#include "in_tiles.h"
 #include "unit.h"
 
 static int image(void) {
@@ -395,61 +394,6 @@ START_TEST(ranges_refuse_what_never_ends) {
 END_TEST
 
 /* ---- layouts ---- */
-
-/* Copies a plain tensor into a buffer in another layout. */
-static cop_operand in_layout(const cop_operand *plain, cop_layout layout) {
-    cop_operand out = {.t = plain->t, .layout = layout};
-    cop_walk walk = {.rank = (int)plain->t.rank, .inputs = 1, .element = {4, 4}};
-    out.t.data = malloc((size_t)coppice_tensor_bytes(&plain->t) + 64);
-    memcpy(walk.dims, plain->t.dims, plain->t.rank * sizeof *walk.dims);
-    cop_operand_strides(&out, walk.strides[0]);
-    cop_operand_strides(plain, walk.strides[1]);
-    walk.out = out.t.data;
-    walk.in[0] = plain->t.data;
-    cop_walk_copy(&walk, NULL);
-    return out;
-}
-
-/* Runs the last node, all of whose inputs are constant, in `layout` and compares with what folding
- * computed in the plain one. */
-static void expect_layout_agrees(cop_layout layout) {
-    ck_assert_msg(small_infer() == COPPICE_OK, "%s", small_error.message);
-    size_t index = small_graph->node_count - 1;
-    const cop_node *node = &small_graph->nodes[index];
-    const cop_op *op = small_it.shapes.ops[index];
-    const cop_operand *want = &small_it.shapes.values[node->outputs[0]];
-    cop_operand copies[5], out = {.t = want->t, .layout = layout};
-    const cop_operand *in[5];
-    size_t bytes = (size_t)coppice_tensor_bytes(&want->t);
-    for (int i = 0; i < node->input_count; i++) {
-        const cop_operand *plain = &small_it.shapes.values[node->inputs[i]];
-        copies[i] = in_layout(plain, plain->t.rank == want->t.rank ? layout : COP_LAYOUT_PLAIN);
-        in[i] = &copies[i];
-    }
-    out.t.data = malloc(bytes + 64);
-    cop_call call = {.graph = small_graph,
-                     .node = node,
-                     .opset = 13,
-                     .params = small_it.shapes.params[index],
-                     .in = in,
-                     .out = &out,
-                     .err = &small_error};
-    ck_assert_ptr_nonnull(op->layouts);
-    ck_assert(op->layouts(&call) >> layout & 1);
-    call.scratch = op->scratch ? malloc(op->scratch(&call)) : NULL;
-    ck_assert_int_eq(op->run(&call), COPPICE_OK);
-    cop_operand expected = in_layout(want, layout);
-    const float *a = out.t.data, *b = expected.t.data;
-    for (size_t i = 0; i < bytes / 4; i++)
-        ck_assert_msg(fabsf(a[i] - b[i]) <= 1e-6f, "%s: element %zu is %g, not %g", node->op, i,
-                      (double)a[i], (double)b[i]);
-    for (int i = 0; i < node->input_count; i++)
-        free(copies[i].t.data);
-    free(call.scratch);
-    free(expected.t.data);
-    free(out.t.data);
-    small_end();
-}
 
 /* An image whose sizes are all different and odd. */
 static int odd_image(void) {

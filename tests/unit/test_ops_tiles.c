@@ -33,22 +33,22 @@ START_TEST(maps_work_in_tiles) {
                 continue;
             small_begin(20);
             small_node(ops[k / 2], 1, image(i));
-            expect_agrees(both[k % 2]);
+            expect_layout_agrees(both[k % 2]);
         }
         for (int l = 0; l < 2; l++) {
             const float low = -0.25f, high = 0.5f;
             small_begin(13);
             small_node("Clip", 3, image(i), small_constant("l", COPPICE_TYPE_FLOAT, SCALAR, &low),
                        small_constant("h", COPPICE_TYPE_FLOAT, SCALAR, &high));
-            expect_agrees(both[l]);
+            expect_layout_agrees(both[l]);
             small_begin(13);
             small_node("Cast", 1, image(i));
             small_attr("to", COPPICE_TYPE_FLOAT);
-            expect_agrees(both[l]);
+            expect_layout_agrees(both[l]);
             small_begin(13);
             small_node("Cast", 1, image(i));
             small_attr("to", COPPICE_TYPE_FLOAT16);
-            expect_agrees(both[l]);
+            expect_layout_agrees(both[l]);
         }
     }
 }
@@ -77,21 +77,21 @@ START_TEST(operands_of_all_shapes_meet_in_tiles) {
                 small_begin(13);
                 int x = image(i), y = other(i, k);
                 small_node("Sub", 2, k % 2 ? x : y, k % 2 ? y : x);
-                expect_agrees(both[l]);
+                expect_layout_agrees(both[l]);
                 small_begin(13);
                 small_node("Max", 4, other(i, (k + 1) % OTHERS), image(i), other(i, k), image(i));
-                expect_agrees(both[l]);
+                expect_layout_agrees(both[l]);
                 small_begin(13);
                 small_node("PRelu", 2, image(i), other(i, k));
-                expect_agrees(both[l]);
+                expect_layout_agrees(both[l]);
                 small_begin(13);
                 small_node("Where", 3,
                            small_node("Greater", 2, other(i, k), small_weights("z", SCALAR)),
                            other(i, (k + 3) % OTHERS), image(i));
-                expect_agrees(both[l]);
+                expect_layout_agrees(both[l]);
                 small_begin(13);
                 small_node("Mean", 3, image(i), other(i, k), image(i));
-                expect_agrees(both[l]);
+                expect_layout_agrees(both[l]);
             }
         }
     }
@@ -103,11 +103,11 @@ START_TEST(operands_that_both_repeat_meet_in_tiles) {
         small_begin(13);
         small_node("Add", 2, small_weights("x", DIMS(2, 1, 7, 5)),
                    small_weights("y", DIMS(1, 3, 7, 1)));
-        expect_agrees(both[l]);
+        expect_layout_agrees(both[l]);
         small_begin(13);
         small_node("Mul", 2, small_weights("x", DIMS(2, 3, 1, 1)),
                    small_weights("y", DIMS(2, 1, 9, 4)));
-        expect_agrees(both[l]);
+        expect_layout_agrees(both[l]);
     }
 }
 END_TEST
@@ -127,7 +127,7 @@ START_TEST(fixed_batchnorm_works_in_tiles) {
         small_begin(13);
         int c = small_weights("c", 1, &images[i].dims[1]);
         small_node("BatchNormalization", 5, image(i), c, c, c, small_node("Abs", 1, c));
-        expect_agrees(COP_LAYOUT_TILES);
+        expect_layout_agrees(COP_LAYOUT_TILES);
     }
 }
 END_TEST
@@ -146,7 +146,7 @@ START_TEST(concat_works_in_tiles_along_every_axis) {
                            small_weights("n", none.rank, none.dims),
                            small_weights("b", one.rank, one.dims));
                 small_attr("axis", axis);
-                expect_agrees(both[l]);
+                expect_layout_agrees(both[l]);
             }
         }
     }
@@ -166,7 +166,7 @@ START_TEST(slices_work_in_tiles) {
             small_node("Slice", 5, small_weights("x", DIMS(2, 5, 6, 9)),
                        small_ints("s", 4, starts[k]), small_ints("e", 4, ends[k]),
                        small_ints("a", 4, (int64_t[]){0, 1, 2, 3}), small_ints("t", 4, steps[k]));
-            expect_agrees(both[l]);
+            expect_layout_agrees(both[l]);
         }
     }
 }
@@ -250,7 +250,7 @@ START_TEST(windows_of_all_kinds_pool_in_tiles_as_in_planes) {
             small_inferred();
             expect_pooled(small_tensor(x), small_tensor(small_last()->outputs[0]), w,
                           ops[k % 3].include);
-            expect_agrees(COP_LAYOUT_TILES);
+            expect_layout_agrees(COP_LAYOUT_TILES);
         }
     }
 }
@@ -283,11 +283,11 @@ START_TEST(volumes_pool_in_tiles) {
         small_attr_ints("kernel_shape", LIST(3, 2, 3));
         small_attr_ints("strides", LIST(2, 1, 2));
         small_attr_ints("pads", LIST(1, 0, 1, 1, 1, 0));
-        expect_agrees(COP_LAYOUT_TILES);
+        expect_layout_agrees(COP_LAYOUT_TILES);
         small_begin(13);
         small_node(ops[i], 1, small_weights("x", DIMS(2, 3, 35)));
         small_attr_ints("kernel_shape", LIST(3));
-        expect_agrees(COP_LAYOUT_TILES);
+        expect_layout_agrees(COP_LAYOUT_TILES);
     }
 }
 END_TEST
@@ -297,7 +297,7 @@ START_TEST(whole_planes_pool_in_tiles) {
     for (int i = 0; i < 2 * IMAGES; i++) {
         small_begin(13);
         small_node(ops[i % 2], 1, image(i / 2));
-        expect_agrees(COP_LAYOUT_TILES);
+        expect_layout_agrees(COP_LAYOUT_TILES);
     }
 }
 END_TEST
@@ -321,7 +321,7 @@ START_TEST(sums_means_and_maxima_are_made_in_tiles) {
             small_node(ops[i % 3], 1, small_weights("x", in[i / 42].rank, in[i / 42].dims));
             small_attr_ints("axes", cases[k].count, cases[k].axes);
             small_attr("keepdims", keep);
-            expect_agrees(both[l]);
+            expect_layout_agrees(both[l]);
         }
     }
 }

@@ -90,7 +90,7 @@ START_TEST(attention_computes_in_token_tiles_what_it_computes_in_the_plain_layou
         for (int k = 0; k < CASES; k++) {
             small_begin(24);
             attention(&cases[k], false);
-            expect_agrees(COP_LAYOUT_TOKEN_TILES);
+            expect_layout_agrees(COP_LAYOUT_TOKEN_TILES);
         }
     }
 }
@@ -148,11 +148,11 @@ START_TEST(softmax_works_in_tiles) {
         for (int i = 0; i < 2 * SHAPES && cop_isa_available(isas[s]); i++) {
             small_begin(13);
             small_node(ops[i % 2], 1, tokens(i / 2));
-            expect_agrees(COP_LAYOUT_TOKEN_TILES);
+            expect_layout_agrees(COP_LAYOUT_TOKEN_TILES);
             small_begin(13);
             small_node(ops[i % 2], 1, small_weights("x", DIMS(2, 30, 3, 4 + i)));
             small_attr("axis", 1);
-            expect_agrees(COP_LAYOUT_TILES);
+            expect_layout_agrees(COP_LAYOUT_TILES);
         }
     }
 }
@@ -169,7 +169,7 @@ START_TEST(normalization_of_tokens_works_in_tiles) {
             if (i / 2 % 2)
                 scale = small_weights("s", SCALAR);
             small_node(ops[i % 2], i % 2 ? 2 : 3, in, scale, scale);
-            expect_agrees(COP_LAYOUT_TOKEN_TILES);
+            expect_layout_agrees(COP_LAYOUT_TOKEN_TILES);
         }
     }
 }
