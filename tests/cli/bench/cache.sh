@@ -4,21 +4,18 @@
 coppice prune "$DIGITS" -o small.onnx --sparsity 0.9 -q >/dev/null
 export COPPICE_CACHE=$PWD/folder/cache
 bench() { coppice bench small.onnx -n 3 --threads 1 --profile --json "$@" >out.json; }
-whys() { jq -c '[.layers[] | select((.op | startswith("Conv")) and .sparsity > 0.5) | .why | sub(" *pays from .*"; "")] | unique | . - ["fits the layout of its neighbours", "too dense:"]' out.json; }
 bench --no-cache && ls folder 2>/dev/null
-whys
 bench --tune none && ls folder 2>/dev/null
-bench && ls folder/cache && whys
-bench && whys
-bench --tune full && whys
+bench && ls folder/cache
+bench --tune full
 cp folder/cache/tuning before
-bench && whys
+bench
 cmp before folder/cache/tuning && echo "nothing to add"
 echo damaged >folder/cache/tuning
-bench && whys
-bench && whys
-COPPICE_CACHE=off bench && whys
+bench && [ "$(stat -c %s folder/cache/tuning)" -gt 100 ] && echo "made anew"
+COPPICE_CACHE=off bench
 chmod 500 folder
 rm -rf folder/cache 2>/dev/null
 . "$CLI_LIB"
-COPPICE_CACHE=$PWD/folder/other bound_by_permissions coppice bench small.onnx -n 3 --threads 1 --profile --json >out.json && whys
+COPPICE_CACHE=$PWD/folder/other bound_by_permissions coppice bench small.onnx -n 3 --threads 1 --profile --json >out.json &&
+    jq -c '.layers | length > 0' out.json
