@@ -2,8 +2,8 @@
  *
  * Each node's choice fixes the layout of its operands and outputs. A value that is read in another
  * layout than it was written in costs one change of layout. The search starts from several
- * assignments (every node's fastest; all channels-last; all channels-first) and improves each node
- * by node until nothing changes; the best end is taken. */
+ * assignments (every node's fastest; all channels-last; all plain; all tiles) and improves each
+ * node by node until nothing changes; the best end is taken. */
 #include <string.h>
 
 #include "base/memory.h"
@@ -205,8 +205,6 @@ void cop_assign(const cop_graph *graph, const cop_shapes *shapes, const cop_fusi
         ~0u,
         1u << COP_LAYOUT_NHWC,
         1u << COP_LAYOUT_PLAIN,
-        1u << COP_LAYOUT_NHWC | 1u << COP_LAYOUT_CHANNELS_FIRST,
-        1u << COP_LAYOUT_PLAIN | 1u << COP_LAYOUT_CHANNELS_FIRST,
         1u << COP_LAYOUT_TILES | 1u << COP_LAYOUT_TOKEN_TILES,
     };
     assignment a = {.graph = graph, .shapes = shapes, .fusions = fusions, .choices = choices};

@@ -50,19 +50,24 @@ static bool has_family(const cop_node_choices *c, const cop_conv_kernel *k) {
     return false;
 }
 
-static bool usable(const cop_settings *s, const cop_conv *c, const cop_conv_kernel *k) {
-    bool has_zeros = c->nonzeros < cop_conv_weights(c);
-    if (!cop_isa_allows(s->isa, k->isa) || !k->supports(c))
-        return false;
-    return !k->sparse || (has_zeros && s->sparse != COPPICE_SPARSE_NEVER);
-}
-
 /* Of a value whose form a kernel wants, in images and in tokens. */
 static const cop_layout layouts[][2] = {
-    [COP_FORM_PLANES] = {COP_LAYOUT_PLAIN, COP_LAYOUT_CHANNELS_FIRST},
+    [COP_FORM_PLANES] = {COP_LAYOUT_PLAIN, COP_LAYOUT_PLAIN},
     [COP_FORM_CHANNELS_LAST] = {COP_LAYOUT_NHWC, COP_LAYOUT_PLAIN},
     [COP_FORM_TILES] = {COP_LAYOUT_TILES, COP_LAYOUT_TOKEN_TILES},
 };
+
+/* Several tokens never lie in planes. */
+static bool has_layout(const cop_conv_kernel *k, const cop_conv *c) {
+    return k->form != COP_FORM_PLANES || !c->tokens || c->in_w == 1;
+}
+
+static bool usable(const cop_settings *s, const cop_conv *c, const cop_conv_kernel *k) {
+    bool has_zeros = c->nonzeros < cop_conv_weights(c);
+    if (!cop_isa_allows(s->isa, k->isa) || !has_layout(k, c) || !k->supports(c))
+        return false;
+    return !k->sparse || (has_zeros && s->sparse != COPPICE_SPARSE_NEVER);
+}
 
 /* Adds the usable kernels of one backend. Of a family only the widest instruction set. */
 static void add_backend(const cop_settings *s, const cop_conv *c, coppice_backend backend,

@@ -17,8 +17,7 @@ typedef struct transposition {
 } transposition;
 
 const char *cop_layout_name(cop_layout layout) {
-    static const char *const names[COP_LAYOUT_COUNT] = {"plain", "nhwc", "channels-first", "tiles",
-                                                        "token-tiles"};
+    static const char *const names[COP_LAYOUT_COUNT] = {"plain", "nhwc", "tiles", "token-tiles"};
     return names[layout];
 }
 
@@ -156,8 +155,6 @@ bool cop_layout_fits(cop_layout layout, const coppice_tensor *tensor) {
     switch (layout) {
     case COP_LAYOUT_NHWC:
         return tensor->rank >= 3;
-    case COP_LAYOUT_CHANNELS_FIRST:
-        return tensor->rank >= 2;
     case COP_LAYOUT_TILES:
     case COP_LAYOUT_TOKEN_TILES:
         return tiles_fit(layout, tensor);
@@ -174,9 +171,6 @@ static transposition matrices(const coppice_tensor *tensor, cop_layout layout) {
         t.batch = (size_t)tensor->dims[0];
         t.rows = (size_t)tensor->dims[1];
         t.columns = product(tensor, 2, tensor->rank);
-    } else if (layout == COP_LAYOUT_CHANNELS_FIRST) {
-        t.rows = product(tensor, 0, tensor->rank - 1);
-        t.columns = (size_t)tensor->dims[tensor->rank - 1];
     }
     return t;
 }

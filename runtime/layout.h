@@ -36,7 +36,7 @@ bool cop_layout_is_tiles(cop_layout layout);
 /* Bytes that a tensor takes in `layout`; -1 when that overflows. */
 int64_t cop_layout_bytes(const coppice_tensor *tensor, cop_layout layout);
 
-/* "plain", "nhwc", "channels-first", "tiles", "token-tiles". */
+/* "plain", "nhwc", "tiles", "token-tiles". */
 const char *cop_layout_name(cop_layout layout);
 
 /* True when the tensor can be in `layout`. One position (pixel or token) needs no tiles: such

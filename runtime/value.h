@@ -23,11 +23,10 @@
 /* How the elements of a value lie in memory. Dimensions are always given as ONNX has them; only the
  * order of the bytes differs. */
 typedef enum cop_layout {
-    COP_LAYOUT_PLAIN,          /* row-major, as in ONNX: images are N,C,H,W */
-    COP_LAYOUT_NHWC,           /* rank 3 and up: channels (dim 1) innermost */
-    COP_LAYOUT_CHANNELS_FIRST, /* rank >= 2: the last dimension outermost: [channels][tokens] */
-    COP_LAYOUT_TILES,          /* rank >= 3, float32: tiles of pixels, see cop_tiles (layout.h) */
-    COP_LAYOUT_TOKEN_TILES,    /* rank >= 2, float32: tiles of tokens; channels are the last dim */
+    COP_LAYOUT_PLAIN,       /* row-major, as in ONNX: images are N,C,H,W */
+    COP_LAYOUT_NHWC,        /* rank 3 and up: channels (dim 1) innermost */
+    COP_LAYOUT_TILES,       /* rank >= 3, float32: tiles of pixels, see cop_tiles (layout.h) */
+    COP_LAYOUT_TOKEN_TILES, /* rank >= 2, float32: tiles of tokens; channels are the last dim */
     COP_LAYOUT_COUNT
 } cop_layout;
 

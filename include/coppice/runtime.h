@@ -168,7 +168,7 @@ typedef struct coppice_profile_row {
     const char *node;   /* name of the node, "" for a change of layout */
     const char *op;     /* "Conv", ...; "Layout" for a change of layout */
     const char *kernel; /* "xnn_conv2d_nhwc_f32", "reference", ... */
-    const char *layout; /* of the output: "nchw", "nhwc", "plain", "channels-first" */
+    const char *layout; /* of the output: "nchw", "nhwc", "plain", "tiles", "token-tiles" */
     uint32_t rank;      /* of the output */
     int64_t dims[COPPICE_MAX_RANK];
     double sparsity; /* of the weight; 0 without one */

@@ -37,6 +37,6 @@ static void cop_gemm_f32_4x8_c(const cop_gemm_args *args) {
 void cop_gemm_f32_c_fill(cop_kernels *kernels) {
     kernels->gemm_lanes = TILE;
     kernels->gemm_max_vectors = 1;
-    for (int v = 0; v <= COP_SPMM_MAX_VECTORS; v++)
+    for (int v = 0; v <= COP_GEMM_MAX_VECTORS; v++)
         kernels->gemm_f32[v] = cop_gemm_f32_4x8_c;
 }

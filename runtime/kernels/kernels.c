@@ -6,10 +6,7 @@
 #include "runtime/conv.h"
 
 void cop_kernels_init(cop_kernels *kernels, coppice_isa isa) {
-    cop_spmm_f32_c_fill(kernels);
-    cop_spmv_f32_c_fill(kernels);
     cop_gemm_f32_c_fill(kernels);
-    cop_gemv_f32_c_fill(kernels);
     cop_tile_f32_c_fill(kernels);
     cop_tile_one_f32_c_fill(kernels);
     cop_dot_f32_c_fill(kernels);
@@ -22,7 +19,6 @@ void cop_kernels_init(cop_kernels *kernels, coppice_isa isa) {
 #if defined(__x86_64__) /* even filling is done by code for the instruction set */
     if (!cop_isa_allows(isa, COPPICE_ISA_AVX2) || !cop_isa_available(COPPICE_ISA_AVX2))
         return;
-    cop_spmm_f32_avx2_fill(kernels);
     cop_gemm_f32_avx2_fill(kernels);
     cop_tile_f32_avx2_fill(kernels);
     cop_dot_f32_avx2_fill(kernels);
@@ -34,7 +30,6 @@ void cop_kernels_init(cop_kernels *kernels, coppice_isa isa) {
     cop_dwconv_f32_avx2_fill(kernels);
     if (!cop_isa_allows(isa, COPPICE_ISA_AVX512) || !cop_isa_available(COPPICE_ISA_AVX512))
         return;
-    cop_spmm_f32_avx512_fill(kernels);
     cop_spmv_f32_avx512_fill(kernels);
     cop_gemm_f32_avx512_fill(kernels);
     cop_tile_f32_avx512_fill(kernels);

@@ -15,45 +15,13 @@
 #include "runtime/kernels/rows.h"
 #include "runtime/kernels/spmv.h"
 
-enum { COP_SPMM_MAX_VECTORS = 8 };
-
-/* A kept weight and where its input lies: `offset` bytes behind args.input. */
-typedef struct cop_spmm_entry {
-    float value;
-    uint32_t offset;
-} cop_spmm_entry;
-
-/* `rows` output rows in a row that each have `entries` weights: the inner loop's trip count is
- * constant over a run, so that the branch predictor can learn it. */
-typedef struct cop_spmm_run {
-    uint32_t rows, entries;
-} cop_spmm_run;
-
-/* For each row r listed in `rows`, run by run, over a tile of T pixels (T is fixed by the kernel):
- *     acc[0..T) = bias ? bias[r] : output[r * output_stride + 0..T)
- *     for each entry of the row: acc[0..T) += value * input[offset .. offset + T floats)
- *     output[r * output_stride + 0..T) = min(max(acc, args.min), args.max)
- * Nothing needs an alignment beyond that of float. */
-typedef struct cop_spmm_args {
-    const char *input;
-    const cop_spmm_entry *entries;
-    const uint32_t *rows;
-    const cop_spmm_run *runs;
-    size_t run_count;
-    const float *bias; /* indexed by row; NULL: add to what is in `output` */
-    float *output;
-    size_t output_stride; /* floats */
-    float min, max;       /* -INFINITY and INFINITY: no clamp. A NaN stays NaN */
-} cop_spmm_args;
-
-typedef void cop_spmm_f32_fn(const cop_spmm_args *args);
-
 /* Dense rows, four at a time: for r from 0 to rows - 1 over a tile of T pixels
  *     acc[0..T) = bias ? bias[r] : output[r * output_stride + 0..T)
  *     for each column k: acc[0..T) += weight(r, k) * input[offsets[k] .. offsets[k] + T floats)
  *     output[r * output_stride + 0..T) = min(max(acc, args.min), args.max)
- * with weight(r, k) = weights[(r / 4 * columns + k) * 4 + r % 4]; rows are filled up with zeros. */
-enum { COP_GEMM_ROWS = 4 };
+ * with weight(r, k) = weights[(r / 4 * columns + k) * 4 + r % 4]; rows are filled up with zeros.
+ * Nothing needs an alignment beyond that of float. */
+enum { COP_GEMM_ROWS = 4, COP_GEMM_MAX_VECTORS = 6 };
 
 typedef struct cop_gemm_args {
     const char *input;
@@ -70,6 +38,12 @@ typedef void cop_gemm_f32_fn(const cop_gemm_args *args);
 
 /* ---- tiles (runtime/layout.h) ---- */
 
+/* `rows` groups of rows that each have `entries` weights: the inner loop's trip count is constant
+ * over a run, so that the branch predictor can learn it. */
+typedef struct cop_tile_run {
+    uint32_t rows, entries;
+} cop_tile_run;
+
 /* Rows of weights times the stripes of a block of columns, over a part of a tile: V vectors of
  * `tile_lanes` floats. Rows come in groups of `height` consecutive ones that share the columns of
  * their entries: 1, or COP_TILE_HEIGHT. For each group, run by run, and each of its rows r:
@@ -82,12 +56,12 @@ typedef void cop_gemm_f32_fn(const cop_gemm_args *args);
 enum { COP_TILE_HEIGHT = 4, COP_TILE_MAX_PART = 16, COP_TILE_ALIGN = 64 };
 
 typedef struct cop_tile_args {
-    const char *input;        /* the block's first stripe, at this part */
-    const float *values;      /* [entries][height] */
-    const uint16_t *offsets;  /* [entries], in COP_TILE_ALIGN bytes (one position: bytes); dense
-                                 loops: every stripe in turn, no offsets */
-    const uint32_t *rows;     /* the first row of each group */
-    const cop_spmm_run *runs; /* `rows` counts groups here */
+    const char *input;       /* the block's first stripe, at this part */
+    const float *values;     /* [entries][height] */
+    const uint16_t *offsets; /* [entries], in COP_TILE_ALIGN bytes (one position: bytes); dense
+                                loops: every stripe in turn, no offsets */
+    const uint32_t *rows;    /* the first row of each group */
+    const cop_tile_run *runs;
     size_t run_count, row_count;
     const float *bias, *residual;
     float *output;
@@ -174,16 +148,10 @@ typedef void cop_dwconv_f32_fn(const cop_dwconv_args *args);
 void cop_dwconv_f32_c(const cop_dwconv_args *args);
 
 typedef struct cop_kernels {
-    /* Sparse rows times a tile; spmm_f32[V] has tiles of V vectors of `lanes` floats, for V from 1
-     * to `max_vectors`. */
-    cop_spmm_f32_fn *spmm_f32[COP_SPMM_MAX_VECTORS + 1];
-    size_t lanes, max_vectors;
-    /* The same for a single pixel: rows of weights times a vector. */
-    cop_spmm_f32_fn *spmv_f32;
-    /* Dense rows times a tile, in the same manner. */
-    cop_gemm_f32_fn *gemm_f32[COP_SPMM_MAX_VECTORS + 1];
+    /* Products of activations: gemm_f32[V] takes tiles of V vectors of `gemm_lanes` floats, for V
+     * from 1 to `gemm_max_vectors`. */
+    cop_gemm_f32_fn *gemm_f32[COP_GEMM_MAX_VECTORS + 1];
     size_t gemm_lanes, gemm_max_vectors;
-    cop_gemm_f32_fn *gemv_f32;
     /* Sparse weights, sparse weights in blocks of 4x1, dense weights times tiles. */
     cop_tile_loops spmm_tile_f32, spmm4_tile_f32, gemm_tile_f32;
     size_t tile_lanes;
@@ -210,10 +178,7 @@ void cop_kernels_init(cop_kernels *kernels, coppice_isa isa);
 const cop_kernels *cop_kernels_of(coppice_isa isa);
 
 /* Fill the slots that a file of kernels has. */
-void cop_spmm_f32_c_fill(cop_kernels *kernels);
-void cop_spmv_f32_c_fill(cop_kernels *kernels);
 void cop_gemm_f32_c_fill(cop_kernels *kernels);
-void cop_gemv_f32_c_fill(cop_kernels *kernels);
 void cop_tile_f32_c_fill(cop_kernels *kernels);
 void cop_tile_one_f32_c_fill(cop_kernels *kernels);
 void cop_dot_f32_c_fill(cop_kernels *kernels);
@@ -222,8 +187,6 @@ void cop_columns_f32_c_fill(cop_kernels *kernels);
 void cop_dwconv_f32_c_fill(cop_kernels *kernels);
 void cop_rows_f32_c_fill(cop_kernels *kernels);
 #if defined(__x86_64__)
-void cop_spmm_f32_avx2_fill(cop_kernels *kernels);
-void cop_spmm_f32_avx512_fill(cop_kernels *kernels);
 void cop_gemm_f32_avx2_fill(cop_kernels *kernels);
 void cop_gemm_f32_avx512_fill(cop_kernels *kernels);
 void cop_tile_f32_avx2_fill(cop_kernels *kernels);

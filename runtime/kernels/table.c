@@ -1,40 +1,9 @@
 /* The table of convolution kernels: best first, the widest instruction set of a family first. */
 #include "runtime/backend/xnn.h"
-#include "runtime/kernels/native.h"
 #include "runtime/kernels/ref/conv_row.h"
 #include "runtime/kernels/tile.h"
 #include "runtime/kernels/tile_dwconv.h"
-
-/* Rows of the native convolutions; those of a family differ in the instruction set alone. */
-#define COP_NATIVE_ROW(row, row_isa, kernel, tile_isa, is_sparse, supported, maker)                \
-    static const cop_conv_kernel row = {                                                           \
-        .family = kernel,                                                                          \
-        .name = kernel "_" tile_isa,                                                               \
-        .backend = COPPICE_BACKEND_NATIVE,                                                         \
-        .isa = COPPICE_ISA_##row_isa,                                                              \
-        .sparse = is_sparse,                                                                       \
-        .supports = supported,                                                                     \
-        .create = maker,                                                                           \
-        .scratch = cop_native_conv_scratch,                                                        \
-        .run = cop_native_conv_run,                                                                \
-        .destroy = cop_native_conv_destroy,                                                        \
-    };
-
-#define COP_NATIVE_CREATE(name, row_isa, dense)                                                    \
-    static coppice_status name(const cop_conv *conv, const coppice_threadpool *pool, void **state, \
-                               coppice_error *err) {                                               \
-        return cop_native_conv_create(conv, COPPICE_ISA_##row_isa, dense, pool, state, err);       \
-    }
-
-#define COP_NATIVE(row_isa, sparse_tile, dense_tile)                                               \
-    COP_NATIVE_CREATE(create_##row_isa, row_isa, false)                                            \
-    COP_NATIVE_CREATE(create_dense_##row_isa, row_isa, true)                                       \
-    COP_NATIVE_ROW(spmm_##row_isa, row_isa, "cop_spmm_f32", sparse_tile, true,                     \
-                   cop_native_conv_supports, create_##row_isa)                                     \
-    COP_NATIVE_ROW(dwconv_##row_isa, row_isa, "cop_dwconv_f32", sparse_tile, false,                \
-                   cop_native_depthwise_supports, create_##row_isa)                                \
-    COP_NATIVE_ROW(gemm_##row_isa, row_isa, "cop_gemm_f32", dense_tile, false,                     \
-                   cop_native_dense_supports, create_dense_##row_isa)
+#include "runtime/kernels/vec_conv.h"
 
 /* Rows of the convolutions in tiles. */
 #define COP_TILE_ROW(row, row_isa, row_family, row_name, kind, is_sparse)                          \
@@ -97,12 +66,6 @@ COP_VEC(gemv_AVX2, AVX2, "cop_gemv_f32", "1x4x16_avx2", true)
 #endif
 COP_VEC(gemv_SCALAR, SCALAR, "cop_gemv_f32", "1x4_c", true)
 
-#if defined(__x86_64__)
-COP_NATIVE(AVX512, "1x8x16_avx512", "4x6x16_avx512")
-COP_NATIVE(AVX2, "1x8x8_avx2", "4x3x8_avx2")
-#endif
-COP_NATIVE(SCALAR, "1x16_c", "4x8_c")
-
 /* Depthwise convolutions in tiles. */
 #define COP_TILE_DWCONV(row_isa, isa_name)                                                         \
     static coppice_status create_tile_dwconv_##row_isa(                                            \
@@ -145,17 +108,8 @@ const cop_conv_kernel *const cop_conv_kernels[] = {
     &gemv_AVX2,
     &tile_dwconv_AVX512,
     &tile_dwconv_AVX2,
-    &spmm_AVX512,
-    &spmm_AVX2,
-    &dwconv_AVX512,
-    &dwconv_AVX2,
-    &gemm_AVX512,
-    &gemm_AVX2,
 #elif defined(__aarch64__)
-    &spmm_tile_NEON,
-    &spmm4_tile_NEON,
-    &gemm_tile_NEON,
-    &tile_dwconv_NEON,
+    &spmm_tile_NEON,     &spmm4_tile_NEON,          &gemm_tile_NEON,          &tile_dwconv_NEON,
 #endif
 #if defined(COP_HAVE_XNNPACK)
     &cop_xnn_conv2d_nhwc,
@@ -169,9 +123,6 @@ const cop_conv_kernel *const cop_conv_kernels[] = {
     &gemm_tile_SCALAR,
     &gemv_SCALAR,
     &tile_dwconv_SCALAR,
-    &spmm_SCALAR,
-    &dwconv_SCALAR,
-    &gemm_SCALAR,
     &cop_conv_reference_first,
     &cop_conv_reference_last,
     NULL,

@@ -6,7 +6,7 @@
 #include "base/memory.h"
 #include "base/size.h"
 #include "runtime/kernels/kernels.h"
-#include "runtime/kernels/native.h"
+#include "runtime/kernels/vec_conv.h"
 
 enum {
     PART_ROWS = 64, /* of a task */

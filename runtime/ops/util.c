@@ -240,8 +240,6 @@ unsigned cop_elementwise_layouts(const cop_call *call) {
     uint32_t rank = call->out[0].t.rank;
     if (rank == 4)
         layouts |= 1u << COP_LAYOUT_NHWC;
-    if (rank >= 2)
-        layouts |= 1u << COP_LAYOUT_CHANNELS_FIRST;
     return layouts | cop_tile_layouts(call, 0);
 }
 
@@ -286,11 +284,6 @@ void cop_operand_strides(const cop_operand *operand, int64_t *strides) {
         strides[3] = dims[1];
         strides[2] = dims[1] * dims[3];
         strides[0] = dims[1] * dims[3] * dims[2];
-        return;
-    }
-    if (operand->layout == COP_LAYOUT_CHANNELS_FIRST && t->rank >= 2) {
-        cop_plain_strides(t->rank - 1, dims, strides);
-        strides[t->rank - 1] = strides[0] * dims[0];
         return;
     }
     cop_plain_strides(t->rank, dims, strides);

@@ -134,7 +134,7 @@ static void pack_block(packer *p, size_t group, size_t block, size_t unit) {
         if (n == 0 && !keep_empty)
             break;
         if (b->run_count == 0 || pack->runs[p->run - 1].entries != n) {
-            pack->runs[p->run++] = (cop_spmm_run){0, n};
+            pack->runs[p->run++] = (cop_tile_run){0, n};
             b->run_count++;
         }
         pack->runs[p->run - 1].rows++;
@@ -150,7 +150,7 @@ static coppice_status allocate(const cop_tile_shape *s, cop_tile_pack *pack, cop
     size_t groups = cop_divide_up(s->rows, s->height), blocks;
     if (!cop_size_mul(s->groups * pack->block_count, groups, &listed) ||
         !cop_size_mul(s->groups * pack->block_count, pack->unit_count, &blocks) ||
-        !cop_size_mul(listed + 1, sizeof(cop_spmm_run), &all))
+        !cop_size_mul(listed + 1, sizeof(cop_tile_run), &all))
         return cop_fail(err, COPPICE_LIMIT, "the weights are too large to pack");
     pack->values = cop_malloc((values + s->height) * sizeof *pack->values);
     pack->offsets = s->dense ? NULL : cop_malloc(entries * sizeof *pack->offsets);
@@ -167,7 +167,7 @@ static coppice_status allocate(const cop_tile_shape *s, cop_tile_pack *pack, cop
 /* Gives back what the worst case did not need; keeping it is no error. */
 static void trim(packer *p) {
     cop_tile_pack *pack = p->pack;
-    cop_spmm_run *runs = cop_realloc(pack->runs, (p->run + 1) * sizeof *runs);
+    cop_tile_run *runs = cop_realloc(pack->runs, (p->run + 1) * sizeof *runs);
     if (runs)
         pack->runs = runs;
     uint32_t *rows = cop_realloc(pack->rows, (p->row + 1) * sizeof *rows);

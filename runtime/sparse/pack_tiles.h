@@ -29,7 +29,7 @@ typedef struct cop_tile_pack {
     float *values;     /* [entries][height] */
     uint16_t *offsets; /* [entries]; NULL when dense */
     uint32_t *rows;    /* relative to the unit's first */
-    cop_spmm_run *runs;
+    cop_tile_run *runs;
     cop_tile_block *blocks;
     size_t block_count, unit_count; /* of a group */
     size_t height;

@@ -62,7 +62,7 @@ static void describe_columns(cop_tiling *t) {
     t->lay = *c;
     t->pitch = c->out_w;
     t->span = cop_tiling_positions(c, false);
-    t->stripe = t->tile == 1 ? 1 : cop_round_up(t->tile, 16);
+    t->stripe = cop_round_up(t->tile, 16);
     t->channel = c->kernel_h * c->kernel_w * t->stripe;
     for (size_t i = 0; i < c->kernel_h * c->kernel_w; i++)
         t->taps[i] = i * t->stripe;
@@ -146,18 +146,6 @@ void cop_tiling_lay_out(const cop_tiling *t, size_t tile, size_t channel, size_t
     input += tile / t->image_tiles * c->in_channels * c->in_h * c->in_w;
     cop_im2col(&t->lay, input, channel, channels, tile % t->image_tiles * t->tile, t->stripe,
                output, t->stripe);
-}
-
-float *cop_tiling_in_place(const cop_tiling *t, size_t tile, size_t channel, float *output) {
-    size_t pixels = t->conv.out_h * t->conv.out_w;
-    size_t image = tile / t->image_tiles, pixel = tile % t->image_tiles * t->tile;
-    if (!t->planes) {
-        image = tile * t->tile / pixels;
-        pixel = tile * t->tile % pixels;
-    }
-    if (t->pitch != t->conv.out_w || pixel + t->tile > pixels)
-        return NULL;
-    return output + (image * t->conv.out_channels + channel) * pixels + pixel;
 }
 
 /* Copies `n` results of every channel; `output` and `results` point to their first. */

@@ -44,10 +44,6 @@ void cop_tiling_free(cop_tiling *t);
 void cop_tiling_lay_out(const cop_tiling *t, size_t tile, size_t channel, size_t channels,
                         const float *input, float *output);
 
-/* Where the results of a tile and of the output channel `channel` go if they can be written to
- * `output` at once, `pixels of an image` floats from one channel to the next; NULL: they cannot. */
-float *cop_tiling_in_place(const cop_tiling *t, size_t tile, size_t channel, float *output);
-
 /* Copies the results [channels][t->tile] of a tile to their places. */
 void cop_tiling_spread(const cop_tiling *t, size_t tile, size_t channel, size_t channels,
                        const float *results, float *output);

@@ -4,7 +4,8 @@
 #include <float.h>
 
 #include "runtime/kernels/kernels.h"
-#include "runtime/kernels/native.h"
+#include "runtime/kernels/tile.h"
+#include "runtime/plan.h"
 #include "tests/kernels/harness.h"
 #include "tests/unit/unit.h"
 
@@ -87,10 +88,10 @@ START_TEST(kernels_that_fuse_add_the_residual_clamp_and_apply_the_activation) {
 }
 END_TEST
 
-START_TEST(the_portable_sparse_kernel_supports_every_convolution) {
+START_TEST(kernels_in_tiles_support_every_convolution) {
     for (int i = 0; i < problem_count; i++) {
         cop_conv c = conv_of(&problems[i]);
-        ck_assert_msg(cop_native_conv_supports(&c), "%s", problems[i].name);
+        ck_assert_msg(cop_tile_conv_supports(&c), "%s", problems[i].name);
     }
 }
 END_TEST
@@ -110,6 +111,45 @@ START_TEST(sizes_that_overflow_are_not_supported) {
                               !cop_conv_kernels[k]->supports(&c),
                           "%s takes size %zu", cop_conv_kernels[k]->name, i);
         *sizes[i] = saved;
+    }
+}
+END_TEST
+
+/* Values of tokens are never turned around for kernels that want planes. */
+START_TEST(several_tokens_do_not_lie_in_planes) {
+    static const coppice_backend backends[] = {COPPICE_BACKEND_AUTO, COPPICE_BACKEND_XNNPACK,
+                                               COPPICE_BACKEND_NATIVE, COPPICE_BACKEND_REFERENCE};
+    const float weights[4 * 4] = {1, 0, 0, 2, 0, 3};
+    cop_settings settings = {
+        .backend = backends[_i], .sparse = COPPICE_SPARSE_ALWAYS, .tune = COPPICE_TUNE_NONE};
+    coppice_error err;
+    ck_assert(!cop_isa_resolve(COPPICE_ISA_BEST, &settings.isa, &err));
+    for (size_t tokens = 1; tokens < 4; tokens++) {
+        const cop_conv c = {.batch = 1,
+                            .groups = 1,
+                            .in_channels = 4,
+                            .out_channels = 4,
+                            .in_h = 1,
+                            .in_w = tokens,
+                            .out_h = 1,
+                            .out_w = tokens,
+                            .kernel_h = 1,
+                            .kernel_w = 1,
+                            .stride_h = 1,
+                            .stride_w = 1,
+                            .dilation_h = 1,
+                            .dilation_w = 1,
+                            .min = -INFINITY,
+                            .max = INFINITY,
+                            .weights = weights,
+                            .nonzeros = 3,
+                            .tokens = true};
+        cop_node_choices choices;
+        ck_assert(!cop_choose_kernel(&settings, &c, &choices, &err));
+        ck_assert_int_gt(choices.count, 0);
+        for (int i = 0; i < choices.count; i++)
+            ck_assert_msg(tokens == 1 || choices.list[i].kernel->form != COP_FORM_PLANES, "%s",
+                          choices.list[i].kernel->name);
     }
 }
 END_TEST
@@ -134,8 +174,9 @@ int main(void) {
                         problem_count);
     tcase_add_loop_test(kernels, kernels_that_fuse_add_the_residual_clamp_and_apply_the_activation,
                         0, problem_count);
-    tcase_add_test(kernels, the_portable_sparse_kernel_supports_every_convolution);
+    tcase_add_test(kernels, kernels_in_tiles_support_every_convolution);
     tcase_add_test(kernels, sizes_that_overflow_are_not_supported);
+    tcase_add_loop_test(kernels, several_tokens_do_not_lie_in_planes, 0, 4);
     tcase_add_test(kernels, every_kernel_supports_some_problem);
     return unit_run("conv_kernels", kernels);
 }

@@ -400,27 +400,24 @@ static int odd_image(void) {
     return small_weights("x", DIMS(2, 5, 7, 3));
 }
 
-START_TEST(elementwise_operators_work_in_every_layout) {
-    static const cop_layout layouts[] = {COP_LAYOUT_NHWC, COP_LAYOUT_CHANNELS_FIRST};
+START_TEST(elementwise_operators_work_channels_last) {
     static const struct {
         uint32_t rank;
         int64_t dims[4];
     } others[] = {{4, {2, 5, 7, 3}}, {4, {1, 5, 1, 1}}, {3, {5, 1, 1}},   {3, {5, 7, 3}},
                   {1, {3}},          {0, {0}},          {4, {2, 1, 7, 1}}};
-    for (int l = 0; l < 2; l++) {
-        for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
-            small_begin(13);
-            int x = odd_image(), y = small_weights("y", others[i].rank, others[i].dims);
-            small_node("Sub", 2, i % 2 ? x : y, i % 2 ? y : x);
-            expect_layout_agrees(layouts[l]);
-        }
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
         small_begin(13);
-        small_node("Sigmoid", 1, odd_image());
-        expect_layout_agrees(layouts[l]);
-        small_begin(13);
-        small_node("PRelu", 2, odd_image(), small_weights("s", DIMS(5, 1, 1)));
-        expect_layout_agrees(layouts[l]);
+        int x = odd_image(), y = small_weights("y", others[i].rank, others[i].dims);
+        small_node("Sub", 2, i % 2 ? x : y, i % 2 ? y : x);
+        expect_layout_agrees(COP_LAYOUT_NHWC);
     }
+    small_begin(13);
+    small_node("Sigmoid", 1, odd_image());
+    expect_layout_agrees(COP_LAYOUT_NHWC);
+    small_begin(13);
+    small_node("PRelu", 2, odd_image(), small_weights("s", DIMS(5, 1, 1)));
+    expect_layout_agrees(COP_LAYOUT_NHWC);
 }
 END_TEST
 
@@ -525,7 +522,7 @@ int main(void) {
     tcase_add_test(tests, gather_refuses_indices_outside);
     tcase_add_test(tests, pad_refuses_sizes_that_overflow_or_reflect_too_far);
     tcase_add_test(tests, ranges_refuse_what_never_ends);
-    tcase_add_test(tests, elementwise_operators_work_in_every_layout);
+    tcase_add_test(tests, elementwise_operators_work_channels_last);
     tcase_add_test(tests, batchnorm_concat_and_pooling_work_channels_last);
     tcase_add_test(tests, operator_list_names_every_row);
     tcase_add_test(tests, rows_of_one_operator_do_not_overlap);

@@ -350,10 +350,6 @@ static order order_axes(const cop_operand *in, const cop_resample_rule *rule,
         memmove(o.axes + 1, o.axes + 2, (size_t)(rank - 2) * sizeof *o.axes);
         o.axes[rank - 1] = 1;
     }
-    if (in->layout == COP_LAYOUT_CHANNELS_FIRST) {
-        memmove(o.axes + 1, o.axes, (size_t)(rank - 1) * sizeof *o.axes);
-        o.axes[0] = rank - 1;
-    }
     for (int i = rank; i-- > 0;) {
         const cop_resample_axis *a = &axes[o.axes[i]];
         bool crop = rule->coordinates == COP_COORDINATES_TF_CROP_AND_RESIZE &&

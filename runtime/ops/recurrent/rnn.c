@@ -6,7 +6,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "runtime/kernels/native.h"
+#include "runtime/kernels/vec_conv.h"
 #include "runtime/ops/ops.h"
 #include "runtime/ops/vmath.h"
 

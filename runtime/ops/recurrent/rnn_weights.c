@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "runtime/kernels/native.h"
+#include "runtime/kernels/vec_conv.h"
 
 enum {
     PANEL = COP_ATTN_LANES,
