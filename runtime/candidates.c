@@ -13,7 +13,8 @@ static const double LEAST_SPARSITY_TO_TRY = 0.2;
 static const double LEAST_PARALLEL_MACS = 2e6;
 
 /* What timing may take with --tune fast, so that a model runs at once; layers behind that are
- * estimated from those before. Of layers with few zeros little is to be gained. */
+ * estimated from those before, the first of a kind is timed all the same. Of layers with few zeros
+ * little is to be gained. */
 static const double FEW_ZEROS = 0.4, FEW_ZEROS_BUDGET_MS = 50, OTHER_BUDGET_MS = 350;
 
 /* A kernel must be faster by this than one that the table has before it, so that the same kernels
@@ -204,7 +205,8 @@ static coppice_status find_times(chooser *t, const cop_conv *c, cop_node_choices
         return COPPICE_OK;
     bool few = !has_sparse(out) || conv_sparsity(c) < FEW_ZEROS;
     double *spent = few ? &t->few_zeros_ms : &t->other_ms;
-    if (s->tune == COPPICE_TUNE_FAST && *spent > (few ? FEW_ZEROS_BUDGET_MS : OTHER_BUDGET_MS)) {
+    bool over = *spent > (few ? FEW_ZEROS_BUDGET_MS : OTHER_BUDGET_MS);
+    if (s->tune == COPPICE_TUNE_FAST && over && cop_tuner_knows(&t->tuner, c, out)) {
         cop_tuner_estimate(&t->tuner, c, out);
         *why = "estimated from other layers";
         return COPPICE_OK;

@@ -78,10 +78,14 @@ static double by_rule(const cop_conv *c, const cop_conv_kernel *k) {
     return cop_conv_work(c, k) / rate * 1e-6;
 }
 
+static bool is_depthwise(const cop_conv *c) {
+    return c->groups > 1 && c->groups == c->in_channels;
+}
+
 /* Layers that one kernel does at about one rate. */
 static bool alike(const cop_conv *a, const cop_conv *b) {
-    return (a->groups == 1) == (b->groups == 1) && a->kernel_h == b->kernel_h &&
-           a->kernel_w == b->kernel_w && a->tokens == b->tokens;
+    return (a->groups == 1) == (b->groups == 1) && is_depthwise(a) == is_depthwise(b) &&
+           a->kernel_h == b->kernel_h && a->kernel_w == b->kernel_w && a->tokens == b->tokens;
 }
 
 /* At the rate of the kernel on layers alike; *layers: how many there are. */
@@ -98,6 +102,13 @@ static double at_rate(const cop_tuner *t, const cop_conv *c, const cop_conv_kern
         ++*layers;
     }
     return work > 0 ? cop_conv_work(c, k) * ms / work : by_rule(c, k);
+}
+
+bool cop_tuner_knows(const cop_tuner *t, const cop_conv *c, const cop_node_choices *choices) {
+    int layers = 0;
+    for (int i = 0; i < choices->count && layers == 0; i++)
+        at_rate(t, c, choices->list[i].kernel, &layers);
+    return layers > 0;
 }
 
 /* Kernels that ran on no layer alike, where others did, get a negative time: it may be that they do
@@ -323,18 +334,25 @@ static coppice_status run_once(const cop_tuner *t, const cop_conv *c, const cop_
     return COPPICE_OK;
 }
 
+/* A kernel on one thread is timed by what that thread computes: what else runs on the machine would
+ * decide otherwise, and be remembered. */
+static double clock_of(const coppice_threadpool *pool) {
+    return pool && coppice_threadpool_threads(pool) > 1 ? cop_now_ms() : cop_thread_ms();
+}
+
 /* `limit`: the least time of the candidates before, -1 for the first. */
 static coppice_status run_timed(cop_tuner *t, const cop_conv *c, const cop_conv_kernel *k,
                                 const cop_tail *tail, void *state, double limit, double *ms) {
     COP_TRY(make_buffers(t, c, k->scratch ? k->scratch(state) : 0));
+    const coppice_threadpool *pool = cop_conv_pool(t->settings, c, k);
     double best = INFINITY, spent = 0;
     unsigned runs = efforts[t->settings->tune].runs, least = LEAST_RUNS;
     double budget = efforts[t->settings->tune].budget_ms;
     for (unsigned i = 0; i <= runs && (i <= least || spent < budget); i++) {
-        COP_TRY(cool_down(t, cop_conv_pool(t->settings, c, k)));
-        double begin = cop_now_ms();
+        COP_TRY(cool_down(t, pool));
+        double begin = clock_of(pool);
         COP_TRY(run_once(t, c, k, tail, state));
-        double taken = cop_now_ms() - begin;
+        double taken = clock_of(pool) - begin;
         bool stop = hopeless(i, taken, best, limit);
         if (i > 0 || stop) /* the first run warms caches and indirection tables */
             best = taken < best ? taken : best;

@@ -26,6 +26,9 @@ double cop_conv_work(const cop_conv *conv, const cop_conv_kernel *kernel);
 /* Weights, zeros too. */
 size_t cop_conv_weights(const cop_conv *conv);
 
+/* True when one of the choices ran on a layer that is alike. */
+bool cop_tuner_knows(const cop_tuner *tuner, const cop_conv *conv, const cop_node_choices *choices);
+
 /* Sets the ms of all choices from what is known, without running anything: from the rate of the
  * kernel on layers before that are alike, else by rule. */
 void cop_tuner_estimate(const cop_tuner *tuner, const cop_conv *conv, cop_node_choices *choices);

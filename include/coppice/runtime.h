@@ -68,7 +68,8 @@ typedef enum coppice_tune {
                           more than what FAST measures */
 } coppice_tune;
 
-/* Instruction sets that kernels are written for; each x86 one includes those before it. */
+/* Instruction sets that our kernels are written for; each x86 one includes those before it.
+ * XNNPACK's kernels go by the CPU alone. */
 typedef enum coppice_isa {
     COPPICE_ISA_BEST, /* what the CPU has, or the environment variable COPPICE_ISA */
     COPPICE_ISA_SCALAR,

@@ -15,7 +15,7 @@ const cli_option cli_session_rows[] = {
     {"sparse", 0, CLI_TEXT, SESSION(sparse), "USE",
      "auto (default): sparse kernels where they are faster; never; always"},
     {"isa", 0, CLI_TEXT, SESSION(isa), "ISA",
-     "scalar, sse2, avx2, avx512 or neon: the most that is used\n"
+     "scalar, sse2, avx2, avx512 or neon: the most that our kernels use\n"
      "(default: what the CPU has, or COPPICE_ISA)"},
     {"tune", 0, CLI_TEXT, SESSION(tune), "HOW",
      "measuring of kernels: fast (default), full, or none:\n"
