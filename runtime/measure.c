@@ -156,10 +156,9 @@ static uint64_t block_share(const cop_conv *c) {
     return blocks ? (kept * STEPS + 2 * blocks) / (ROWS * blocks) : 0;
 }
 
-static cop_tune_key key_of(const cop_tuner *t, const cop_conv *c, const cop_node_choices *choices) {
+static cop_tune_key key_of(const cop_conv *c, const cop_node_choices *choices) {
     cop_tune_key key = cop_tune_key_start();
     const size_t sizes[] = {
-        coppice_threadpool_threads(t->settings->pool),
         c->batch,
         c->groups,
         c->in_channels,
@@ -212,7 +211,7 @@ static void open_cache(cop_tuner *t) {
 cop_tune_source cop_tuner_recall(cop_tuner *t, const cop_conv *c, cop_node_choices *choices) {
     open_cache(t);
     cop_tune_times times;
-    cop_tune_source source = cop_tune_cache_find(t->cache, key_of(t, c, choices),
+    cop_tune_source source = cop_tune_cache_find(t->cache, key_of(c, choices),
                                                  t->settings->tune == COPPICE_TUNE_FULL, &times);
     bool runs = false;
     if (source == COP_TUNE_UNKNOWN || times.count != choices->count)
@@ -238,7 +237,7 @@ static void remember(cop_tuner *t, const cop_conv *c, const cop_node_choices *ch
         times.measured |= (uint32_t)choices->list[i].measured << i;
         note_timing(t, c, &choices->list[i]);
     }
-    cop_tune_cache_add(t->cache, key_of(t, c, choices), &times);
+    cop_tune_cache_add(t->cache, key_of(c, choices), &times);
 }
 
 /* ---- measuring ---- */
@@ -282,31 +281,26 @@ static coppice_status make_buffers(cop_tuner *t, const cop_conv *c, size_t scrat
 typedef struct reading {
     const float *from;
     size_t count;
-    _Atomic float sum; /* so that it is wanted */
+    volatile float sum; /* so that it is wanted */
 } reading;
 
-/* Each item reads all of it: once per thread. */
-static void read_all(void *context, size_t begin, size_t end) {
-    reading *r = context;
-    for (size_t item = begin; item < end; item++) {
-        float sum = 0;
-        for (size_t i = 0; i < r->count; i += COP_TILE_LANES)
-            sum += r->from[i];
-        r->sum = sum;
-    }
+/* One float of each cache line. */
+static void read_all(reading *r) {
+    for (size_t i = 0; i < r->count; i += COP_TILE_LANES)
+        r->sum += r->from[i];
 }
 
 /* In a network other layers run between two runs of this one: its weights are in no near cache
  * then, its input is, as the layer before has just written it. */
-static coppice_status cool_down(cop_tuner *t, const coppice_threadpool *pool) {
+static coppice_status cool_down(cop_tuner *t) {
     cop_caches caches = cop_cache_sizes();
     if (!make_large(&t->other, caches.l2, true))
         return cop_fail_memory(t->err, caches.l2);
     reading others = {.from = t->other->data, .count = caches.l2 / sizeof(float)};
-    cop_parallel_for(pool, coppice_threadpool_threads(pool), 1, read_all, &others);
     reading input = {.from = t->input->data,
                      .count = cop_smaller(t->input->bytes, caches.l2 / 2) / sizeof(float)};
-    read_all(&input, 0, 1);
+    read_all(&others);
+    read_all(&input);
     return COPPICE_OK;
 }
 
@@ -322,37 +316,31 @@ static bool hopeless(unsigned i, double taken, double best, double limit) {
 /* One run of a kernel, and what it leaves to do behind it. */
 static coppice_status run_once(const cop_tuner *t, const cop_conv *c, const cop_conv_kernel *k,
                                const cop_tail *tail, void *state) {
-    const coppice_threadpool *pool = cop_conv_pool(t->settings, c, k);
     const cop_conv_io io = {.input = t->input->data,
                             .residual = c->residual ? t->residual->data : NULL,
                             .output = t->output->data,
                             .scratch = t->scratch->data};
-    COP_TRY(k->run(state, &io, pool, t->err));
+    COP_TRY(k->run(state, &io, NULL, t->err));
     if (tail->there)
         cop_tail_apply(tail, cop_kernels_of(t->settings->isa), io.residual, io.output,
-                       c->out_channels * c->batch * c->out_h * c->out_w, pool);
+                       c->out_channels * c->batch * c->out_h * c->out_w, NULL);
     return COPPICE_OK;
 }
 
-/* A kernel on one thread is timed by what that thread computes: what else runs on the machine would
- * decide otherwise, and be remembered. */
-static double clock_of(const coppice_threadpool *pool) {
-    return pool && coppice_threadpool_threads(pool) > 1 ? cop_now_ms() : cop_thread_ms();
-}
-
-/* `limit`: the least time of the candidates before, -1 for the first. */
+/* On one thread, by what that thread computes: what else runs on the machine would decide
+ * otherwise, and be remembered; and results would depend on the number of threads, as kernels round
+ * differently. `limit`: the least time of the candidates before, -1 for the first. */
 static coppice_status run_timed(cop_tuner *t, const cop_conv *c, const cop_conv_kernel *k,
                                 const cop_tail *tail, void *state, double limit, double *ms) {
     COP_TRY(make_buffers(t, c, k->scratch ? k->scratch(state) : 0));
-    const coppice_threadpool *pool = cop_conv_pool(t->settings, c, k);
     double best = INFINITY, spent = 0;
     unsigned runs = efforts[t->settings->tune].runs, least = LEAST_RUNS;
     double budget = efforts[t->settings->tune].budget_ms;
     for (unsigned i = 0; i <= runs && (i <= least || spent < budget); i++) {
-        COP_TRY(cool_down(t, pool));
-        double begin = clock_of(pool);
+        COP_TRY(cool_down(t));
+        double begin = cop_thread_ms();
         COP_TRY(run_once(t, c, k, tail, state));
-        double taken = clock_of(pool) - begin;
+        double taken = cop_thread_ms() - begin;
         bool stop = hopeless(i, taken, best, limit);
         if (i > 0 || stop) /* the first run warms caches and indirection tables */
             best = taken < best ? taken : best;
@@ -377,7 +365,7 @@ static coppice_status time_choice(cop_tuner *t, const cop_conv *c, double limit,
     void *state = NULL;
     cop_tail tail;
     const cop_conv asked = cop_conv_for(c, k, &tail);
-    coppice_status status = k->create(&asked, cop_conv_pool(t->settings, c, k), &state, t->err);
+    coppice_status status = k->create(&asked, NULL, &state, t->err);
     if (status == COPPICE_UNSUPPORTED)
         return COPPICE_OK;
     if (!status)

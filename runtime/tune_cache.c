@@ -283,6 +283,13 @@ static int open_locked(const char *path) {
     return -1;
 }
 
+/* `level`: NOTE, or DEBUG where the next session writes them. */
+static void note_unkept(const char *path, int reason, coppice_log_level level) {
+    cop_log(level,
+            "%s: measured times are not kept: %s (COPPICE_CACHE names another folder, or is off)",
+            path, strerror(reason));
+}
+
 /* Puts a new file in place: what is in the old one and intact, the new records behind it, of all
  * these the newest that fit half of the bound. */
 static void rewrite(const cop_tune_cache *cache, int fd) {
@@ -293,12 +300,14 @@ static void rewrite(const cop_tune_cache *cache, int fd) {
     size_t most = MOST_RECORDS / 2, from = whole.count > most ? whole.count - most : 0;
     cop_writer writer;
     coppice_error err;
-    if (cop_writer_open(&writer, cache->path, true, &err) == COPPICE_OK) {
+    coppice_status status = cop_writer_open(&writer, cache->path, true, &err);
+    if (!status) {
         cop_writer_write(&writer, header, sizeof header);
         cop_writer_write(&writer, whole.records + from, (whole.count - from) * sizeof(record));
-        if (cop_writer_commit(&writer, &err) != COPPICE_OK)
-            cop_log(COPPICE_LOG_DEBUG, "%s", err.message);
+        status = cop_writer_commit(&writer, &err);
     }
+    if (status)
+        cop_log(COPPICE_LOG_NOTE, "measured times are not kept: %s", err.message);
     cop_free(whole.records);
     cop_free(whole.slots);
 }
@@ -313,9 +322,13 @@ static void append(const cop_tune_cache *cache, int fd, off_t size) {
     memcpy(buffer, header, head);
     memcpy(buffer + head, cache->records + cache->stored, bytes);
     ssize_t written = pwrite(fd, buffer, head + bytes, size);
-    if (written != (ssize_t)(head + bytes) && ftruncate(fd, size) != 0)
-        cop_log(COPPICE_LOG_DEBUG, "%s: %s", cache->path, strerror(errno));
+    int reason = written < 0 ? errno : ENOSPC; /* a part only: the next write would have failed */
     cop_free(buffer);
+    if (written == (ssize_t)(head + bytes))
+        return;
+    if (ftruncate(fd, size) != 0)
+        cop_log(COPPICE_LOG_DEBUG, "%s: %s", cache->path, strerror(errno));
+    note_unkept(cache->path, reason, COPPICE_LOG_NOTE);
 }
 
 static void write_file(cop_tune_cache *cache) {
@@ -325,10 +338,7 @@ static void write_file(cop_tune_cache *cache) {
     struct stat info;
     if (fd < 0 || fstat(fd, &info) != 0) {
         bool busy = errno == EWOULDBLOCK || errno == ESTALE; /* the next one writes it */
-        cop_log(busy ? COPPICE_LOG_DEBUG : COPPICE_LOG_NOTE,
-                "%s: measured times are not kept: %s (COPPICE_CACHE names another folder, or is "
-                "off)",
-                cache->path, strerror(errno));
+        note_unkept(cache->path, errno, busy ? COPPICE_LOG_DEBUG : COPPICE_LOG_NOTE);
         if (fd >= 0)
             close(fd);
         return;

@@ -2,6 +2,8 @@
  * file, and nothing that is wrong with it is an error. */
 #include <fcntl.h>
 #include <math.h>
+#include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #include <coppice/host.h>
@@ -199,6 +201,20 @@ START_TEST(no_file_is_no_error) {
 }
 END_TEST
 
+START_TEST(a_full_disk_is_a_note_and_leaves_no_torn_end) {
+    store(0, 1);
+    const long before = file_bytes();
+    const struct rlimit most = {.rlim_cur = (rlim_t)before + 20, .rlim_max = RLIM_INFINITY};
+    signal(SIGXFSZ, SIG_IGN);
+    ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &most), 0);
+    store(1, 3);
+    ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &(struct rlimit){RLIM_INFINITY, RLIM_INFINITY}), 0);
+    ck_assert_int_eq(notes, 1);
+    ck_assert_int_eq(file_bytes(), before);
+    ck_assert_float_eq(look_up(0, 0), 0);
+}
+END_TEST
+
 START_TEST(the_place_follows_the_environment) {
     unsetenv("COPPICE_CACHE");
     unsetenv("XDG_CACHE_HOME");
@@ -244,6 +260,7 @@ int main(void) {
     tcase_add_test(tests, more_than_a_file_takes_is_no_cache);
     tcase_add_test(tests, several_processes_at_once_lose_nothing);
     tcase_add_test(tests, no_file_is_no_error);
+    tcase_add_test(tests, a_full_disk_is_a_note_and_leaves_no_torn_end);
     tcase_add_test(tests, the_place_follows_the_environment);
     tcase_add_test(tests, keys_tell_texts_and_numbers_apart);
     return unit_run("tune_cache", tests);
