@@ -9,8 +9,8 @@
  */
 static const double LEAST_SPARSITY_TO_TRY = 0.2;
 
-/* Multiply-accumulates from which a layer is worth several threads: some 20 microseconds' work. */
-static const double LEAST_PARALLEL_MACS = 2e6;
+/* Multiply-accumulates from which a layer is worth several threads: some 5 microseconds' work. */
+static const double LEAST_PARALLEL_MACS = 4e5;
 
 /* What timing may take with --tune fast, so that a model runs at once; layers behind that are
  * estimated from those before, the first of a kind is timed all the same. Of layers with few zeros

@@ -18,8 +18,7 @@
 #include "runtime/sparse/tiling.h"
 
 enum {
-    OFFSETS = 65536, /* that there are */
-    JOBS_PER_WORKER = 4,
+    OFFSETS = 65536,      /* that there are */
     LEAST_UNIT_ROWS = 64, /* rows are sorted within a unit: the more, the longer the runs */
     ALIGN = 64
 };
@@ -84,10 +83,11 @@ static void choose_blocks(tile_conv *s, cop_tile_kind kind) {
     s->block_channels = cop_divide_up(channels, blocks);
 }
 
-/* Threads take units of a tile's rows when there are too few tiles. Sums do not depend on it. */
+/* Threads take units of a tile's rows when there are fewer tiles than threads: each unit lays the
+ * tile's columns out again. Sums do not depend on it. */
 static void choose_units(tile_conv *s) {
     size_t jobs = s->columns.tiles * s->conv.groups, rows = s->group_rows;
-    size_t wanted = s->workers > 1 ? cop_divide_up(JOBS_PER_WORKER * s->workers, jobs) : 1;
+    size_t wanted = s->workers > 1 ? cop_divide_up(s->workers, jobs) : 1;
     size_t most = rows / LEAST_UNIT_ROWS ? rows / LEAST_UNIT_ROWS : 1;
     s->unit_rows = cop_round_up(cop_divide_up(rows, cop_smaller(wanted, most)), COP_TILE_HEIGHT);
 }
@@ -95,7 +95,7 @@ static void choose_units(tile_conv *s) {
 static void choose_scratch(tile_conv *s) {
     size_t stripes = s->block_channels * s->columns.taps * s->tile;
     s->work_offset = s->direct ? 0 : cop_round_up(stripes * sizeof(float), ALIGN);
-    s->slot_bytes = s->work_offset + cop_round_up(cop_columns_work(&s->columns), ALIGN);
+    s->slot_bytes = ALIGN + s->work_offset + cop_round_up(cop_columns_work(&s->columns), ALIGN);
 }
 
 void cop_tile_conv_destroy(void *state) {
@@ -173,8 +173,16 @@ size_t cop_tile_conv_scratch(const void *state) {
 typedef struct run_job {
     const tile_conv *s;
     const cop_conv_io *io;
-    atomic_size_t next;
 } run_job;
+
+/* Each worker's share of the jobs: the same part of the tiles in every layer, so that it finds in
+ * its own cache what it wrote in the layer before. At the begin of its scratch. */
+typedef struct share {
+    atomic_size_t next;
+    size_t end;
+} share;
+
+_Static_assert(sizeof(share) <= (size_t)ALIGN, "a share has a line of its own");
 
 /* A unit of a group's rows over a tile. */
 typedef struct tile_job {
@@ -241,17 +249,23 @@ static void run_tile(const tile_conv *s, const tile_job *j, const cop_conv_io *i
     s->kernels->map_f32[f->map](x, x, rows * s->tile, f->alpha, f->beta);
 }
 
-/* A worker takes jobs until none is left: which worker does which changes no result. */
+static share *share_of(const run_job *job, size_t worker) {
+    return (share *)(void *)((char *)job->io->scratch + worker * job->s->slot_bytes);
+}
+
+/* A worker does its own share, then what others have left: who does what changes no result. */
 static void work(void *context, size_t begin, size_t end) {
-    run_job *job = context;
+    const run_job *job = context;
     const tile_conv *s = job->s;
     size_t units = s->pack.unit_count, groups = s->conv.groups;
     for (size_t worker = begin; worker < end; worker++) {
-        char *slot = (char *)job->io->scratch + worker * s->slot_bytes;
-        size_t n;
-        while ((n = atomic_fetch_add(&job->next, 1)) < s->columns.tiles * groups * units) {
-            const tile_job j = {n / units / groups, n / units % groups, n % units, slot};
-            run_tile(s, &j, job->io);
+        char *slot = (char *)share_of(job, worker) + ALIGN;
+        for (size_t i = 0; i < s->workers; i++) {
+            share *from = share_of(job, (worker + i) % s->workers);
+            for (size_t n; (n = atomic_fetch_add(&from->next, 1)) < from->end;) {
+                const tile_job j = {n / units / groups, n / units % groups, n % units, slot};
+                run_tile(s, &j, job->io);
+            }
         }
     }
 }
@@ -259,8 +273,14 @@ static void work(void *context, size_t begin, size_t end) {
 coppice_status cop_tile_conv_run(void *state, const cop_conv_io *io, const coppice_threadpool *pool,
                                  coppice_error *err) {
     (void)err;
-    run_job job = {.s = state, .io = io};
-    atomic_init(&job.next, 0);
-    cop_parallel_for(pool, job.s->workers, 1, work, &job);
+    const tile_conv *s = state;
+    run_job job = {.s = s, .io = io};
+    size_t jobs = s->columns.tiles * s->conv.groups * s->pack.unit_count;
+    for (size_t worker = 0; worker < s->workers; worker++) {
+        share *own = share_of(&job, worker);
+        atomic_init(&own->next, jobs * worker / s->workers);
+        own->end = jobs * (worker + 1) / s->workers;
+    }
+    cop_parallel_for(pool, s->workers, 1, work, &job);
     return COPPICE_OK;
 }
