@@ -13,9 +13,9 @@ static const double LEAST_SPARSITY_TO_TRY = 0.2;
 static const double LEAST_PARALLEL_MACS = 4e5;
 
 /* What timing may take with --tune fast, so that a model runs at once; layers behind that are
- * estimated from those before, the first of a kind is timed all the same. Of layers with few zeros
- * little is to be gained. */
-static const double FEW_ZEROS = 0.4, FEW_ZEROS_BUDGET_MS = 50, OTHER_BUDGET_MS = 350;
+ * estimated from those before, the first of a kind is timed all the same. Where no sparse kernel
+ * is among the candidates little is to be gained. */
+static const double DENSE_BUDGET_MS = 50, SPARSE_BUDGET_MS = 350;
 
 /* A kernel must be faster by this than one that the table has before it, so that the same kernels
  * are taken again when they are measured again. */
@@ -28,7 +28,7 @@ typedef struct chooser {
     const cop_fusion *fusions;
     const cop_settings *settings;
     cop_tuner tuner;
-    double few_zeros_ms, other_ms; /* spent on timing layers with few zeros, and others */
+    double dense_ms, sparse_ms; /* spent on layers without sparse candidates, and with */
     coppice_error *err;
 } chooser;
 
@@ -203,9 +203,9 @@ static coppice_status find_times(chooser *t, const cop_conv *c, cop_node_choices
     *why = source == COP_TUNE_STORED ? "fastest measured before (cached)" : "fastest measured";
     if (source)
         return COPPICE_OK;
-    bool few = !has_sparse(out) || conv_sparsity(c) < FEW_ZEROS;
-    double *spent = few ? &t->few_zeros_ms : &t->other_ms;
-    bool over = *spent > (few ? FEW_ZEROS_BUDGET_MS : OTHER_BUDGET_MS);
+    bool sparse = has_sparse(out);
+    double *spent = sparse ? &t->sparse_ms : &t->dense_ms;
+    bool over = *spent > (sparse ? SPARSE_BUDGET_MS : DENSE_BUDGET_MS);
     if (s->tune == COPPICE_TUNE_FAST && over && cop_tuner_knows(&t->tuner, c, out)) {
         cop_tuner_estimate(&t->tuner, c, out);
         *why = "estimated from other layers";

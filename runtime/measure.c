@@ -111,12 +111,18 @@ bool cop_tuner_knows(const cop_tuner *t, const cop_conv *c, const cop_node_choic
     return layers > 0;
 }
 
+/* Sparse kernels must look faster by this before an estimate prefers them: a pruned model is not to
+ * be slower than it was. */
+static const double DOUBT = 1.2;
+
 /* Kernels that ran on no layer alike, where others did, get a negative time: it may be that they do
  * not take such weights. */
 void cop_tuner_estimate(const cop_tuner *t, const cop_conv *c, cop_node_choices *choices) {
     int layers[COP_MAX_CHOICES], most = 0;
     for (int i = 0; i < choices->count; i++) {
         choices->list[i].ms = at_rate(t, c, choices->list[i].kernel, &layers[i]);
+        if (choices->list[i].kernel->sparse)
+            choices->list[i].ms *= DOUBT;
         choices->list[i].measured = false;
         most = layers[i] > most ? layers[i] : most;
     }
