@@ -41,6 +41,26 @@ typedef struct cop_conv {
     bool tokens;     /* it stands for a matrix product: in_h == 1, kernel 1x1 */
 } cop_conv;
 
+/* A matrix product as a convolution: [tokens][inputs] by weights [outputs][inputs], which the
+ * caller sets, with their count, the bias and the clamp. */
+cop_conv cop_conv_of_product(size_t tokens, size_t inputs, size_t outputs);
+
+/* Has each input channel a group of its own? */
+bool cop_conv_is_depthwise(const cop_conv *conv);
+
+/* Weights, zeros too. */
+size_t cop_conv_weights(const cop_conv *conv);
+
+/* *out: the bias, or zeros where there is none, in `count` >= out_channels floats of which those
+ * behind are zero. Free with cop_free. OUT_OF_MEMORY. */
+coppice_status cop_conv_copy_bias(const cop_conv *conv, size_t count, float **out,
+                                  coppice_error *err);
+
+/* Applies the activation, if there is one, to `count` floats in place. */
+struct cop_kernels;
+void cop_activate(const cop_activation *activation, const struct cop_kernels *kernels, float *x,
+                  size_t count);
+
 /* How a kernel wants its activations, input and output alike. */
 typedef enum cop_conv_form {
     COP_FORM_PLANES,        /* [batch][channels][h][w] */

@@ -220,7 +220,7 @@ cop_conv cop_conv_for(const cop_conv *conv, const cop_conv_kernel *kernel, cop_t
 
 typedef struct tail_job {
     const cop_tail *tail;
-    cop_map_f32_fn *map;
+    const cop_kernels *kernels;
     const float *residual;
     float *output;
 } tail_job;
@@ -241,15 +241,13 @@ static void tail_range(void *context, size_t begin, size_t end) {
             out[i] = x > high ? high : x;
         }
     }
-    if (job->map)
-        job->map(out, out, n, job->tail->activation.alpha, job->tail->activation.beta);
+    cop_activate(&job->tail->activation, job->kernels, out, n);
 }
 
 void cop_tail_apply(const cop_tail *tail, const cop_kernels *kernels, const float *residual,
                     float *output, size_t count, const coppice_threadpool *pool) {
     const tail_job job = {.tail = tail,
-                          .map = tail->activation.there ? kernels->map_f32[tail->activation.map]
-                                                        : NULL,
+                          .kernels = kernels,
                           .residual = tail->residual ? residual : NULL,
                           .output = output};
     cop_parallel_for(pool, count, TAIL_GRAIN, tail_range, (void *)&job);

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/shape.h"
 #include "base/size.h"
 #include "runtime/transpose.h"
 
@@ -19,13 +20,6 @@ typedef struct transposition {
 const char *cop_layout_name(cop_layout layout) {
     static const char *const names[COP_LAYOUT_COUNT] = {"plain", "nhwc", "tiles", "token-tiles"};
     return names[layout];
-}
-
-static size_t product(const coppice_tensor *tensor, uint32_t begin, uint32_t end) {
-    size_t count = 1;
-    for (uint32_t i = begin; i < end; i++)
-        count *= (size_t)tensor->dims[i];
-    return count;
 }
 
 /* ---- tiles ---- */
@@ -55,7 +49,8 @@ cop_tiles cop_tiles_of(const coppice_tensor *tensor, cop_layout layout) {
     cop_tiles t;
     uint32_t axis = layout == COP_LAYOUT_TILES ? 1 : tensor->rank - 1;
     t.channels = (size_t)tensor->dims[axis];
-    t.positions = product(tensor, 0, axis) * product(tensor, axis + 1, tensor->rank);
+    t.positions = cop_dims_product(tensor->dims, 0, axis) *
+                  cop_dims_product(tensor->dims, axis + 1, tensor->rank);
     t.tile = cop_tile_width(t.positions);
     t.count = (t.positions + t.tile - 1) / t.tile;
     return t;
@@ -145,7 +140,7 @@ static void convert_tiles(const cop_operand *from, cop_operand *to,
         cop_parallel_for(pool, j.tiles.count, 1, tile_tokens, &j);
         return;
     }
-    j.pixels = product(&from->t, 2, from->t.rank);
+    j.pixels = cop_dims_product(from->t.dims, 2, from->t.rank);
     cop_parallel_for(pool, (size_t)from->t.dims[0] * j.tiles.channels, 8, tile_pixels, &j);
 }
 
@@ -170,7 +165,7 @@ static transposition matrices(const coppice_tensor *tensor, cop_layout layout) {
     if (layout == COP_LAYOUT_NHWC) {
         t.batch = (size_t)tensor->dims[0];
         t.rows = (size_t)tensor->dims[1];
-        t.columns = product(tensor, 2, tensor->rank);
+        t.columns = cop_dims_product(tensor->dims, 2, tensor->rank);
     }
     return t;
 }

@@ -150,23 +150,9 @@ static coppice_status lower_gemm(lowering *l) {
     cop_conv *c = &l->out->conv;
     size_t reduction = (size_t)w->dims[p->transpose_b ? 1 : 0];
     size_t tokens = (size_t)coppice_tensor_count(x) / reduction;
-    *c = (cop_conv){.batch = 1,
-                    .groups = 1,
-                    .in_channels = reduction,
-                    .out_channels = (size_t)w->dims[p->transpose_b ? 0 : 1],
-                    .in_h = 1,
-                    .in_w = tokens,
-                    .out_h = 1,
-                    .out_w = tokens,
-                    .kernel_h = 1,
-                    .kernel_w = 1,
-                    .stride_h = 1,
-                    .stride_w = 1,
-                    .dilation_h = 1,
-                    .dilation_w = 1,
-                    .tokens = true,
-                    .min = p->activation_min,
-                    .max = p->activation_max};
+    *c = cop_conv_of_product(tokens, reduction, (size_t)w->dims[p->transpose_b ? 0 : 1]);
+    c->min = p->activation_min;
+    c->max = p->activation_max;
     c->weights = reorder_weight(p, w, l->out);
     c->bias = b && p->beta != 0 ? spread_bias(p, b, l->out) : NULL;
     if (!c->weights || (b && p->beta != 0 && !c->bias))

@@ -48,10 +48,6 @@ struct cop_timing {
     double ms;
 };
 
-size_t cop_conv_weights(const cop_conv *c) {
-    return c->out_channels * (c->in_channels / c->groups) * c->kernel_h * c->kernel_w;
-}
-
 double cop_conv_work(const cop_conv *c, const cop_conv_kernel *k) {
     double pixels = (double)(c->batch * c->out_h * c->out_w);
     return pixels * (double)(k->sparse ? c->nonzeros : cop_conv_weights(c));
@@ -78,14 +74,11 @@ static double by_rule(const cop_conv *c, const cop_conv_kernel *k) {
     return cop_conv_work(c, k) / rate * 1e-6;
 }
 
-static bool is_depthwise(const cop_conv *c) {
-    return c->groups > 1 && c->groups == c->in_channels;
-}
-
 /* Layers that one kernel does at about one rate. */
 static bool alike(const cop_conv *a, const cop_conv *b) {
-    return (a->groups == 1) == (b->groups == 1) && is_depthwise(a) == is_depthwise(b) &&
-           a->kernel_h == b->kernel_h && a->kernel_w == b->kernel_w && a->tokens == b->tokens;
+    return (a->groups == 1) == (b->groups == 1) &&
+           cop_conv_is_depthwise(a) == cop_conv_is_depthwise(b) && a->kernel_h == b->kernel_h &&
+           a->kernel_w == b->kernel_w && a->tokens == b->tokens;
 }
 
 /* At the rate of the kernel on layers alike; *layers: how many there are. */

@@ -23,9 +23,6 @@ void cop_tuner_free(cop_tuner *tuner);
 /* Multiply-accumulates that the kernel does. */
 double cop_conv_work(const cop_conv *conv, const cop_conv_kernel *kernel);
 
-/* Weights, zeros too. */
-size_t cop_conv_weights(const cop_conv *conv);
-
 /* True when one of the choices ran on a layer that is alike. */
 bool cop_tuner_knows(const cop_tuner *tuner, const cop_conv *conv, const cop_node_choices *choices);
 

@@ -47,7 +47,7 @@ static bool supports_sparse_1x1(const cop_conv *c) {
 static bool supports_sparse_any(const cop_conv *c) {
     size_t columns;
     return cop_xnn_supports(c) && cop_tiling_fits(c) && !is_in_place(c) &&
-           !cop_xnn_is_depthwise(c) &&
+           !cop_conv_is_depthwise(c) &&
            cop_size_mul(c->in_channels / c->groups, c->kernel_h, &columns) &&
            cop_size_mul(columns, c->kernel_w, &columns) && columns < 1024 * 1024;
 }

@@ -31,6 +31,5 @@ void cop_xnn_spmm_free(cop_xnn_spmm *spmm);
 
 /* Sizes fit XNNPACK's 32-bit parameters and the clamp is a range. */
 bool cop_xnn_supports(const cop_conv *conv);
-bool cop_xnn_is_depthwise(const cop_conv *conv);
 
 #endif

@@ -189,16 +189,12 @@ bool cop_xnn_supports(const cop_conv *c) {
 
 /* ---- dense convolution, channels last ---- */
 
-bool cop_xnn_is_depthwise(const cop_conv *c) {
-    return c->groups > 1 && c->groups == c->in_channels;
-}
-
 static bool supports_conv(const cop_conv *c) {
-    return cop_xnn_supports(c) && !c->tokens && !cop_xnn_is_depthwise(c);
+    return cop_xnn_supports(c) && !c->tokens && !cop_conv_is_depthwise(c);
 }
 
 static bool supports_depthwise(const cop_conv *c) {
-    return cop_xnn_supports(c) && !c->tokens && cop_xnn_is_depthwise(c);
+    return cop_xnn_supports(c) && !c->tokens && cop_conv_is_depthwise(c);
 }
 
 static bool supports_fully_connected(const cop_conv *c) {

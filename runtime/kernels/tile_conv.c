@@ -49,7 +49,6 @@ typedef struct tile_conv {
     cop_tile_pack pack;
     size_t group_rows, group_columns, unit_rows, column_step;
     size_t block_channels;
-    size_t sets; /* jobs of a tile and group: each is some units */
     size_t workers, work_offset, slot_bytes;
 } tile_conv;
 
@@ -122,11 +121,7 @@ static coppice_status pack(tile_conv *s, const cop_conv *conv, cop_tile_kind kin
     if (kind == COP_TILE_BLOCKS &&
         (double)cop_tile_pack_kept(&shape) > MOST_FILLED * (double)conv->nonzeros)
         return cop_fail(err, COPPICE_UNSUPPORTED, "too few of the weights lie in blocks");
-    s->bias = cop_calloc(conv->out_channels, sizeof *s->bias);
-    if (!s->bias)
-        return cop_fail_memory(err, conv->out_channels * sizeof *s->bias);
-    if (conv->bias)
-        memcpy(s->bias, conv->bias, conv->out_channels * sizeof *s->bias);
+    COP_TRY(cop_conv_copy_bias(conv, conv->out_channels, &s->bias, err));
     return cop_tile_pack_create(&shape, &s->pack, err);
 }
 
@@ -239,14 +234,11 @@ static const float *stripes_of(const tile_conv *s, const tile_job *j, size_t blo
 static void run_tile(const tile_conv *s, const tile_job *j, const cop_conv_io *io) {
     for (size_t block = 0; block < s->pack.block_count; block++)
         run_parts(s, j, block, stripes_of(s, j, block, io), io);
-    const cop_activation *f = &s->conv.activation;
-    if (!f->there)
-        return;
     size_t begin = j->unit * s->unit_rows;
     size_t rows = cop_smaller(s->unit_rows, s->group_rows - begin);
     begin += j->group * s->group_rows;
     float *x = io->output + (j->tile * s->conv.out_channels + begin) * s->tile;
-    s->kernels->map_f32[f->map](x, x, rows * s->tile, f->alpha, f->beta);
+    cop_activate(&s->conv.activation, s->kernels, x, rows * s->tile);
 }
 
 static share *share_of(const run_job *job, size_t worker) {

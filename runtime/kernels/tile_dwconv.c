@@ -23,7 +23,7 @@ typedef struct tile_dwconv {
 } tile_dwconv;
 
 bool cop_tile_dwconv_supports(const cop_conv *conv) {
-    return cop_tiling_fits(conv) && conv->groups > 1 && conv->groups == conv->in_channels;
+    return cop_tiling_fits(conv) && cop_conv_is_depthwise(conv);
 }
 
 void cop_tile_dwconv_destroy(void *state) {
@@ -39,17 +39,14 @@ void cop_tile_dwconv_destroy(void *state) {
 static coppice_status pack(tile_dwconv *s, const cop_conv *c, coppice_error *err) {
     size_t taps = s->taps.taps, count = cop_round_up(c->out_channels, COP_DWCONV_CHANNELS);
     s->weights = cop_calloc(count * taps, sizeof *s->weights);
-    s->bias = cop_calloc(count, sizeof *s->bias);
-    if (!s->weights || !s->bias)
+    if (!s->weights)
         return cop_fail_memory(err, count * taps * sizeof *s->weights);
     for (size_t o = 0; o < c->out_channels; o++) {
         float *block = s->weights + o / COP_DWCONV_CHANNELS * taps * COP_DWCONV_CHANNELS;
         for (size_t t = 0; t < taps; t++)
             block[t * COP_DWCONV_CHANNELS + o % COP_DWCONV_CHANNELS] = c->weights[o * taps + t];
     }
-    if (c->bias)
-        memcpy(s->bias, c->bias, c->out_channels * sizeof *s->bias);
-    return COPPICE_OK;
+    return cop_conv_copy_bias(c, count, &s->bias, err);
 }
 
 coppice_status cop_tile_dwconv_create(const cop_conv *conv, coppice_isa isa, void **state,
@@ -88,12 +85,6 @@ typedef struct run_job {
     const cop_conv_io *io;
 } run_job;
 
-static void activate(const tile_dwconv *s, float *stripe, size_t n) {
-    const cop_activation *f = &s->taps.conv.activation;
-    if (f->there)
-        s->taps.kernels->map_f32[f->map](stripe, stripe, n, f->alpha, f->beta);
-}
-
 /* Some output channels of a tile. */
 static void run_chunk(const run_job *job, size_t tile, size_t channel) {
     const tile_dwconv *s = job->s;
@@ -121,7 +112,8 @@ static void run_chunk(const run_job *job, size_t tile, size_t channel) {
     };
     k->kernels->dwconv_f32(&args);
     for (size_t i = 0; c->activation.there && i < args.channels; i++)
-        activate(s, args.output + i * k->tile, args.vectors * COP_TILE_LANES);
+        cop_activate(&c->activation, k->kernels, args.output + i * k->tile,
+                     args.vectors * COP_TILE_LANES);
 }
 
 static void run_chunks(void *context, size_t begin, size_t end) {
@@ -146,7 +138,7 @@ static void run_position(const run_job *job, float *column) {
             sum += job->io->residual[o];
         job->io->output[o] = cop_clamp(sum, c->min, c->max);
     }
-    activate(s, job->io->output, c->out_channels);
+    cop_activate(&c->activation, s->taps.kernels, job->io->output, c->out_channels);
 }
 
 static void run_positions(void *context, size_t begin, size_t end) {

@@ -52,12 +52,7 @@ static coppice_status begin(const cop_conv *conv, coppice_isa isa, vec_conv **ou
     s->parts = cop_divide_up(s->rows, PART_ROWS);
     s->min = conv->min;
     s->max = conv->max;
-    s->bias = cop_calloc(s->rows, sizeof *s->bias);
-    if (!s->bias)
-        return cop_fail_memory(err, s->rows * sizeof *s->bias);
-    if (conv->bias)
-        memcpy(s->bias, conv->bias, s->rows * sizeof *s->bias);
-    return COPPICE_OK;
+    return cop_conv_copy_bias(conv, s->rows, &s->bias, err);
 }
 
 /* Room for `count` floats. */

@@ -38,3 +38,10 @@ cop_text cop_shape_text(const coppice_tensor *tensor) {
 bool cop_same_shape(const coppice_tensor *a, const coppice_tensor *b) {
     return a->rank == b->rank && memcmp(a->dims, b->dims, a->rank * sizeof *a->dims) == 0;
 }
+
+size_t cop_dims_product(const int64_t *dims, uint32_t begin, uint32_t end) {
+    size_t count = 1;
+    for (uint32_t i = begin; i < end; i++)
+        count *= (size_t)dims[i];
+    return count;
+}

@@ -3,6 +3,7 @@
 #define COP_BASE_SHAPE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include <coppice/tensor.h>
@@ -19,6 +20,9 @@ cop_text cop_declared_text(int rank, const int64_t *dims, const char *const *sym
 /* "[1,3,32,32]"; negative dimensions as they are. */
 cop_text cop_shape_text(const coppice_tensor *tensor);
 cop_text cop_dims_text(uint32_t rank, const int64_t *dims);
+
+/* Product of dims[begin..end): elements along them. */
+size_t cop_dims_product(const int64_t *dims, uint32_t begin, uint32_t end);
 
 /* The same rank and dimensions? */
 bool cop_same_shape(const coppice_tensor *a, const coppice_tensor *b);

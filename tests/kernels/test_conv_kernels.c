@@ -125,25 +125,9 @@ START_TEST(several_tokens_do_not_lie_in_planes) {
     coppice_error err;
     ck_assert(!cop_isa_resolve(COPPICE_ISA_BEST, &settings.isa, &err));
     for (size_t tokens = 1; tokens < 4; tokens++) {
-        const cop_conv c = {.batch = 1,
-                            .groups = 1,
-                            .in_channels = 4,
-                            .out_channels = 4,
-                            .in_h = 1,
-                            .in_w = tokens,
-                            .out_h = 1,
-                            .out_w = tokens,
-                            .kernel_h = 1,
-                            .kernel_w = 1,
-                            .stride_h = 1,
-                            .stride_w = 1,
-                            .dilation_h = 1,
-                            .dilation_w = 1,
-                            .min = -INFINITY,
-                            .max = INFINITY,
-                            .weights = weights,
-                            .nonzeros = 3,
-                            .tokens = true};
+        cop_conv c = cop_conv_of_product(tokens, 4, 4);
+        c.weights = weights;
+        c.nonzeros = 3;
         cop_node_choices choices;
         ck_assert(!cop_choose_kernel(&settings, &c, &choices, &err));
         ck_assert_int_gt(choices.count, 0);

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/shape.h"
 #include "runtime/layout.h"
 #include "runtime/ops/lanes.h"
 #include "runtime/ops/ops.h"
@@ -116,13 +117,6 @@ static void run_rows(const cop_call *call, rows_job *job, size_t rows) {
                          x->type == COPPICE_TYPE_FLOAT ? rows_float : rows_double, job);
 }
 
-static size_t product(const int64_t *dims, uint32_t from, uint32_t to) {
-    size_t n = 1;
-    for (uint32_t d = from; d < to; d++)
-        n *= (size_t)dims[d];
-    return n;
-}
-
 static coppice_status epsilon_parse(const cop_call *call, norm_params *p) {
     float epsilon;
     COP_TRY(cop_node_float(call->node, "epsilon", 1e-5f, &epsilon, call->err));
@@ -192,8 +186,8 @@ static coppice_status rmsnorm_infer(cop_call *call) {
 /* Is `t` one number per element of a row, that is of dims `axis` and up? */
 static bool is_row(const coppice_tensor *t, const coppice_tensor *x, uint32_t axis) {
     uint32_t ones = t->rank > x->rank - axis ? t->rank - (x->rank - axis) : 0;
-    return (size_t)coppice_tensor_count(t) == product(x->dims, axis, x->rank) &&
-           product(t->dims, 0, ones) == 1;
+    return (size_t)coppice_tensor_count(t) == cop_dims_product(x->dims, axis, x->rank) &&
+           cop_dims_product(t->dims, 0, ones) == 1;
 }
 
 #define SCALE_AND_SHIFT(T)                                                                         \
@@ -269,7 +263,7 @@ static coppice_status run_layernorm(const cop_call *call, bool centred) {
     COP_TRY(cop_axis(call, p->axis, x->rank, &axis));
     uint32_t from = (uint32_t)axis;
     bool direct = is_row(scale, x, from) && (!bias || is_row(bias, x, from));
-    rows_job job = {.length = product(x->dims, from, x->rank),
+    rows_job job = {.length = cop_dims_product(x->dims, from, x->rank),
                     .epsilon = p->epsilon,
                     .centred = centred,
                     .mean = cop_out(call, 1),
@@ -278,7 +272,7 @@ static coppice_status run_layernorm(const cop_call *call, bool centred) {
     job.scales = direct ? job.length : 1;
     job.scale = direct ? scale->data : NULL;
     job.bias = direct && bias ? bias->data : NULL;
-    run_rows(call, &job, product(x->dims, 0, from));
+    run_rows(call, &job, cop_dims_product(x->dims, 0, from));
     if (!direct)
         spread_scale(call);
     return COPPICE_OK;
@@ -351,7 +345,7 @@ static coppice_status groupnorm_infer(cop_call *call) {
 static coppice_status run_groups(const cop_call *call, size_t groups) {
     const norm_params *p = call->params;
     const coppice_tensor *x = cop_in(call, 0);
-    size_t pixels = product(x->dims, 2, x->rank), channels = (size_t)x->dims[1];
+    size_t pixels = cop_dims_product(x->dims, 2, x->rank), channels = (size_t)x->dims[1];
     rows_job job = {.epsilon = p->epsilon,
                     .centred = true,
                     .scale = cop_in(call, 1)->data,

@@ -1,7 +1,6 @@
 /* Packing constant weights of recurrent networks, and products with them. */
 #include "runtime/ops/recurrent/rnn_weights.h"
 
-#include <math.h>
 #include <string.h>
 
 #include "base/memory.h"
@@ -52,20 +51,8 @@ static bool is_sparse(const float *w, size_t count) {
 
 static coppice_status make_sparse(const cop_call *call, const float *r, size_t columns,
                                   size_t depth, void **state) {
-    const cop_conv conv = {.batch = 1,
-                           .groups = 1,
-                           .in_channels = depth,
-                           .out_channels = columns,
-                           .in_h = 1,
-                           .in_w = 1,
-                           .out_h = 1,
-                           .out_w = 1,
-                           .kernel_h = 1,
-                           .kernel_w = 1,
-                           .weights = r,
-                           .min = -INFINITY,
-                           .max = INFINITY,
-                           .tokens = true};
+    cop_conv conv = cop_conv_of_product(1, depth, columns);
+    conv.weights = r;
     return cop_vec_conv_create(&conv, COPPICE_ISA_AVX512, false, state, call->err);
 }
 
