@@ -74,9 +74,14 @@ static double by_rule(const cop_conv *c, const cop_conv_kernel *k) {
     return cop_conv_work(c, k) / rate * 1e-6;
 }
 
-/* Layers that one kernel does at about one rate. */
+static bool is_vector(const cop_conv *c) {
+    return c->batch * c->out_h * c->out_w == 1;
+}
+
+/* Layers that one kernel does at about one rate. One position leaves all but one lane of a tile
+ * without work: what kernels take for it says nothing about images, in networks that have both. */
 static bool alike(const cop_conv *a, const cop_conv *b) {
-    return (a->groups == 1) == (b->groups == 1) &&
+    return (a->groups == 1) == (b->groups == 1) && is_vector(a) == is_vector(b) &&
            cop_conv_is_depthwise(a) == cop_conv_is_depthwise(b) && a->kernel_h == b->kernel_h &&
            a->kernel_w == b->kernel_w && a->tokens == b->tokens;
 }

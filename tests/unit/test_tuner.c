@@ -1,0 +1,66 @@
+/* What timing one layer says about others. Nothing here depends on how long anything takes. */
+#include <math.h>
+
+#include "runtime/measure.h"
+#include "unit.h"
+
+enum { CHANNELS = 16 };
+
+/* A 1x1 convolution over images of width x width. */
+static cop_conv conv_of(size_t width, const float *weights) {
+    return (cop_conv){.batch = 1,
+                      .groups = 1,
+                      .in_channels = CHANNELS,
+                      .out_channels = CHANNELS,
+                      .in_h = width,
+                      .in_w = width,
+                      .out_h = width,
+                      .out_w = width,
+                      .kernel_h = 1,
+                      .kernel_w = 1,
+                      .stride_h = 1,
+                      .stride_w = 1,
+                      .dilation_h = 1,
+                      .dilation_w = 1,
+                      .weights = weights,
+                      .nonzeros = CHANNELS * CHANNELS,
+                      .min = -INFINITY,
+                      .max = INFINITY};
+}
+
+static cop_node_choices tile_kernels(const cop_conv *conv) {
+    cop_node_choices choices = {0};
+    for (const cop_conv_kernel *const *k = cop_conv_kernels; *k && choices.count < 2; k++) {
+        if ((*k)->form == COP_FORM_TILES && cop_isa_allows(COPPICE_ISA_SCALAR, (*k)->isa) &&
+            (*k)->supports(conv))
+            choices.list[choices.count++] = (cop_choice){.kernel = *k, .layout = COP_LAYOUT_TILES};
+    }
+    ck_assert_int_gt(choices.count, 0);
+    return choices;
+}
+
+/* Squeeze-excite blocks hold a 1x1 convolution over one position between large ones. */
+START_TEST(one_position_says_nothing_about_images) {
+    static float weights[CHANNELS * CHANNELS];
+    for (size_t i = 0; i < CHANNELS * CHANNELS; i++)
+        weights[i] = (float)(i % 7) - 3.5f;
+    const cop_settings settings = {.isa = COPPICE_ISA_SCALAR, .tune = COPPICE_TUNE_FAST};
+    coppice_error err;
+    cop_tuner tuner = {.settings = &settings, .err = &err};
+    const cop_conv vector = conv_of(1, weights), image = conv_of(9, weights),
+                   larger = conv_of(14, weights);
+    cop_node_choices choices = tile_kernels(&image);
+    ck_assert_int_eq(cop_tuner_measure(&tuner, &vector, &choices), COPPICE_OK);
+    ck_assert(cop_tuner_knows(&tuner, &vector, &choices));
+    ck_assert(!cop_tuner_knows(&tuner, &image, &choices));
+    ck_assert_int_eq(cop_tuner_measure(&tuner, &image, &choices), COPPICE_OK);
+    ck_assert(cop_tuner_knows(&tuner, &larger, &choices));
+    cop_tuner_free(&tuner);
+}
+END_TEST
+
+int main(void) {
+    TCase *tests = tcase_create("tuner");
+    tcase_add_test(tests, one_position_says_nothing_about_images);
+    return unit_run("tuner", tests);
+}
