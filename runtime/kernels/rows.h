@@ -24,4 +24,8 @@ typedef void cop_fold_taps_f32_fn(float *to, const float *from, size_t taps, siz
 typedef double cop_sum_f32_fn(const float *x, size_t n);
 typedef float cop_max_f32_fn(const float *x, size_t n);
 
+/* lanes[s][i % COP_ROW_BLOCK] += from[s * step + i] for s < stripes, i < n. */
+typedef void cop_add_stripes_f32_fn(float (*lanes)[COP_ROW_BLOCK], const float *from,
+                                    size_t stripes, size_t step, size_t n);
+
 #endif

@@ -122,9 +122,31 @@ static float max_row(const float *x, size_t n) {
     return lanes[0];
 }
 
+/* Sixteen floats at any address. */
+typedef float sixteen
+    __attribute__((vector_size(COP_ROW_BLOCK * sizeof(float)), aligned(4), may_alias));
+
+static void add_stripes(float (*lanes)[COP_ROW_BLOCK], const float *from, size_t stripes,
+                        size_t step, size_t n) {
+    for (; stripes > 0; stripes--, from += step, lanes++) {
+        sixteen *to = (sixteen *)*lanes, sum = *to;
+        size_t i = 0;
+        for (; i + 4 * FEW <= n; i += 4 * FEW) {
+            const sixteen *x = (const sixteen *)(from + i);
+            sum += (x[0] + x[1]) + (x[2] + x[3]);
+        }
+        for (; i + FEW <= n; i += FEW)
+            sum += *(const sixteen *)(from + i);
+        *to = sum;
+        for (size_t k = 0; i + k < n; k++)
+            (*lanes)[k] += from[i + k];
+    }
+}
+
 void COP_ROWS_FILL(cop_kernels *kernels) {
     kernels->fold_rows_f32 = fold_rows;
     kernels->fold_taps_f32 = fold_taps;
     kernels->sum_f32 = sum_row;
     kernels->max_f32 = max_row;
+    kernels->add_stripes_f32 = add_stripes;
 }

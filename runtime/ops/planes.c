@@ -6,6 +6,7 @@
 
 #include "base/size.h"
 #include "runtime/kernels/kernels.h"
+#include "runtime/kernels/vector.h"
 
 cop_planes cop_planes_of(const cop_operand *operand) {
     const coppice_tensor *t = &operand->t;
@@ -50,15 +51,50 @@ void cop_planes_write(const cop_planes *planes, size_t image, size_t channel, si
     }
 }
 
-double cop_planes_sum(const cop_planes *planes, const cop_kernels *kernels, size_t image,
-                      size_t channel) {
-    double sum = 0;
+size_t cop_planes_together(const cop_planes *planes, size_t channel, size_t count) {
+    return cop_smaller(cop_smaller(count, planes->channels - channel), COP_PLANES_AT_ONCE);
+}
+
+/* Stripes that are added in float before their sum is. */
+enum { ADDED = 16 };
+
+/* The sums of lanes go to `sums`, zero to the lanes. */
+static void take_lanes(float (*lanes)[COP_ROW_BLOCK], size_t count, double *sums) {
+    for (size_t c = 0; c < count; c++) {
+        const float *l = lanes[c];
+        cop_vector v = (cop_vector_load(l) + cop_vector_load(l + 8)) +
+                       (cop_vector_load(l + 4) + cop_vector_load(l + 12));
+        sums[c] += (double)((v[0] + v[2]) + (v[1] + v[3]));
+    }
+    memset(lanes, 0, count * sizeof *lanes);
+}
+
+/* Tile by tile: the stripes of several channels lie side by side. */
+static void sum_tiles(const cop_planes *planes, const cop_kernels *kernels, size_t image,
+                      size_t channel, size_t count, double *sums) {
+    _Alignas(64) float lanes[COP_PLANES_AT_ONCE][COP_ROW_BLOCK];
+    size_t added = 0;
+    memset(lanes, 0, count * sizeof *lanes);
     for (size_t done = 0, n; done < planes->pixels; done += n) {
         n = planes->pixels - done;
         const float *from = cop_planes_at(planes, image, channel, done, &n);
-        sum += kernels->sum_f32(from, n);
+        kernels->add_stripes_f32(lanes, from, count, planes->tile, n);
+        if (++added % ADDED == 0)
+            take_lanes(lanes, count, sums);
     }
-    return sum;
+    take_lanes(lanes, count, sums);
+}
+
+void cop_planes_sums(const cop_planes *planes, const cop_kernels *kernels, size_t image,
+                     size_t channel, size_t count, double *sums) {
+    memset(sums, 0, count * sizeof *sums);
+    if (planes->tile) {
+        sum_tiles(planes, kernels, image, channel, count, sums);
+        return;
+    }
+    size_t n = planes->pixels;
+    for (size_t c = 0; c < count; c++)
+        sums[c] = kernels->sum_f32(cop_planes_at(planes, image, channel + c, 0, &n), n);
 }
 
 float cop_planes_max(const cop_planes *planes, const cop_kernels *kernels, size_t image,

@@ -27,9 +27,18 @@ const float *cop_planes_read(const cop_planes *planes, size_t image, size_t chan
 void cop_planes_write(const cop_planes *planes, size_t image, size_t channel, size_t first,
                       size_t n, const float *from);
 
-/* The sum of a plane's pixels, and the largest of them, NaN where there is one. */
-double cop_planes_sum(const cop_planes *planes, const struct cop_kernels *kernels, size_t image,
-                      size_t channel);
+enum { COP_PLANES_AT_ONCE = 64 };
+
+/* How many of `count` planes from [image][channel] on are of one image, COP_PLANES_AT_ONCE at most.
+ */
+size_t cop_planes_together(const cop_planes *planes, size_t channel, size_t count);
+
+/* The sums of the pixels of `count` planes, COP_PLANES_AT_ONCE at most, of channels from `channel`
+ * on. Each is the same whatever it is asked for together with. */
+void cop_planes_sums(const cop_planes *planes, const struct cop_kernels *kernels, size_t image,
+                     size_t channel, size_t count, double *sums);
+
+/* The largest of a plane's pixels, NaN where there is one. */
 float cop_planes_max(const cop_planes *planes, const struct cop_kernels *kernels, size_t image,
                      size_t channel);
 

@@ -302,6 +302,26 @@ START_TEST(whole_planes_pool_in_tiles) {
 }
 END_TEST
 
+/* More channels than are summed at once, more tiles than are summed in float, images that begin and
+ * end within a tile; with the loops of every instruction set. */
+START_TEST(means_of_large_planes_are_exact_in_tiles) {
+    static const coppice_isa isas[] = {COPPICE_ISA_SCALAR, COPPICE_ISA_AVX2, COPPICE_ISA_AVX512,
+                                       COPPICE_ISA_NEON};
+    static const char *const ops[] = {"GlobalAveragePool", "ReduceMean"};
+    for (int i = 0; i < 8; i++) {
+        if (!cop_isa_available(isas[i / 2]))
+            continue;
+        in_tiles_isa = isas[i / 2];
+        small_begin(18);
+        small_node(ops[i % 2], 1, small_weights("x", DIMS(2, 67, 33, 37)));
+        if (i % 2)
+            small_attr_ints("axes", LIST(2, 3));
+        expect_layout_agrees(COP_LAYOUT_TILES);
+    }
+    in_tiles_isa = COPPICE_ISA_SCALAR;
+}
+END_TEST
+
 START_TEST(sums_means_and_maxima_are_made_in_tiles) {
     static const char *const ops[] = {"ReduceMean", "ReduceMax", "ReduceSum"};
     static const struct {
@@ -357,6 +377,7 @@ int main(void) {
     tcase_add_test(tests, a_nan_goes_through_pooling);
     tcase_add_test(tests, volumes_pool_in_tiles);
     tcase_add_test(tests, whole_planes_pool_in_tiles);
+    tcase_add_test(tests, means_of_large_planes_are_exact_in_tiles);
     tcase_add_test(tests, sums_means_and_maxima_are_made_in_tiles);
     tcase_add_test(tests, reductions_that_are_not_even_stay_plain);
     return unit_run("ops_tiles", tests);

@@ -262,20 +262,25 @@ static void global_pixels(const global_job *j, size_t image) {
         y[c] /= (float)pixels;
 }
 
-/* Items: planes, or images when channels lie side by side. */
-static void global_range(void *context, size_t begin, size_t end) {
+static void global_images(void *context, size_t begin, size_t end) {
+    for (size_t image = begin; image < end; image++)
+        global_pixels(context, image);
+}
+
+/* Items: planes. */
+static void global_planes(void *context, size_t begin, size_t end) {
     const global_job *j = context;
-    for (size_t item = begin; item < end; item++) {
-        if (j->last) {
-            global_pixels(j, item);
-            continue;
-        }
+    for (size_t item = begin, n; item < end; item += n) {
         size_t image = item / j->in.channels, channel = item % j->in.channels, one = 1;
-        float *y = cop_planes_at(&j->out, image, channel, 0, &one);
-        *y =
-            j->average
-                ? (float)(cop_planes_sum(&j->in, j->kernels, image, channel) / (double)j->in.pixels)
-                : cop_planes_max(&j->in, j->kernels, image, channel);
+        double results[COP_PLANES_AT_ONCE];
+        n = cop_planes_together(&j->in, channel, end - item);
+        if (j->average)
+            cop_planes_sums(&j->in, j->kernels, image, channel, n, results);
+        for (size_t c = 0; c < n; c++) {
+            float *y = cop_planes_at(&j->out, image, channel + c, 0, &one);
+            *y = j->average ? (float)(results[c] / (double)j->in.pixels)
+                            : cop_planes_max(&j->in, j->kernels, image, channel + c);
+        }
     }
 }
 
@@ -307,7 +312,7 @@ static coppice_status run_global(const cop_call *call, bool average) {
                       .kernels = cop_call_kernels(call)};
     size_t items = job.in.images * (job.last ? 1 : job.in.channels);
     cop_parallel_for(call->pool, items, cop_grain(job.in.pixels * (job.last ? job.in.channels : 1)),
-                     global_range, &job);
+                     job.last ? global_images : global_planes, &job);
     return COPPICE_OK;
 }
 

@@ -140,16 +140,22 @@ bool cop_folds_tiles(const cop_call *call, cop_layout layout, const bool *on) {
 /* Items: [group][channel]. */
 static void fold_groups(void *context, size_t begin, size_t end) {
     const fold_job *j = context;
-    for (size_t item = begin; item < end; item++) {
+    for (size_t item = begin, n; item < end; item += n) {
         size_t group = item / j->in.channels, channel = item % j->in.channels, tile = j->out_tile;
         float *out = (float *)j->nest.out + item;
+        double sums[COP_PLANES_AT_ONCE];
         if (tile)
             out = (float *)j->nest.out + (group / tile * j->in.channels + channel) * tile +
                   group % tile;
-        double sum = j->fold == COP_FOLD_MAX
-                         ? (double)cop_planes_max(&j->in, j->kernels, group, channel)
-                         : cop_planes_sum(&j->in, j->kernels, group, channel);
-        *out = (float)(j->fold == COP_FOLD_MEAN ? sum / (double)j->in.pixels : sum);
+        n = cop_planes_together(&j->in, channel, end - item);
+        if (j->fold != COP_FOLD_MAX)
+            cop_planes_sums(&j->in, j->kernels, group, channel, n, sums);
+        for (size_t c = 0; c < n; c++, out += tile ? tile : 1) {
+            double sum = j->fold == COP_FOLD_MAX
+                             ? (double)cop_planes_max(&j->in, j->kernels, group, channel + c)
+                             : sums[c];
+            *out = (float)(j->fold == COP_FOLD_MEAN ? sum / (double)j->in.pixels : sum);
+        }
     }
 }
 
