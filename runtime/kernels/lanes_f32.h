@@ -60,7 +60,7 @@ INLINED void soften(float *restrict x, size_t rows, const float *bias, float *re
         memset(part, 0, sizeof part);
         for (size_t r = first; r < last; r++, x += lanes)
             for (size_t l = 0; l < lanes; l++) {
-                x[l] = cop_expf(x[l] - top[l]);
+                x[l] = cop_expf_flushed(x[l] - top[l]);
                 part[l] += x[l];
             }
         for (size_t l = 0; l < lanes; l++)
@@ -88,7 +88,7 @@ INLINED void softmax(const float *x, float *out, size_t rows, size_t step, bool 
         memset(part, 0, sizeof part);
         for (size_t r = first; r < last; r++)
             for (size_t l = 0; l < lanes; l++) {
-                float shifted = x[r * step + l] - top[l], e = cop_expf(shifted);
+                float shifted = x[r * step + l] - top[l], e = cop_expf_flushed(shifted);
                 out[r * step + l] = logarithms ? shifted : e;
                 part[l] += e;
             }

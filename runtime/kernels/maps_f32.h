@@ -60,14 +60,14 @@ static double exponentials(const float *restrict in, float *restrict out, size_t
     size_t i = 0;
     for (; i + LANES <= n; i += LANES)
         for (size_t k = 0; k < LANES; k++) {
-            float e = cop_expf(in[i + k] - top);
+            float e = cop_expf_flushed(in[i + k] - top);
             out[i + k] = e;
             lanes[k] += e;
         }
     for (size_t k = 0; k < LANES; k++)
         sum += (double)lanes[k];
     for (size_t k = i; k < n; k++)
-        out[k] = cop_expf(in[k] - top);
+        out[k] = cop_expf_flushed(in[k] - top);
     for (; i < n; i++)
         sum += (double)out[i];
     return sum;
