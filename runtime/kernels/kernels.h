@@ -57,7 +57,7 @@ enum { COP_TILE_HEIGHT = 4, COP_TILE_MAX_PART = 16, COP_TILE_ALIGN = 64 };
 
 typedef struct cop_tile_args {
     const char *input;       /* the block's first stripe, at this part */
-    const float *values;     /* [entries][height] */
+    const float *values;     /* [entries][height], and COP_TILE_HEIGHT floats that may be read */
     const uint16_t *offsets; /* [entries], in COP_TILE_ALIGN bytes (one position: bytes); dense
                                 loops: every stripe in turn, no offsets */
     const uint32_t *rows;    /* the first row of each group */

@@ -25,6 +25,20 @@ COP_ALWAYS_INLINE cop_lane_vector cop_lanes_fma_weight(cop_lane_weights weights,
 }
 #endif
 
+/* Four weights of one row. */
+#ifndef COP_LANES_OWN_FOURS
+typedef cop_lane_weights cop_lane_four;
+
+COP_ALWAYS_INLINE cop_lane_four cop_lanes_four(const float *values) {
+    return cop_lanes_weights(values);
+}
+
+COP_ALWAYS_INLINE cop_lane_vector cop_lanes_fma_one(cop_lane_four weights, int i, cop_lane_vector x,
+                                                    cop_lane_vector sum) {
+    return cop_lanes_fma_weight(weights, i, x, sum);
+}
+#endif
+
 /* What the accumulators of row `r` start from. */
 COP_ALWAYS_INLINE void cop_tile_start(const cop_tile_args *args, size_t r, const float *out,
                                       cop_lane_vector *acc, int vectors) {
@@ -54,26 +68,40 @@ COP_ALWAYS_INLINE bool cop_tile_clamps(const cop_tile_args *args) {
     return args->min != -INFINITY || args->max != INFINITY;
 }
 
-/* One row at a time: each weight is a broadcast and `vectors` loads. */
+/* Four weights of a row, or what is left of them, each times a stripe. */
+COP_ALWAYS_INLINE void cop_tile_add(const char *input, const float *values, const uint16_t *offsets,
+                                    size_t left, cop_lane_vector *acc, int vectors) {
+    const cop_lane_four weights = cop_lanes_four(values);
+#pragma GCC unroll 4 /* so that permutations are constants */
+    for (int i = 0; i < COP_TILE_HEIGHT; i++) {
+        if ((size_t)i >= left)
+            return;
+        const float *in = (const float *)(input + offsets[i] * (size_t)COP_TILE_ALIGN);
+        for (int v = 0; v < vectors; v++)
+            acc[v] = cop_lanes_fma_one(weights, i, cop_lanes_load(in + v * COP_LANES), acc[v]);
+    }
+}
+
+/* One row at a time. Loads are what this is short of: `vectors` for each weight, and one for four
+ * weights. */
 COP_ALWAYS_INLINE void cop_tile_single(const cop_tile_args *args, int vectors, bool clamp) {
+    enum { STEP = COP_TILE_HEIGHT };
     const cop_lane_vector min = cop_lanes_of(args->min), max = cop_lanes_of(args->max);
     const float *value = args->values;
     const uint16_t *offset = args->offsets;
     const uint32_t *row = args->rows;
     for (size_t i = 0; i < args->run_count; i++) {
-        const size_t count = args->runs[i].entries;
+        const size_t count = args->runs[i].entries, steps = count / STEP, rest = count % STEP;
         for (uint32_t r = args->runs[i].rows; r > 0; r--, row++) {
             float *out = args->output + *row * args->stripe;
             cop_lane_vector acc[COP_TILE_MAX_PART];
             cop_tile_start(args, *row, out, acc, vectors);
-            for (size_t n = 0; n < count; n++) {
-                const float *in = (const float *)(args->input + offset[n] * (size_t)COP_TILE_ALIGN);
-                const cop_lane_vector weight = cop_lanes_of(value[n]);
-                for (int v = 0; v < vectors; v++)
-                    acc[v] = cop_lanes_fma(weight, cop_lanes_load(in + v * COP_LANES), acc[v]);
-            }
-            value += count;
-            offset += count;
+            for (size_t n = steps; n > 0; n--, value += STEP, offset += STEP)
+                cop_tile_add(args->input, value, offset, STEP, acc, vectors);
+            if (rest)
+                cop_tile_add(args->input, value, offset, rest, acc, vectors);
+            value += rest;
+            offset += rest;
             cop_tile_end(out, acc, vectors, min, max, clamp);
         }
     }

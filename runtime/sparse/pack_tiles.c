@@ -152,7 +152,7 @@ static coppice_status allocate(const cop_tile_shape *s, cop_tile_pack *pack, cop
         !cop_size_mul(s->groups * pack->block_count, pack->unit_count, &blocks) ||
         !cop_size_mul(listed + 1, sizeof(cop_tile_run), &all))
         return cop_fail(err, COPPICE_LIMIT, "the weights are too large to pack");
-    pack->values = cop_malloc((values + s->height) * sizeof *pack->values);
+    pack->values = cop_malloc((values + COP_TILE_HEIGHT) * sizeof *pack->values);
     pack->offsets = s->dense ? NULL : cop_malloc(entries * sizeof *pack->offsets);
     pack->rows = cop_malloc((listed + 1) * sizeof *pack->rows);
     pack->runs = cop_malloc(all);
