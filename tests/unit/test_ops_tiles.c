@@ -1,6 +1,7 @@
 /* Operators in tiles compute what they compute in the plain layout, whatever lies behind the last
  * position. */
 #include "in_tiles.h"
+#include "runtime/conv.h"
 #include "unit.h"
 
 static const cop_layout both[] = {COP_LAYOUT_TILES, COP_LAYOUT_TOKEN_TILES};
