@@ -24,9 +24,19 @@ extern "C" {
 
 /* How the zeros are shared out among the layers. */
 typedef enum coppice_scope {
-    COPPICE_SCOPE_LAYER, /* the same sparsity in every layer */
-    COPPICE_SCOPE_GLOBAL /* the smallest magnitudes of all layers together */
+    COPPICE_SCOPE_LAYER,  /* the same sparsity in every layer */
+    COPPICE_SCOPE_GLOBAL, /* the smallest magnitudes of all layers together */
+    COPPICE_SCOPE_ERK, /* by shape: a layer keeps in proportion to the sum of its dimensions (Evci
+                          et al. 2020); small layers keep more */
+    COPPICE_SCOPE_LAMP /* by magnitudes within each layer, so that layers of other scales compare
+                          (Lee et al. 2021) */
 } coppice_scope;
+
+/* Which weights go first. */
+typedef enum coppice_criterion {
+    COPPICE_CRITERION_MAGNITUDE, /* the smallest |w| */
+    COPPICE_CRITERION_RANDOM     /* any, by the seed: what a criterion must beat */
+} coppice_criterion;
 
 /* A sparsity of its own for the layers whose initializer or node name matches a shell pattern. */
 typedef struct coppice_layer_rule {
@@ -43,10 +53,23 @@ typedef struct coppice_score {
 
 /* Initialise with coppice_prune_options_init. All pointers are borrowed during the call. */
 typedef struct coppice_prune_options {
-    double sparsity;     /* 0 .. 1; default 0 */
-    coppice_scope scope; /* default COPPICE_SCOPE_LAYER */
-    bool keep_first;     /* keep the first Conv in graph order dense; default true */
-    bool keep_last; /* keep the last prunable node before each graph output dense; default true */
+    double sparsity;             /* 0 .. 1; default 0 */
+    coppice_scope scope;         /* default COPPICE_SCOPE_LAYER */
+    coppice_criterion criterion; /* default COPPICE_CRITERION_MAGNITUDE */
+    uint64_t seed;               /* of random choices; default 0 */
+    /* What the zeros look like; default NULL: "unstructured".
+     * - "RxC": blocks of R output by C input channels at one tap go together, those of the smallest
+     *   mean; blocks that the edge of a layer cuts are smaller. The number of zeros is as near to
+     *   the target as whole blocks come.
+     * - "channels": whole output channels, the same way. Shapes do not change.
+     * - "N:M": of every M consecutive weights along the input channels (the reduction axis) at one
+     *   tap N stay; of a smaller group at the end the same share, rounded up. It says itself how
+     *   many weights stay: `sparsity` is not looked at, `scope` is COPPICE_SCOPE_LAYER, and layer
+     *   rules can only keep layers dense.
+     * Weights whose elements an operator sees in no order of rows and columns stay dense. */
+    const char *pattern;
+    bool keep_first; /* keep the first Conv in graph order dense; default true */
+    bool keep_last;  /* keep the last prunable node before each graph output dense; default true */
     bool keep_depthwise; /* keep depthwise convolutions dense; default true */
     bool keep_recurrent; /* keep the weights of LSTM, GRU and RNN nodes dense; default true */
     const char *const *include; /* patterns as in coppice_layer_rule; none: all prunable weights */
@@ -90,8 +113,9 @@ typedef struct coppice_prune_report {
 /* Prunes `model` in memory. `report`, when not NULL, gets an object owned by the caller, free with
  * coppice_prune_report_free; NULL on failure. On failure the model is unchanged.
  * Errors: INVALID_ARGUMENT (sparsity outside [0,1], a pattern that matches no prunable weight,
- * scores that do not fit their weight, nothing to prune), BAD_DATA (a NaN weight, a score that is
- * not finite), INTERRUPTED, OUT_OF_MEMORY. */
+ * scores that do not fit their weight, a pattern that there is not or that does not go with the
+ * rest, nothing to prune), BAD_DATA (a NaN weight, a score that is not finite), INTERRUPTED,
+ * OUT_OF_MEMORY. */
 COPPICE_API coppice_status coppice_prune(coppice_model *model, const coppice_prune_options *options,
                                          coppice_prune_report **report, coppice_error *error);
 

@@ -98,7 +98,7 @@ static coppice_status run(cli_context *cli, int argc, char **argv) {
 
 const cli_command cmd_prune = {
     .name = "prune",
-    .arguments = "MODEL -o OUT --sparsity S",
+    .arguments = "MODEL -o OUT (--sparsity S | --pattern N:M)",
     .summary = "set the smallest weights of a model to zero",
     .details =
         "MODEL is an ONNX file, or '-' for standard input. Prunable are the weights of Conv,\n"

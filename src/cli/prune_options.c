@@ -2,9 +2,16 @@
 #include "prune_options.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #define AT(member) offsetof(cli_prune_flags, member)
+
+static const char *const scope_names[] = {[COPPICE_SCOPE_LAYER] = "layer",
+                                          [COPPICE_SCOPE_GLOBAL] = "global",
+                                          [COPPICE_SCOPE_ERK] = "erk",
+                                          [COPPICE_SCOPE_LAMP] = "lamp",
+                                          NULL};
 
 const cli_option cli_prune_main_rows[] = {
     {"sparsity", 's', CLI_NUMBER, AT(sparsity), "S",
@@ -12,10 +19,17 @@ const cli_option cli_prune_main_rows[] = {
      "are there already count"},
     {"scope", 0, CLI_TEXT, AT(scope), "SCOPE",
      "layer: the same sparsity in every layer (default);\n"
-     "global: the smallest magnitudes of all layers together"},
+     "global: the smallest magnitudes of all layers together;\n"
+     "erk: by shape, small layers keep more; lamp: by magnitudes\n"
+     "within each layer, so that layers of other scales compare"},
+    {"pattern", 0, CLI_TEXT, AT(pattern), "PATTERN",
+     "unstructured (default); RxC, as 4x1: blocks of R output by C\n"
+     "input channels; channels: whole output channels; N:M, as 2:4:\n"
+     "N of M weights along the input channels stay, in place of -s"},
     {"criterion", 0, CLI_TEXT, AT(criterion), "WHAT",
      "which weights matter least: those of the smallest magnitude\n"
-     "(default), or file: those with the lowest --scores"},
+     "(default); random (--seed): what a criterion must beat; or file:\n"
+     "those with the lowest --scores"},
     {"scores", 0, CLI_TEXT, AT(scores), "FILE.npz",
      "a float32 array of scores per weight, by the initializer's name;\n"
      "weights without one go by magnitude"},
@@ -53,24 +67,60 @@ void cli_prune_flags_init(cli_prune_flags *flags) {
 
 /* ---- checks ---- */
 
+static bool is_one_of(const char *text, const char *const *names) {
+    while (*names && !cli_same(text, *names))
+        names++;
+    return *names != NULL;
+}
+
+/* Does the pattern say how many weights stay? */
+static bool is_target(const char *pattern) {
+    return pattern && strchr(pattern, ':');
+}
+
+double cli_prune_target(const cli_prune_flags *o) {
+    int kept, of;
+    if (!isnan(o->sparsity))
+        return o->sparsity;
+    bool is_share = sscanf(o->pattern, "%d:%d", &kept, &of) == 2 && kept > 0 && kept < of;
+    return is_share ? 1 - (double)kept / of : 0;
+}
+
+static coppice_status check_choice(cli_context *cli, const cli_prune_flags *o) {
+    static const char *const criteria[] = {"magnitude", "random", "file", NULL};
+    if (!is_one_of(o->scope, scope_names))
+        return cli_usage(cli, "--scope: '%s' is none of: layer, global, erk, lamp", o->scope);
+    if (!is_one_of(o->criterion, criteria))
+        return cli_usage(cli, "--criterion: '%s' is none of: magnitude, random, file",
+                         o->criterion);
+    if (cli_same(o->criterion, "file") != (o->scores != NULL))
+        return cli_usage(cli, "--criterion file and --scores FILE.npz belong together");
+    return COPPICE_OK;
+}
+
 static coppice_status check_usage(cli_context *cli, const cli_prune_flags *o) {
     const char *paths[] = {o->out.path, o->masks};
     coppice_status status = cli_output_check_names(cli, paths, 2);
     if (status != COPPICE_OK)
         return status;
-    if (isnan(o->sparsity))
-        return cli_usage(cli, "prune: how much? Give --sparsity S, as 0.8");
+    if (isnan(o->sparsity) == !is_target(o->pattern))
+        return isnan(o->sparsity)
+                   ? cli_usage(cli, "prune: how much? Give --sparsity S, as 0.8, or a --pattern "
+                                    "N:M, as 2:4")
+                   : cli_usage(cli,
+                               "--pattern %s says how many weights stay: --sparsity does not go "
+                               "with it",
+                               o->pattern);
     if (o->sparsity < 0 || o->sparsity > 1)
         return cli_usage(cli, "--sparsity is %g; it must be from 0 to 1", o->sparsity);
     if (!o->out.path && !o->dry_run)
         return cli_usage(cli, "prune: where to? Give -o OUT (or --dry-run)");
-    if (strcmp(o->scope, "layer") != 0 && strcmp(o->scope, "global") != 0)
-        return cli_usage(cli, "--scope: '%s' is neither layer nor global", o->scope);
-    bool by_file = strcmp(o->criterion, "file") == 0;
-    if (!by_file && strcmp(o->criterion, "magnitude") != 0)
-        return cli_usage(cli, "--criterion: '%s' is neither magnitude nor file", o->criterion);
-    if (by_file != (o->scores != NULL))
-        return cli_usage(cli, "--criterion file and --scores FILE.npz belong together");
+    if (is_target(o->pattern) && o->steps.count > 1)
+        return cli_usage(cli, "--pattern %s is made in one step: --steps does not go with it",
+                         o->pattern);
+    status = check_choice(cli, o);
+    if (status != COPPICE_OK)
+        return status;
     if (cli_same(o->masks, "-"))
         return cli_usage(cli, "--masks-out needs a file: '-' is no name for one");
     status = cli_output_check_usage(cli, &o->out);
@@ -121,8 +171,13 @@ static coppice_status parse_layers(cli_context *cli, const cli_prune_flags *o,
 coppice_status cli_prune_library_options(cli_context *cli, const cli_prune_flags *o,
                                          coppice_prune_options *out) {
     coppice_prune_options_init(out);
-    out->sparsity = o->sparsity;
-    out->scope = cli_same(o->scope, "global") ? COPPICE_SCOPE_GLOBAL : COPPICE_SCOPE_LAYER;
+    out->sparsity = cli_prune_target(o);
+    out->pattern = o->pattern;
+    while (!cli_same(o->scope, scope_names[out->scope]))
+        out->scope++;
+    if (cli_same(o->criterion, "random"))
+        out->criterion = COPPICE_CRITERION_RANDOM;
+    out->seed = (uint64_t)cli->seed;
     out->keep_first = o->keep_first;
     out->keep_last = o->keep_last;
     out->keep_depthwise = o->keep_depthwise;

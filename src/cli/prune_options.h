@@ -11,7 +11,7 @@
 typedef struct cli_prune_flags {
     cli_output out;
     cli_steps_flags steps;
-    const char *masks, *scope, *criterion, *scores;
+    const char *masks, *scope, *pattern, *criterion, *scores;
     double sparsity;
     cli_list include, exclude, layers;
     bool keep_first, keep_last, keep_depthwise, keep_recurrent;
@@ -24,6 +24,9 @@ void cli_prune_flags_init(cli_prune_flags *flags);
 
 /* Do the options make sense, and can the targets be written? Nothing is touched. */
 coppice_status cli_prune_check(cli_context *cli, const cli_prune_flags *o);
+
+/* The share of zeros asked for, by --sparsity or by --pattern N:M. */
+double cli_prune_target(const cli_prune_flags *o);
 
 /* The options as the library wants them, in memory of `cli`. */
 coppice_status cli_prune_library_options(cli_context *cli, const cli_prune_flags *o,

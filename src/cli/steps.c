@@ -99,14 +99,17 @@ static coppice_status describe_run(cli_context *cli, const cli_prune_flags *o,
     }
     if (status != COPPICE_OK)
         return status;
-    *run = json_pack(
-        "{s:{s:I, s:s}, s:f, s:s, s:b, s:b, s:b, s:b, s:b, s:o, s:o, s:o, s:I, s:s, s:s}", "MODEL",
-        "bytes", (json_int_t)coppice_model_file_bytes(model), "crc32", text, "--sparsity",
-        o->sparsity, "--scope", o->scope, "--keep-first", o->keep_first, "--keep-last",
-        o->keep_last, "--keep-depthwise", o->keep_depthwise, "--keep-recurrent", o->keep_recurrent,
-        "--fold-masks", o->out.fold_masks, "--include", json_of_list(&o->include), "--exclude",
-        json_of_list(&o->exclude), "--layer", json_of_list(&o->layers), "--steps",
-        (json_int_t)steps_of(o), "--schedule", o->steps.schedule, "--scores", scores);
+    *run = json_pack("{s:{s:I, s:s}, s:f, s:s, s:b, s:b, s:b, s:b, s:b, s:o, s:o, s:o, s:I, s:s, "
+                     "s:s, s:s, s:s, s:I}",
+                     "MODEL", "bytes", (json_int_t)coppice_model_file_bytes(model), "crc32", text,
+                     "--sparsity", cli_prune_target(o), "--scope", o->scope, "--keep-first",
+                     o->keep_first, "--keep-last", o->keep_last, "--keep-depthwise",
+                     o->keep_depthwise, "--keep-recurrent", o->keep_recurrent, "--fold-masks",
+                     o->out.fold_masks, "--include", json_of_list(&o->include), "--exclude",
+                     json_of_list(&o->exclude), "--layer", json_of_list(&o->layers), "--steps",
+                     (json_int_t)steps_of(o), "--schedule", o->steps.schedule, "--scores", scores,
+                     "--pattern", o->pattern ? o->pattern : "unstructured", "--criterion",
+                     o->criterion, "--seed", (json_int_t)cli->seed);
     return COPPICE_OK;
 }
 

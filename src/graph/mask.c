@@ -60,6 +60,13 @@ const cop_mask *cop_masks_get(const coppice_masks *masks, const char *name) {
     return index < 0 ? NULL : &masks->items[index];
 }
 
+void cop_mask_keep_all(cop_mask *mask) {
+    memset(mask->kept, 0xff, cop_mask_words(mask->count) * sizeof *mask->kept);
+    if (mask->count % 64)
+        mask->kept[mask->count / 64] = ((uint64_t)1 << (mask->count % 64)) - 1;
+    mask->zeros = 0;
+}
+
 void cop_mask_pack(cop_mask *mask, int64_t first, const uint8_t *kept, int64_t n) {
     uint64_t *words = mask->kept + first / 64;
     for (int64_t i = 0; i < n; i += 64) {

@@ -50,6 +50,9 @@ static inline uint64_t cop_bits_of_bytes(const uint8_t *bytes) {
  * name. The pointer is good until the next call. NULL: no memory. */
 cop_mask *cop_masks_add(coppice_masks *masks, const char *name, uint32_t rank, const int64_t *dims);
 
+/* Keeps every element. */
+void cop_mask_keep_all(cop_mask *mask);
+
 /* The mask `name`, or NULL. */
 const cop_mask *cop_masks_get(const coppice_masks *masks, const char *name);
 

@@ -168,3 +168,10 @@ void cop_keys_digits(const cop_key_source *source, int64_t first, size_t n, uint
     for (size_t at = 0; at < n; at += CHUNK)
         load_digits(source, first + (int64_t)at, n - at < CHUNK ? n - at : CHUNK, digits + at);
 }
+
+double cop_magnitude_of(const cop_constant *weights, const cop_constant *zeroed_by, int64_t at) {
+    if (zeroed_by && cop_tensor_get(&zeroed_by->tensor, at) == 0)
+        return 0;
+    return weights->quantized ? (double)cop_quantized_magnitude(weights, at)
+                              : fabs(cop_tensor_get(&weights->tensor, at));
+}

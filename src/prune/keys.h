@@ -35,4 +35,8 @@ static inline uint64_t cop_key_infinity(bool wide) {
 void cop_keys_load(const cop_key_source *source, int64_t first, size_t n, uint64_t *keys);
 void cop_keys_digits(const cop_key_source *source, int64_t first, size_t n, uint16_t *digits);
 
+/* The magnitude of element `at` of a weight, 0 where it is zero or lies under a zero of `zeroed_by`
+ * (may be NULL). */
+double cop_magnitude_of(const cop_constant *weights, const cop_constant *zeroed_by, int64_t at);
+
 #endif

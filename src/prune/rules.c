@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "graph/quantized.h"
+#include "prune/wanted.h"
 
 static bool matches(const cop_weights *weights, size_t weight, const char *glob) {
     if (fnmatch(glob, weights->items[weight].key, 0) == 0)
@@ -47,9 +48,35 @@ static coppice_status check_sparsity(const char *what, double sparsity, coppice_
                     sparsity);
 }
 
+/* N of M weights is a target by itself. */
+static coppice_status check_groups(const coppice_prune_options *options, coppice_error *err) {
+    cop_wanted_pattern pattern;
+    COP_TRY(cop_wanted_parse(options->pattern, &pattern, err));
+    if (!pattern.of)
+        return COPPICE_OK;
+    if (options->scope != COPPICE_SCOPE_LAYER)
+        return cop_fail(err, COPPICE_INVALID_ARGUMENT,
+                        "pattern '%s' prunes every layer alike: no other scope goes with it",
+                        options->pattern);
+    for (size_t i = 0; i < options->layer_count; i++) {
+        if (options->layers[i].sparsity != 0)
+            return cop_fail(err, COPPICE_INVALID_ARGUMENT,
+                            "layer pattern '%s' asks for sparsity %g, but pattern '%s' says how "
+                            "many weights stay; with it, only 0 (dense) is possible",
+                            options->layers[i].glob, options->layers[i].sparsity, options->pattern);
+    }
+    return COPPICE_OK;
+}
+
 static coppice_status check_options(const cop_weights *weights,
                                     const coppice_prune_options *options, coppice_error *err) {
     COP_TRY(check_sparsity("sparsity", options->sparsity, err));
+    COP_TRY(check_groups(options, err));
+    if ((int)options->scope < 0 || options->scope > COPPICE_SCOPE_LAMP)
+        return cop_fail(err, COPPICE_INVALID_ARGUMENT, "unknown scope %d", (int)options->scope);
+    if ((int)options->criterion < 0 || options->criterion > COPPICE_CRITERION_RANDOM)
+        return cop_fail(err, COPPICE_INVALID_ARGUMENT, "unknown criterion %d",
+                        (int)options->criterion);
     for (size_t i = 0; i < options->layer_count; i++) {
         char what[300];
         snprintf(what, sizeof what, "sparsity of layer pattern '%s'", options->layers[i].glob);
@@ -65,8 +92,11 @@ static coppice_status check_options(const cop_weights *weights,
 }
 
 /* A weight that cannot be pruned whatever is asked for; NULL when it can. */
-static const char *impossible(cop_weights *weights, const cop_weight *weight) {
+static const char *impossible(cop_weights *weights, const cop_weight *weight,
+                              const coppice_prune_options *options) {
     const coppice_tensor *tensor = &weight->constant->tensor;
+    cop_wanted_pattern pattern;
+    cop_weight_view view;
     if (!weight->maskable && weight->constant->quantized)
         return weight->constant->quantized->obstacle;
     if (!weight->maskable)
@@ -74,6 +104,10 @@ static const char *impossible(cop_weights *weights, const cop_weight *weight) {
                                 coppice_type_name(tensor->type));
     if (coppice_tensor_count(tensor) < 1 || !tensor->data)
         return "it has no elements";
+    bool is_free = cop_wanted_parse(options->pattern, &pattern, NULL) != COPPICE_OK ||
+                   cop_wanted_is_free(&pattern);
+    if (!is_free && !cop_weight_view_of(&weights->uses[weight->first_use], &view))
+        return "its elements lie in no order of rows and columns";
     return NULL;
 }
 
@@ -92,7 +126,7 @@ static bool is_depthwise(const cop_weights *weights, size_t weight) {
 const char *cop_weight_kept_dense(cop_weights *weights, size_t index,
                                   const coppice_prune_options *options) {
     const cop_weight *weight = &weights->items[index];
-    const char *reason = impossible(weights, weight);
+    const char *reason = impossible(weights, weight, options);
     if (reason)
         return reason;
     if (options->keep_first && weight->is_first)
@@ -113,7 +147,7 @@ static const char not_included[] = "not included";
 static cop_decision decide(cop_weights *weights, size_t index,
                            const coppice_prune_options *options) {
     cop_decision decision = {.sparsity = options->sparsity};
-    decision.kept_dense = impossible(weights, &weights->items[index]);
+    decision.kept_dense = impossible(weights, &weights->items[index], options);
     if (decision.kept_dense)
         return decision;
     if (matches_any(weights, index, options->exclude, options->exclude_count)) {

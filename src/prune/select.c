@@ -65,16 +65,21 @@ static bool next_block(scan *s) {
 
 /* ---- the first digit ---- */
 
-static coppice_status fail_invalid(const scan *s, int64_t at, coppice_error *err) {
-    const coppice_tensor *scores = s->item->scores;
-    if (scores && !isfinite(cop_tensor_get(scores, at)))
+coppice_status cop_fail_unordered(const char *key, int64_t at, bool score, coppice_error *err) {
+    if (score)
         return cop_fail(err, COPPICE_BAD_DATA,
-                        "initializer '%s': the score of weight %lld is NaN or infinite",
-                        s->item->key, (long long)at);
+                        "initializer '%s': the score of weight %lld is NaN or infinite", key,
+                        (long long)at);
     return cop_fail(err, COPPICE_BAD_DATA,
                     "initializer '%s': weight %lld is NaN; its magnitude cannot be compared. "
                     "Exclude this weight or repair the model",
-                    s->item->key, (long long)at);
+                    key, (long long)at);
+}
+
+static coppice_status fail_invalid(const scan *s, int64_t at, coppice_error *err) {
+    const coppice_tensor *scores = s->item->scores;
+    bool bad_score = scores && !isfinite(cop_tensor_get(scores, at));
+    return cop_fail_unordered(s->item->key, at, bad_score, err);
 }
 
 /* Refuses NaN: the one value whose magnitude compares with nothing. */
@@ -226,13 +231,6 @@ static void fill_mask(selection *sel, cop_pool_item *item) {
     item->zeros = item->mask->zeros = item->count - kept;
 }
 
-static void keep_everything(cop_mask *mask) {
-    memset(mask->kept, 0xff, cop_mask_words(mask->count) * sizeof *mask->kept);
-    if (mask->count % 64)
-        mask->kept[mask->count / 64] = ((uint64_t)1 << (mask->count % 64)) - 1;
-    mask->zeros = 0;
-}
-
 coppice_status cop_select_smallest(cop_pool_item *items, size_t count, int64_t zeros,
                                    cop_tally *tally, coppice_error *err) {
     selection sel = {.ties = (uint64_t)zeros};
@@ -249,7 +247,7 @@ coppice_status cop_select_smallest(cop_pool_item *items, size_t count, int64_t z
         COP_TRY(cop_check_interrupt(err));
         fill_mask(&sel, &items[i]);
         if (zeros == 0)
-            keep_everything(items[i].mask);
+            cop_mask_keep_all(items[i].mask);
         COP_TRY(cop_tally_add(tally, items[i].count, err));
     }
     return COPPICE_OK;

@@ -31,6 +31,9 @@ int64_t cop_zeros_wanted(double sparsity, int64_t n);
 coppice_status cop_select_smallest(cop_pool_item *items, size_t count, int64_t zeros,
                                    cop_tally *tally, coppice_error *err);
 
+/* The error of cop_select_smallest for weight `at` of initializer `key`, or for its score. */
+coppice_status cop_fail_unordered(const char *key, int64_t at, bool score, coppice_error *err);
+
 /* Writes zeros where the mask prunes (mask.h) and marks the constant dirty. */
 void cop_apply_mask(cop_constant *constant, const cop_mask *mask);
 

@@ -9,7 +9,6 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "graph/model.h"
-#include "prune/rules.h"
 #include "prune/wanted.h"
 #include "tune/macs.h"
 #include "tune/setup.h"
@@ -25,12 +24,10 @@ typedef struct work {
     const cop_graph *graph;
     coppice_bench_options bench;
     coppice_prune_options prune;
-    cop_wanted_pattern pattern;
     double *sparsities; /* [point_count - 1] */
     cop_setup setup;
     cop_timed timed[2]; /* the model as it is; masked */
     what_if_report *report;
-    cop_arena scores; /* of all weights that have a view */
     coppice_error *err;
 } work;
 
@@ -56,7 +53,6 @@ static void end_session(cop_timed *timed) {
 
 static coppice_status read_options(work *w, const coppice_what_if_options *options) {
     coppice_what_if_report *base = &w->report->base;
-    const char *pattern = options->pattern ? options->pattern : "unstructured";
     if (options->bench)
         w->bench = *options->bench;
     else
@@ -65,8 +61,12 @@ static coppice_status read_options(work *w, const coppice_what_if_options *optio
         w->prune = *options->prune;
     else
         coppice_prune_options_init(&w->prune);
-    COP_TRY(cop_wanted_parse(pattern, &w->pattern, w->err));
-    bool fixed = w->pattern.of > 0;
+    cop_wanted_pattern wanted;
+    if (options->pattern)
+        w->prune.pattern = options->pattern;
+    const char *pattern = w->prune.pattern ? w->prune.pattern : "unstructured";
+    COP_TRY(cop_wanted_parse(pattern, &wanted, w->err));
+    bool fixed = wanted.of > 0;
     if (fixed != (options->sparsity_count == 0))
         return cop_fail(w->err, COPPICE_INVALID_ARGUMENT,
                         fixed ? "pattern '%s' says how many weights are kept: no sparsity fits it"
@@ -82,40 +82,8 @@ static coppice_status read_options(work *w, const coppice_what_if_options *optio
         return cop_fail_memory(w->err, count * sizeof *base->points);
     for (size_t i = 0; i < count; i++)
         w->sparsities[i] =
-            fixed ? 1 - (double)w->pattern.kept / (double)w->pattern.of : options->sparsities[i];
+            fixed ? 1 - (double)wanted.kept / (double)wanted.of : options->sparsities[i];
     return COPPICE_OK;
-}
-
-/* Scores that make the pattern, of the weights whose elements have an order; the others go by
- * magnitude. */
-static coppice_status make_scores(work *w, const cop_weights *weights) {
-    coppice_score *scores = cop_arena_array(&w->scores, weights->count + 1, sizeof *scores);
-    if (!scores)
-        return cop_fail_memory(w->err, weights->count * sizeof *scores);
-    size_t count = 0;
-    for (size_t i = 0; i < weights->count; i++) {
-        const cop_weight *weight = &weights->items[i];
-        cop_weight_view view;
-        if (!cop_weight_prunable(weight) ||
-            !cop_weight_view_of(&weights->uses[weight->first_use], &view))
-            continue;
-        coppice_tensor tensor = weight->constant->tensor;
-        tensor.type = COPPICE_TYPE_FLOAT;
-        tensor.data =
-            cop_arena_array(&w->scores, (size_t)coppice_tensor_count(&tensor), sizeof(float));
-        if (!tensor.data)
-            return cop_fail_memory(w->err, (size_t)coppice_tensor_count(&tensor) * sizeof(float));
-        cop_wanted_scores(&w->pattern, &view, weight->constant, tensor.data);
-        scores[count++] = (coppice_score){.initializer = weight->key, .tensor = tensor};
-    }
-    w->prune.scores = scores;
-    w->prune.score_count = count;
-    return COPPICE_OK;
-}
-
-/* Is there anything but single weights to choose? */
-static bool has_blocks(const cop_wanted_pattern *pattern) {
-    return pattern->of || pattern->rows * pattern->columns > 1;
 }
 
 /* ---- layers ---- */
@@ -293,13 +261,12 @@ static coppice_status measure_as_it_is(work *w) {
     coppice_what_if_report *base = &w->report->base;
     coppice_prune_options nothing = w->prune;
     nothing.sparsity = 0;
+    nothing.pattern = NULL;
     nothing.layer_count = 0;
     cop_prune_plan *plan;
     COP_TRY(cop_prune_choose(w->graph, &nothing, &plan, w->err));
     double prepare_ms, run_ms;
     coppice_status status = list_layers(w, plan);
-    if (!status && has_blocks(&w->pattern))
-        status = make_scores(w, &plan->weights);
     if (!status)
         status = cop_setup_session(&w->setup, w->model, NULL, &w->timed[0], &prepare_ms, w->err);
     if (!status)
@@ -348,7 +315,6 @@ static coppice_status make_report(const coppice_model *model,
     end_session(&w.timed[0]);
     end_session(&w.timed[1]);
     cop_setup_free(&w.setup);
-    cop_arena_free(&w.scores);
     if (status == COPPICE_OK)
         *out = &report->base;
     else

@@ -1,4 +1,4 @@
-/* Speed before pruning: patterns as scores, sessions under masks, coppice_what_if. */
+/* Speed before pruning: sessions under masks, coppice_what_if. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,7 +7,6 @@
 #include <coppice/coppice.h>
 
 #include "digits.h"
-#include "prune/wanted.h"
 #include "unit.h"
 
 static coppice_model *model;
@@ -25,70 +24,6 @@ static void load(void) {
 static void unload(void) {
     coppice_model_free(model);
 }
-
-/* ---- patterns ---- */
-
-/* 5 rows by 6 columns by 2 taps, as a convolution lies. */
-static const cop_weight_view view = {.groups = 1,
-                                     .rows = 5,
-                                     .columns = 6,
-                                     .taps = 2,
-                                     .row_stride = 12,
-                                     .column_stride = 2,
-                                     .tap_stride = 1};
-static float weights[60], scores[60];
-
-static void score(const char *pattern) {
-    cop_wanted_pattern wanted;
-    ck_assert_int_eq(cop_wanted_parse(pattern, &wanted, &err), COPPICE_OK);
-    for (int i = 0; i < 60; i++)
-        weights[i] = (float)((i * 37 + 11) % 60) - 30;
-    const cop_constant constant = {.tensor = {COPPICE_TYPE_FLOAT, 3, {5, 6, 2}, weights},
-                                   .bytes = sizeof weights};
-    cop_wanted_scores(&wanted, &view, &constant, scores);
-}
-
-START_TEST(a_block_has_one_score) {
-    score("4x1");
-    for (int i = 0; i < 12; i++) {
-        float sum = 0;
-        for (int r = 0; r < 4; r++) {
-            ck_assert_float_eq(scores[r * 12 + i], scores[i]);
-            sum += fabsf(weights[r * 12 + i]);
-        }
-        ck_assert_float_eq_tol(scores[i], sum / 4, 1e-5f);
-        ck_assert_float_eq(scores[48 + i], fabsf(weights[48 + i])); /* a block cut by the edge */
-    }
-}
-END_TEST
-
-START_TEST(of_a_group_the_largest_are_kept) {
-    score("2:4");
-    for (int r = 0; r < 5; r++) {
-        for (int t = 0; t < 2; t++) {
-            int kept = 0;
-            for (int c = 0; c < 4; c++)
-                kept += scores[r * 12 + c * 2 + t] >= 1;
-            ck_assert_int_eq(kept, 2);
-            kept = 0;
-            for (int c = 4; c < 6; c++)
-                kept += scores[r * 12 + c * 2 + t] >= 1;
-            ck_assert_int_eq(kept, 1);
-        }
-    }
-}
-END_TEST
-
-START_TEST(patterns_that_make_no_sense_are_refused) {
-    static const char *const bad[] = {"",       "4",     "4x",   "x4",   "0x1", "4x1x1",
-                                      "65x1",   "4:2",   "2:2",  "0:4",  "2:",  "-1:4",
-                                      "4 x 1 ", "dense", "1x1e", "999x1"};
-    cop_wanted_pattern wanted;
-    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
-        ck_assert_msg(cop_wanted_parse(bad[i], &wanted, &err) == COPPICE_INVALID_ARGUMENT, "%s",
-                      bad[i]);
-}
-END_TEST
 
 /* ---- sessions under masks ---- */
 
@@ -197,7 +132,7 @@ START_TEST(patterns_have_their_sparsity) {
     const double sparsity = 0.8;
     report = ask("4x1", &sparsity, 1);
     ck_assert_msg(report != NULL, "%s", err.message);
-    ck_assert_double_eq_tol(report->points[1].sparsity, 0.8, 1e-4);
+    ck_assert_double_eq_tol(report->points[1].sparsity, 0.8, 1e-3);
     coppice_what_if_report_free(report);
     ck_assert_ptr_null(ask("2:4", &sparsity, 1));
     ck_assert_ptr_null(ask("4x1", NULL, 0));
@@ -210,9 +145,6 @@ END_TEST
 int main(void) {
     TCase *tests = tcase_create("what if");
     tcase_add_checked_fixture(tests, load, unload);
-    tcase_add_test(tests, a_block_has_one_score);
-    tcase_add_test(tests, of_a_group_the_largest_are_kept);
-    tcase_add_test(tests, patterns_that_make_no_sense_are_refused);
     tcase_add_test(tests, a_session_under_masks_is_that_of_the_pruned_model);
     tcase_add_test(tests, masks_of_another_model_are_refused);
     tcase_add_test(tests, every_layer_is_timed_at_every_sparsity);

@@ -6,5 +6,5 @@ done
 refuses coppice prune "$DIGITS" -o out.onnx --sparsity 0.8 --layer 'blocks.*=2'
 refuses coppice prune "$DIGITS" -o out.onnx --sparsity 0.8 --layer 'blocks.*=lots'
 refuses coppice prune "$DIGITS" -o out.onnx --sparsity 0.8 --layer 'blocks.*'
-refuses coppice prune "$DIGITS" -o out.onnx --sparsity 0.8 --scope erk
+refuses coppice prune "$DIGITS" -o out.onnx --sparsity 0.8 --scope best
 refuses coppice prune "$DIGITS" -o out.onnx --sparsity 0.8 --external-data ../out.data
