@@ -82,7 +82,8 @@ double cli_prune_target(const cli_prune_flags *o) {
     int kept, of;
     if (!isnan(o->sparsity))
         return o->sparsity;
-    bool is_share = sscanf(o->pattern, "%d:%d", &kept, &of) == 2 && kept > 0 && kept < of;
+    bool is_share =
+        o->pattern && sscanf(o->pattern, "%d:%d", &kept, &of) == 2 && kept > 0 && kept < of;
     return is_share ? 1 - (double)kept / of : 0;
 }
 
