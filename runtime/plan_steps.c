@@ -176,6 +176,8 @@ static coppice_status emit_op(cop_plan_builder *b, size_t node) {
     step->op = op;
     step->in = in;
     step->why = b->choices[node].why;
+    if (*own_clamp(n) && !(step->op_name = name_of_all(b, node)))
+        return cop_fail_memory(b->err, sizeof *step);
     for (int i = 0; i < n->input_count; i++) {
         if (in[i] >= 0)
             cop_plan_touch(plan, in[i], at);

@@ -165,6 +165,7 @@ typedef struct cop_kernels {
     cop_sum_f32_fn *sum_f32;
     cop_max_f32_fn *max_f32;
     cop_add_stripes_f32_fn *add_stripes_f32;
+    cop_scale_rows_f32_fn *scale_rows_f32;
     cop_spmv_f32_fn *spmv_lanes_f32; /* spmv.h; NULL: none */
     cop_attn_f32_fn *attn_f32;       /* attn.h */
     cop_attn_softmax_fn *attn_softmax_f32;

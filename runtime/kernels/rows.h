@@ -28,4 +28,9 @@ typedef float cop_max_f32_fn(const float *x, size_t n);
 typedef void cop_add_stripes_f32_fn(float (*lanes)[COP_ROW_BLOCK], const float *from,
                                     size_t stripes, size_t step, size_t n);
 
+/* to[r * n + i] = from[r * n + i] * factor[r] + shift[r] for r < rows, i < n, clamped to low and
+ * high; a NaN stays one. May work in place. shift NULL: nothing is added, nothing clamped. */
+typedef void cop_scale_rows_f32_fn(float *to, const float *from, size_t rows, size_t n,
+                                   const float *factor, const float *shift, float low, float high);
+
 #endif

@@ -143,10 +143,40 @@ static void add_stripes(float (*lanes)[COP_ROW_BLOCK], const float *from, size_t
     }
 }
 
+static inline void scale_row(float *to, const float *from, size_t n, float factor) {
+    for (size_t i = 0; i < n; i++)
+        to[i] = from[i] * factor;
+}
+
+static inline void shift_row(float *to, const float *from, size_t n, float factor, float shift,
+                             float low, float high) {
+    for (size_t i = 0; i < n; i++) {
+        float x = from[i] * factor + shift;
+        x = x < low ? low : x;
+        to[i] = x > high ? high : x;
+    }
+}
+
+/* Stripes of whole tiles have a length that compilers know. */
+static void scale_rows(float *to, const float *from, size_t rows, size_t n, const float *factor,
+                       const float *shift, float low, float high) {
+    for (size_t r = 0; r < rows; r++, to += n, from += n) {
+        if (!shift && n == LANES)
+            scale_row(to, from, LANES, factor[r]);
+        else if (!shift)
+            scale_row(to, from, n, factor[r]);
+        else if (n == LANES)
+            shift_row(to, from, LANES, factor[r], shift[r], low, high);
+        else
+            shift_row(to, from, n, factor[r], shift[r], low, high);
+    }
+}
+
 void COP_ROWS_FILL(cop_kernels *kernels) {
     kernels->fold_rows_f32 = fold_rows;
     kernels->fold_taps_f32 = fold_taps;
     kernels->sum_f32 = sum_row;
     kernels->max_f32 = max_row;
     kernels->add_stripes_f32 = add_stripes;
+    kernels->scale_rows_f32 = scale_rows;
 }

@@ -2,6 +2,7 @@
  * alike. */
 #include <string.h>
 
+#include "runtime/kernels/kernels.h"
 #include "runtime/layout.h"
 #include "runtime/ops/util.h"
 
@@ -28,6 +29,7 @@ typedef struct tile_job {
     size_t element; /* bytes */
     cop_walk_fn fn;
     const void *context;
+    const cop_scaling *scaling; /* of cop_walk_scaled */
 } tile_job;
 
 /* Adds a dim behind the others, merged with the last where that is even. */
@@ -125,23 +127,25 @@ static const char *stripe_at(const source *s, size_t q, size_t channel, size_t c
     return room;
 }
 
-/* Items are stripes. */
-static void walk_stripes(void *context, size_t begin, size_t end) {
-    const tile_job *job = context;
+static void walk_stripe(const tile_job *job, size_t item) {
     const cop_tiles *t = &job->tiles;
     _Alignas(64) char room[COP_WALK_INPUTS][LONGEST_STRIPE * 16];
-    for (size_t item = begin; item < end; item++) {
-        size_t first = item / t->channels * t->tile, channel = item % t->channels;
-        size_t n = cop_smaller(t->tile, t->positions - first);
-        const void *in[COP_WALK_INPUTS] = {0};
-        ptrdiff_t strides[COP_WALK_INPUTS + 1] = {1, 1, 1, 1};
-        for (int k = 0; k < job->inputs; k++) {
-            const source *s = &job->in[k];
-            in[k] = s->alike ? s->data + item * t->tile * s->element
-                             : stripe_at(s, first, channel, n, room[k], &strides[k + 1]);
-        }
-        job->fn(job->context, n, job->out + item * t->tile * job->element, in, strides);
+    size_t first = item / t->channels * t->tile, channel = item % t->channels;
+    size_t n = cop_smaller(t->tile, t->positions - first);
+    const void *in[COP_WALK_INPUTS] = {0};
+    ptrdiff_t strides[COP_WALK_INPUTS + 1] = {1, 1, 1, 1};
+    for (int k = 0; k < job->inputs; k++) {
+        const source *s = &job->in[k];
+        in[k] = s->alike ? s->data + item * t->tile * s->element
+                         : stripe_at(s, first, channel, n, room[k], &strides[k + 1]);
     }
+    job->fn(job->context, n, job->out + item * t->tile * job->element, in, strides);
+}
+
+/* Items are stripes. */
+static void walk_stripes(void *context, size_t begin, size_t end) {
+    for (size_t item = begin; item < end; item++)
+        walk_stripe(context, item);
 }
 
 /* Items are elements of memory. */
@@ -185,6 +189,74 @@ void cop_walk_tiles(const cop_operand *out, const cop_operand *const *in, int in
     else
         run_stripes(&job, pool);
 }
+
+/* ---- factors and shifts ---- */
+
+static void scale_run(const void *context, size_t n, void *to, const void *const *from,
+                      const ptrdiff_t *strides) {
+    const cop_scaling *s = context;
+    const float *x = from[0], *factor = from[1], *shift = s->shift ? from[2] : NULL;
+    float *out = to;
+    if (strides[1] == 1 && strides[2] == 0 && (!shift || strides[3] == 0)) {
+        s->kernels->scale_rows_f32(out, x, 1, n, factor, shift, s->low, s->high);
+        return;
+    }
+    for (ptrdiff_t i = 0; !shift && i < (ptrdiff_t)n; i++)
+        out[i] = x[i * strides[1]] * factor[i * strides[2]];
+    for (ptrdiff_t i = 0; shift && i < (ptrdiff_t)n; i++) {
+        float y = x[i * strides[1]] * factor[i * strides[2]] + shift[i * strides[3]];
+        y = y < s->low ? s->low : y;
+        out[i] = y > s->high ? s->high : y;
+    }
+}
+
+/* Where the elements of channels from `channel` on are, one for all `count` positions from q on,
+ * beside each other; NULL where they are not like that. */
+static const float *vector_at(const source *s, size_t q, size_t channel, size_t count) {
+    size_t n, step;
+    const char *from = run_at(s, q, channel, &n, &step);
+    bool fits = s->channel_stride == 1 && !s->alike && step == 0 && n >= count;
+    return fits ? (const float *)(const void *)from : NULL;
+}
+
+/* Items are stripes: those of one tile at once. */
+static void scale_stripes(void *context, size_t begin, size_t end) {
+    const tile_job *job = context;
+    const cop_scaling *scaling = job->scaling;
+    const cop_tiles *t = &job->tiles;
+    for (size_t item = begin, rows; item < end; item += rows) {
+        size_t first = item / t->channels * t->tile, channel = item % t->channels;
+        size_t n = cop_smaller(t->tile, t->positions - first), at = item * t->tile;
+        const float *factor = vector_at(&job->in[1], first, channel, n);
+        const float *shift = scaling->shift ? vector_at(&job->in[2], first, channel, n) : NULL;
+        rows = cop_smaller(end - item, t->channels - channel);
+        if (factor && (shift || !scaling->shift))
+            scaling->kernels->scale_rows_f32((float *)(void *)job->out + at,
+                                             (const float *)scaling->x->t.data + at, rows, t->tile,
+                                             factor, shift, scaling->low, scaling->high);
+        else
+            walk_stripes(context, item, item + rows);
+    }
+}
+
+void cop_walk_scaled(const cop_operand *out, const cop_scaling *scaling,
+                     const coppice_threadpool *pool) {
+    const cop_operand *in[] = {scaling->x, scaling->factor, scaling->shift};
+    int inputs = scaling->shift ? 3 : 2;
+    if (!cop_layout_is_tiles(out->layout)) {
+        cop_walk_broadcast(out, in, inputs, scale_run, scaling, pool);
+        return;
+    }
+    tile_job job = job_of(out, inputs);
+    job.fn = scale_run;
+    job.context = job.scaling = scaling;
+    for (int k = 0; k < inputs; k++)
+        job.in[k] = source_of(out, in[k], cop_channel_axis(out));
+    cop_parallel_for(pool, job.tiles.count * job.tiles.channels, cop_grain(job.tiles.tile),
+                     scale_stripes, &job);
+}
+
+/* ---- slices ---- */
 
 static void copy_stripe(const void *context, size_t n, void *to, const void *const *from,
                         const ptrdiff_t *strides) {

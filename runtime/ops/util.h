@@ -161,6 +161,18 @@ void cop_walk_broadcast(const cop_operand *out, const cop_operand *const *in, in
 void cop_walk_tiles(const cop_operand *out, const cop_operand *const *in, int inputs,
                     cop_walk_fn fn, const void *context, const coppice_threadpool *pool);
 
+/* Float32: x, of the output's shape and layout, times a factor, and where there is a shift, plus
+ * that, clamped. Both are broadcast to x. */
+typedef struct cop_scaling {
+    const cop_operand *x, *factor, *shift; /* shift NULL: none, and no clamp */
+    float low, high;
+    const struct cop_kernels *kernels;
+} cop_scaling;
+
+/* In any layout; fast where factor and shift have one element for each channel of an image. */
+void cop_walk_scaled(const cop_operand *out, const cop_scaling *scaling,
+                     const coppice_threadpool *pool);
+
 /* Makes `out`, in tiles, of the elements start + step * i of each dim of `in`, in tiles of the same
  * kind or of one position. */
 void cop_slice_tiles(const cop_operand *out, const cop_operand *in, const int64_t *start,

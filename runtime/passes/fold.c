@@ -293,13 +293,13 @@ static float clamp(float v, float low, float high) {
 
 static coppice_status fuse_one_activation(cop_graph *graph, const int *counts, cop_node *node,
                                           coppice_error *err) {
+    static const char *const clamping[] = {"BatchNormalization", "Conv", "Gemm", "MatMul", NULL};
     float low, high, min, max;
     cop_node *producer = cop_sole_producer(graph, counts, node, 0);
     if (!producer || node->output_count != 1 || node->outputs[0] < 0 ||
         producer->output_count != 1 || !activation_bounds(graph, node, &low, &high))
         return COPPICE_OK;
-    if (!cop_is_op(producer, "Conv") && !cop_is_op(producer, "Gemm") &&
-        !cop_is_op(producer, "MatMul"))
+    if (!cop_is_one_of(producer, clamping))
         return COPPICE_OK;
     if (cop_node_float(producer, "activation_min", -INFINITY, &min, NULL) ||
         cop_node_float(producer, "activation_max", INFINITY, &max, NULL))

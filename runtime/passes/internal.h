@@ -23,8 +23,8 @@ coppice_status cop_pass_fold_batchnorm(cop_graph *graph, coppice_error *err);
  * MatMul or Gemm go into their weights and bias. */
 coppice_status cop_pass_fold_affine(cop_graph *graph, coppice_error *err);
 
-/* Relu and Clip with constant bounds behind Conv, Gemm or MatMul become their attributes
- * activation_min and activation_max. */
+/* Relu and Clip with constant bounds behind BatchNormalization, Conv, Gemm or MatMul become their
+ * attributes activation_min and activation_max. */
 coppice_status cop_pass_fuse_activation(cop_graph *graph, coppice_error *err);
 
 /* A first output that the model leaves out gets a value: operators write it whatever is read. */

@@ -87,7 +87,10 @@ static inline bool agrees(cop_layout layout) {
         out[i] = poisoned(&out[i].t, out[i].t.rank == rank ? layout : COP_LAYOUT_PLAIN);
     if (offered) {
         call.scratch = op->scratch ? aligned_alloc(64, (op->scratch(&call) + 127) / 64 * 64) : NULL;
+        ck_assert(!op->prepare || op->prepare(&call, &call.state) == COPPICE_OK);
         ck_assert_msg(op->run(&call) == COPPICE_OK, "%s", small_error.message);
+        if (call.state)
+            op->release(call.state);
         for (int i = 0; i < node->output_count; i++)
             expect_near(node->op, &small_it.shapes.values[node->outputs[i]], &out[i]);
         for (int i = 0; i < node->input_count; i++)

@@ -124,10 +124,25 @@ START_TEST(truths_are_not_made_in_tiles) {
 END_TEST
 
 START_TEST(fixed_batchnorm_works_in_tiles) {
-    for (int i = 0; i < IMAGES; i++) {
+    for (int i = 0; i < 2 * IMAGES; i++) {
         small_begin(13);
-        int c = small_weights("c", 1, &images[i].dims[1]);
-        small_node("BatchNormalization", 5, image(i), c, c, c, small_node("Abs", 1, c));
+        int c = small_weights("c", 1, &images[i / 2].dims[1]);
+        small_node("BatchNormalization", 5, image(i / 2), c, c, c, small_node("Abs", 1, c));
+        if (i % 2) {
+            small_attr_float("activation_min", -0.5f);
+            small_attr_float("activation_max", 0.75f);
+        }
+        expect_layout_agrees(COP_LAYOUT_TILES);
+    }
+}
+END_TEST
+
+/* A factor for each channel, for each channel of each image, and others. */
+START_TEST(factors_of_all_shapes_meet_in_tiles) {
+    for (int i = 0; i < IMAGES * OTHERS; i++) {
+        small_begin(13);
+        int x = image(i / OTHERS), y = other(i / OTHERS, i % OTHERS);
+        small_node("Mul", 2, i % 2 ? x : y, i % 2 ? y : x);
         expect_layout_agrees(COP_LAYOUT_TILES);
     }
 }
@@ -372,6 +387,7 @@ int main(void) {
     tcase_add_test(tests, operands_that_both_repeat_meet_in_tiles);
     tcase_add_test(tests, truths_are_not_made_in_tiles);
     tcase_add_test(tests, fixed_batchnorm_works_in_tiles);
+    tcase_add_test(tests, factors_of_all_shapes_meet_in_tiles);
     tcase_add_test(tests, concat_works_in_tiles_along_every_axis);
     tcase_add_test(tests, slices_work_in_tiles);
     tcase_add_test(tests, windows_of_all_kinds_pool_in_tiles_as_in_planes);

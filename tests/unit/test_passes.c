@@ -161,6 +161,13 @@ START_TEST(relu_and_clip_behind_each_other_become_one_clamp) {
     small_output(y);
     expect_same(36, 0, "Conv");
     small_begin(13);
+    x = small_input("x", COPPICE_TYPE_FLOAT, DIMS(2, 3, 5, 5));
+    int c = small_weights("c", DIMS(3));
+    y = small_node("BatchNormalization", 5, x, c, c, c,
+                   small_constant("v", COPPICE_TYPE_FLOAT, DIMS(3), (float[]){0.5f, 1, 2}));
+    small_output(small_node("Relu", 1, y));
+    expect_same(150, 1e-6f, "BatchNormalization");
+    small_begin(13);
     x = small_input("x", COPPICE_TYPE_FLOAT, DIMS(3, 4));
     y = small_node("MatMul", 2, x, small_weights("w", DIMS(4, 5)));
     y = small_node("Add", 2, small_weights("b", DIMS(5)), y);

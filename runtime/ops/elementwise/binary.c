@@ -154,7 +154,27 @@ coppice_status cop_run_binary(const cop_call *call, const cop_walk_fn *by_type) 
 
 RUN_BINARY(add, NUMERIC_ROWS(add))
 RUN_BINARY(sub, NUMERIC_ROWS(sub))
-RUN_BINARY(mul, NUMERIC_ROWS(mul))
+
+/* Floats of the output's shape by some that are spread over them; false where it is not like that.
+ */
+static bool mul_scaled(const cop_call *call, const cop_operand *x, const cop_operand *factor) {
+    const cop_operand *out = &call->out[0];
+    if (x->t.type != COPPICE_TYPE_FLOAT || x->layout != out->layout ||
+        !cop_same_shape(&x->t, &out->t) || cop_same_shape(&factor->t, &out->t))
+        return false;
+    const cop_scaling scaling = {.x = x, .factor = factor, .kernels = cop_call_kernels(call)};
+    cop_walk_scaled(out, &scaling, call->pool);
+    return true;
+}
+
+static coppice_status mul_run(const cop_call *call) {
+    static const cop_walk_fn by_type[COP_HELD_TYPES] = {NUMERIC_ROWS(mul)};
+    cop_operand b;
+    COP_TRY(second_operand(call, &b));
+    if (mul_scaled(call, call->in[0], &b) || mul_scaled(call, &b, call->in[0]))
+        return COPPICE_OK;
+    return cop_run_binary(call, by_type);
+}
 
 coppice_status cop_refuse_zero_divisor(const cop_call *call) {
     const coppice_tensor *b = cop_in(call, 1);

@@ -1,13 +1,16 @@
 /* BatchNormalization with fixed statistics and with those of its input. */
 #include <math.h>
 
+#include "base/error.h"
+#include "base/memory.h"
 #include "runtime/ops/ops.h"
 #include "runtime/ops/util.h"
 
 typedef struct batchnorm_params {
     double epsilon, momentum;
-    bool training; /* statistics of the input itself; outputs 1 and 2 are the running ones */
-    bool spatial;  /* one scale per channel; false: one per element of an image */
+    bool training;   /* statistics of the input itself; outputs 1 and 2 are the running ones */
+    bool spatial;    /* one scale per channel; false: one per element of an image */
+    float low, high; /* the clamp that fusion put behind it */
 } batchnorm_params;
 
 static coppice_status batchnorm_parse(const cop_call *call, void *params) {
@@ -17,6 +20,7 @@ static coppice_status batchnorm_parse(const cop_call *call, void *params) {
     COP_TRY(cop_node_float(call->node, "momentum", 0.9f, &momentum, call->err));
     *p = (batchnorm_params){
         .epsilon = (double)epsilon, .momentum = (double)momentum, .spatial = true};
+    COP_TRY(cop_activation_parse(call, &p->low, &p->high));
     if (call->opset >= 14)
         COP_TRY(cop_attr_bool(call, "training_mode", false, &p->training));
     if (call->opset < 9)
@@ -69,30 +73,23 @@ static unsigned batchnorm_layouts(const cop_call *call) {
     return p->training ? 1u << COP_LAYOUT_PLAIN : cop_elementwise_layouts(call);
 }
 
-/* A scale and a shift per channel, in double and in the type of x, mean and variance. */
+/* Mean and variance, a factor and a shift for each channel. */
 static size_t batchnorm_scratch(const cop_call *call) {
-    return 6 * sizeof(double) * (size_t)coppice_tensor_count(cop_in(call, 1));
+    return 4 * sizeof(double) * (size_t)coppice_tensor_count(cop_in(call, 1));
 }
 
-#define SCALE_AND_SHIFT(T)                                                                         \
-    static void scale_and_shift_##T(const void *context, size_t n, void *to,                       \
-                                    const void *const *from, const ptrdiff_t *strides) {           \
-        (void)context;                                                                             \
-        const T *restrict x = from[0], *restrict scale = from[1], *restrict shift = from[2];       \
-        T *restrict out = to;                                                                      \
-        ptrdiff_t sx = strides[1], sc = strides[2], count = (ptrdiff_t)n;                          \
-        if (sx == 1 && sc == 0) {                                                                  \
-            T a = scale[0], b = shift[0];                                                          \
-            for (ptrdiff_t i = 0; i < count; i++)                                                  \
-                out[i] = x[i] * a + b;                                                             \
-            return;                                                                                \
-        }                                                                                          \
-        for (ptrdiff_t i = 0; i < count; i++)                                                      \
-            out[i] = x[i * sx] * scale[i * sc] + shift[i * sc];                                    \
+/* Doubles: x times a factor plus a shift. Floats go another way. */
+static void scale_and_shift(const void *context, size_t n, void *to, const void *const *from,
+                            const ptrdiff_t *strides) {
+    const batchnorm_params *p = context;
+    const double *x = from[0], *factor = from[1], *shift = from[2];
+    double *out = to;
+    for (ptrdiff_t i = 0; i < (ptrdiff_t)n; i++) {
+        double y = x[i * strides[1]] * factor[i * strides[2]] + shift[i * strides[3]];
+        y = y < (double)p->low ? (double)p->low : y;
+        out[i] = y > (double)p->high ? (double)p->high : y;
     }
-
-SCALE_AND_SHIFT(float)
-SCALE_AND_SHIFT(double)
+}
 
 /* ---- statistics of the input ---- */
 
@@ -150,11 +147,16 @@ static void train(const cop_call *call, size_t channels, double *mean, double *v
     }
 }
 
-static coppice_status batchnorm_run(const cop_call *call) {
+/* Puts factors and shifts into `room`, of which batchnorm_scratch says how much there is; returns
+ * where: `count` factors of the type of x, then the shifts. */
+static void *make_factors(const cop_call *call, void *room) {
     const batchnorm_params *p = call->params;
     const coppice_tensor *x = cop_in(call, 0), *scale = cop_in(call, 1);
     size_t count = (size_t)coppice_tensor_count(scale);
-    double *a = call->scratch, *b = a + count, *mean = b + count, *variance = mean + count;
+    double *mean = room, *variance = mean + count;
+    coppice_tensor factors = {.type = x->type, .data = variance + count};
+    coppice_tensor shifts = {.type = x->type,
+                             .data = (char *)factors.data + count * cop_type_bytes(x->type)};
     if (p->training)
         train(call, count, mean, variance);
     for (size_t c = 0; c < count; c++) {
@@ -162,25 +164,65 @@ static coppice_status batchnorm_run(const cop_call *call) {
         double m = p->training ? mean[c] : cop_tensor_get(cop_in(call, 3), at);
         double v = p->training ? variance[c] : cop_tensor_get(cop_in(call, 4), at);
         double factor = cop_tensor_get(scale, at) / sqrt(v + p->epsilon);
-        b[c] = cop_tensor_get(cop_in(call, 2), at) - m * factor;
-        a[c] = factor;
+        cop_set_float(&factors, c, factor);
+        cop_set_float(&shifts, c, cop_tensor_get(cop_in(call, 2), at) - m * factor);
     }
-    coppice_tensor factors = {.type = x->type, .data = variance + count};
-    coppice_tensor offsets = {.type = x->type, .data = variance + 2 * count};
-    for (size_t c = 0; c < count; c++) {
-        cop_set_float(&factors, c, a[c]);
-        cop_set_float(&offsets, c, b[c]);
+    return factors.data;
+}
+
+/* State: what make_factors made of constants. */
+typedef struct batchnorm_state {
+    void *room, *factors;
+} batchnorm_state;
+
+static void batchnorm_release(void *state) {
+    batchnorm_state *s = state;
+    if (s)
+        cop_free(s->room);
+    cop_free(s);
+}
+
+static coppice_status batchnorm_prepare(const cop_call *call, void **state) {
+    const batchnorm_params *p = call->params;
+    for (int i = 1; i < 5; i++) {
+        if (p->training || !cop_in(call, i)->data)
+            return COPPICE_OK;
     }
-    cop_operand scales = {.t = {.type = x->type, .rank = x->rank - 1, .data = factors.data}};
-    for (uint32_t d = 0; d < scales.t.rank; d++)
-        scales.t.dims[d] = d == 0 || !p->spatial ? x->dims[d + 1] : 1;
-    cop_operand shifts = scales;
-    shifts.t.data = offsets.data;
-    const cop_operand *in[] = {call->in[0], &scales, &shifts};
-    cop_walk_broadcast(&call->out[0], in, 3,
-                       x->type == COPPICE_TYPE_FLOAT ? scale_and_shift_float
-                                                     : scale_and_shift_double,
-                       NULL, call->pool);
+    batchnorm_state *s = cop_calloc(1, sizeof *s);
+    if (s)
+        s->room = cop_malloc(batchnorm_scratch(call));
+    if (!s || !s->room) {
+        batchnorm_release(s);
+        return cop_fail_memory(call->err, batchnorm_scratch(call));
+    }
+    s->factors = make_factors(call, s->room);
+    *state = s;
+    return COPPICE_OK;
+}
+
+static coppice_status batchnorm_run(const cop_call *call) {
+    const batchnorm_params *p = call->params;
+    const batchnorm_state *state = call->state;
+    const coppice_tensor *x = cop_in(call, 0);
+    size_t count = (size_t)coppice_tensor_count(cop_in(call, 1));
+    void *factors = state ? state->factors : make_factors(call, call->scratch);
+    cop_operand factor = {.t = {.type = x->type, .rank = x->rank - 1, .data = factors}};
+    for (uint32_t d = 0; d < factor.t.rank; d++)
+        factor.t.dims[d] = d == 0 || !p->spatial ? x->dims[d + 1] : 1;
+    cop_operand shift = factor;
+    shift.t.data = (char *)factors + count * cop_type_bytes(x->type);
+    if (x->type == COPPICE_TYPE_FLOAT) {
+        const cop_scaling scaling = {.x = call->in[0],
+                                     .factor = &factor,
+                                     .shift = &shift,
+                                     .low = p->low,
+                                     .high = p->high,
+                                     .kernels = cop_call_kernels(call)};
+        cop_walk_scaled(&call->out[0], &scaling, call->pool);
+        return COPPICE_OK;
+    }
+    const cop_operand *in[] = {call->in[0], &factor, &shift};
+    cop_walk_broadcast(&call->out[0], in, 3, scale_and_shift, p, call->pool);
     return COPPICE_OK;
 }
 
@@ -190,10 +232,12 @@ static coppice_status batchnorm_run(const cop_call *call) {
 const cop_op cop_ops_batchnorm[] = {
     {.name = "BatchNormalization", .since = 1, .until = 13, .min_inputs = 5, .max_inputs = 5, .max_outputs = 5,
      .types = FLOATS, PARSE(batchnorm, batchnorm_params), INFER(batchnorm), RUN(batchnorm),
-     .layouts = batchnorm_layouts, .scratch = batchnorm_scratch},
+     .layouts = batchnorm_layouts, .scratch = batchnorm_scratch, .prepare = batchnorm_prepare,
+     .release = batchnorm_release},
     {.name = "BatchNormalization", .since = 14, .min_inputs = 5, .max_inputs = 5, .max_outputs = 3,
      .types = FLOATS, PARSE(batchnorm, batchnorm_params), INFER(batchnorm), RUN(batchnorm),
-     .layouts = batchnorm_layouts, .scratch = batchnorm_scratch},
+     .layouts = batchnorm_layouts, .scratch = batchnorm_scratch, .prepare = batchnorm_prepare,
+     .release = batchnorm_release},
     {.name = NULL},
 };
 /* clang-format on */
