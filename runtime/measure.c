@@ -83,7 +83,8 @@ static bool is_vector(const cop_conv *c) {
 static bool alike(const cop_conv *a, const cop_conv *b) {
     return (a->groups == 1) == (b->groups == 1) && is_vector(a) == is_vector(b) &&
            cop_conv_is_depthwise(a) == cop_conv_is_depthwise(b) && a->kernel_h == b->kernel_h &&
-           a->kernel_w == b->kernel_w && a->tokens == b->tokens;
+           a->kernel_w == b->kernel_w && a->stride_h == b->stride_h && a->stride_w == b->stride_w &&
+           a->tokens == b->tokens;
 }
 
 /* At the rate of the kernel on layers alike; *layers: how many there are. */

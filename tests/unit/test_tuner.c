@@ -59,8 +59,26 @@ START_TEST(one_position_says_nothing_about_images) {
 }
 END_TEST
 
+/* A depthwise convolution that skips every other pixel loads what it does not use. */
+START_TEST(strides_run_at_rates_of_their_own) {
+    static const float weights[CHANNELS * CHANNELS] = {1};
+    const cop_settings settings = {.isa = COPPICE_ISA_SCALAR, .tune = COPPICE_TUNE_FAST};
+    coppice_error err;
+    cop_tuner tuner = {.settings = &settings, .err = &err};
+    cop_conv even = conv_of(10, weights), strided = even;
+    strided.stride_h = strided.stride_w = 2;
+    strided.out_h = strided.out_w = 5;
+    cop_node_choices choices = tile_kernels(&strided);
+    ck_assert_int_eq(cop_tuner_measure(&tuner, &strided, &choices), COPPICE_OK);
+    ck_assert(cop_tuner_knows(&tuner, &strided, &choices));
+    ck_assert(!cop_tuner_knows(&tuner, &even, &choices));
+    cop_tuner_free(&tuner);
+}
+END_TEST
+
 int main(void) {
     TCase *tests = tcase_create("tuner");
     tcase_add_test(tests, one_position_says_nothing_about_images);
+    tcase_add_test(tests, strides_run_at_rates_of_their_own);
     return unit_run("tuner", tests);
 }
