@@ -122,30 +122,47 @@ typedef void cop_columns_f32_fn(const cop_columns_args *args);
 /* Plain C: for other kernels, where a step is not theirs. */
 void cop_columns_f32_c(const cop_columns_args *args);
 
-/* Depthwise: for each channel c and vector v, x(s) being what the pieces of slot s < taps read from
- * input + c * input_stride (or of c / multiplier)
- *     acc[0..16) = bias[c] + sum over s of weights[(c / 8 * taps + s) * 8 + c % 8] * x(s)
- *     output[c * output_stride + v * 16 + 0..16) = min(max(acc + residual[the same], min), max)
- * Stripes are 64-byte aligned. Only lanes of masks are read of the input. Pieces are in any order;
- * neighbours that begin one float apart may be read together when `step` is 2. */
-enum { COP_DWCONV_CHANNELS = 8 };
+/* Neighbouring floats that are copied together: into the plane from stripes of the input, or from
+ * the sums to stripes of the output. Places count floats, in stripes from channel 0 of tile 0. */
+typedef struct cop_dwconv_copy {
+    uint32_t from, to;
+    uint32_t other; /* with steps of 2: where every second float goes, from the second on */
+} cop_dwconv_copy;
+
+/* Copies for each channel, by their size: 8 floats, 4 and 1, of each phase; with steps of more than
+ * 2 they are of one float. */
+enum { COP_DWCONV_WIDE, COP_DWCONV_NARROW, COP_DWCONV_SINGLE, COP_DWCONV_SIZES };
+
+typedef struct cop_dwconv_copies {
+    const cop_dwconv_copy *list;
+    size_t counts[COP_DWCONV_SIZES]; /* they stand in this order */
+} cop_dwconv_copies;
+
+/* Depthwise: a band of rows of some channels. For each channel c
+ *   1. the pixels of `in` are copied into `plane`, rows of `pitch` floats, where all else is zero.
+ *   2. sums[y * width + x] = bias[c] + sum over r, s of weights[c][r][s] * plane[(y * stride + r *
+ *      dilation) * pitch + columns[s] + x], `rows` rows. Fewer than COP_DWCONV_LANES floats behind
+ *      the last are written, and as many are read behind what a row of the plane needs.
+ *   3. the floats of `out` become min(max(sum + residual, min), max). Each is there once. */
+enum { COP_DWCONV_LANES = 8 };
 
 typedef struct cop_dwconv_args {
-    const cop_piece *pieces;
-    const uint32_t *first; /* [vectors + 1]: where the pieces of each vector begin */
-    size_t vectors, taps, step;
     const float *input;
-    size_t input_stride, channels, multiplier;
-    const float *weights, *bias;
-    const float *residual; /* NULL: none; may be `output` */
+    size_t input_stride, channels, multiplier; /* channel c reads input channel c / multiplier */
+    cop_dwconv_copies in, out;
+    float *plane, *sums;
+    size_t step, pitch;
+    size_t kernel_h, kernel_w, stride, dilation; /* of rows */
+    const size_t *columns;                       /* [kernel_w] */
+    size_t rows, width;
+    const float *weights, *bias; /* [channels][kernel_h][kernel_w], [channels] */
+    const float *residual;       /* NULL: none; may be `output` */
     float *output;
     size_t output_stride;
     float min, max;
 } cop_dwconv_args;
 
 typedef void cop_dwconv_f32_fn(const cop_dwconv_args *args);
-
-void cop_dwconv_f32_c(const cop_dwconv_args *args);
 
 typedef struct cop_kernels {
     /* Products of activations: gemm_f32[V] takes tiles of V vectors of `gemm_lanes` floats, for V
@@ -158,6 +175,7 @@ typedef struct cop_kernels {
     cop_dot_f32_fn *dot_f32;
     cop_columns_f32_fn *columns_f32;
     cop_dwconv_f32_fn *dwconv_f32;
+    size_t dwconv_rows; /* it works on so many rows at a time: bands had best be multiples */
     cop_map_f32_fn *map_f32[COP_MAP_COUNT];
     cop_softmax_f32_fn *softmax_f32;
     cop_fold_rows_f32_fn *fold_rows_f32; /* rows.h */

@@ -70,8 +70,7 @@ COP_VEC(gemv_SCALAR, SCALAR, "cop_gemv_f32", "1x4_c", true)
 #define COP_TILE_DWCONV(row_isa, isa_name)                                                         \
     static coppice_status create_tile_dwconv_##row_isa(                                            \
         const cop_conv *conv, const coppice_threadpool *pool, void **state, coppice_error *err) {  \
-        (void)pool;                                                                                \
-        return cop_tile_dwconv_create(conv, COPPICE_ISA_##row_isa, state, err);                    \
+        return cop_tile_dwconv_create(conv, COPPICE_ISA_##row_isa, pool, state, err);              \
     }                                                                                              \
     static const cop_conv_kernel tile_dwconv_##row_isa = {                                         \
         .family = "cop_dwconv_tile_f32",                                                           \

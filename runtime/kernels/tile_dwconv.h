@@ -5,7 +5,8 @@
 #include "runtime/conv.h"
 
 bool cop_tile_dwconv_supports(const cop_conv *conv);
-coppice_status cop_tile_dwconv_create(const cop_conv *conv, coppice_isa isa, void **state,
+coppice_status cop_tile_dwconv_create(const cop_conv *conv, coppice_isa isa,
+                                      const coppice_threadpool *pool, void **state,
                                       coppice_error *err);
 size_t cop_tile_dwconv_scratch(const void *state);
 coppice_status cop_tile_dwconv_run(void *state, const cop_conv_io *io,

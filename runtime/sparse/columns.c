@@ -143,55 +143,29 @@ static coppice_status add_tile(builder *b, size_t tile, coppice_error *err) {
     return status;
 }
 
-/* Pieces of step 2 that begin one float apart are quicker together. */
-static void sort_pieces(cop_piece *pieces, size_t count) {
-    for (size_t i = 1; i < count; i++) {
-        cop_piece piece = pieces[i];
-        size_t at = i;
-        for (; at > 0 && pieces[at - 1].offset > piece.offset; at--)
-            pieces[at] = pieces[at - 1];
-        pieces[at] = piece;
-    }
-}
-
-static coppice_status add_vectors(builder *b, size_t tile, coppice_error *err) {
-    cop_columns *k = b->k;
-    size_t vectors = k->tile / COP_TILE_LANES;
-    coppice_status status = COPPICE_OK;
-    for (size_t v = 0; v < vectors; v++) {
-        k->first[tile * vectors + v] = (uint32_t)b->count;
-        for (b->slot = 0; !status && b->slot < k->taps; b->slot++)
-            status = add_tap(b, &b->vectors[v], b->slot, err);
-        size_t first = k->first[tile * vectors + v];
-        if (k->conv.stride_w == 2)
-            sort_pieces(k->pieces + first, b->count - first);
-    }
-    return status;
-}
-
-static coppice_status build(cop_columns *k, bool by_vector, coppice_error *err) {
+static coppice_status build(cop_columns *k, coppice_error *err) {
     builder b = {.k = k};
-    size_t vectors = k->tile / COP_TILE_LANES, ranges = k->tiles * (by_vector ? vectors : 1);
+    size_t vectors = k->tile / COP_TILE_LANES;
     size_t count = k->tiles * vectors * k->taps;
     b.capacity = count + count / 4 + COP_TILE_LANES;
     k->pieces = cop_calloc(b.capacity, sizeof *k->pieces);
-    k->first = cop_calloc(ranges + 1, sizeof *k->first);
+    k->first = cop_calloc(k->tiles + 1, sizeof *k->first);
     if (!k->pieces || !k->first)
         return cop_fail_memory(err, b.capacity * sizeof *k->pieces);
     for (size_t tile = 0; tile < k->tiles; tile++) {
         b.base = cop_columns_base(k, tile);
         for (size_t v = 0; v < vectors; v++)
             find_spans(k, tile * k->tile + v * COP_TILE_LANES, &b.vectors[v]);
-        coppice_status status = by_vector ? add_vectors(&b, tile, err) : add_tile(&b, tile, err);
+        coppice_status status = add_tile(&b, tile, err);
         if (status)
             return status;
     }
-    k->first[ranges] = (uint32_t)b.count;
+    k->first[k->tiles] = (uint32_t)b.count;
     return COPPICE_OK;
 }
 
-static coppice_status create(const cop_conv *conv, const cop_kernels *kernels, bool by_vector,
-                             cop_columns *out, coppice_error *err) {
+coppice_status cop_columns_create(const cop_conv *conv, const cop_kernels *kernels,
+                                  cop_columns *out, coppice_error *err) {
     *out = (cop_columns){.conv = *conv, .kernels = kernels};
     out->conv.weights = out->conv.bias = NULL;
     out->taps = conv->kernel_h * conv->kernel_w;
@@ -201,17 +175,7 @@ static coppice_status create(const cop_conv *conv, const cop_kernels *kernels, b
     out->in_tile = stripe_width(conv->batch * conv->in_h * conv->in_w);
     if (out->taps > UINT16_MAX / COP_TILE_MAX_VECTORS)
         return cop_fail(err, COPPICE_UNSUPPORTED, "too many taps for columns");
-    return out->tile == 1 ? COPPICE_OK : build(out, by_vector, err);
-}
-
-coppice_status cop_columns_create(const cop_conv *conv, const cop_kernels *kernels,
-                                  cop_columns *out, coppice_error *err) {
-    return create(conv, kernels, false, out, err);
-}
-
-coppice_status cop_taps_create(const cop_conv *conv, const cop_kernels *kernels, cop_columns *out,
-                               coppice_error *err) {
-    return create(conv, kernels, true, out, err);
+    return out->tile == 1 ? COPPICE_OK : build(out, err);
 }
 
 void cop_columns_free(cop_columns *columns) {

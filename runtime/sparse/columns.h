@@ -1,4 +1,4 @@
-/* Where the taps of a convolution read, in tiles; and columns: of every input channel one stripe
+/* Columns: of every input channel one stripe
  * per tap, so that a convolution of any size, stride and dilation is a 1x1 one over them. */
 #ifndef COP_RUNTIME_SPARSE_COLUMNS_H
 #define COP_RUNTIME_SPARSE_COLUMNS_H
@@ -15,10 +15,9 @@ typedef struct cop_columns {
     size_t positions; /* outputs of the whole batch */
     size_t in_tile;   /* floats of a stripe of the input; one position: 1 */
     /* Both NULL when `tile` is 1. By output tile, tap and vector of 16 positions: the slot of a
-     * piece is tap * (tile / 16) + vector; or, of cop_taps_create, by vector and tap: the slot is
-     * the tap. */
+     * piece is tap * (tile / 16) + vector. */
     cop_piece *pieces;
-    uint32_t *first; /* [tiles + 1], or [tiles * tile / 16 + 1]: where the pieces of each begin */
+    uint32_t *first; /* [tiles + 1]: where the pieces of each begin */
 } cop_columns;
 
 /* For convolutions whose sizes cop_tiling_fits. *out is overwritten; free it also on failure.
@@ -27,9 +26,6 @@ typedef struct cop_columns {
 coppice_status cop_columns_create(const cop_conv *conv, const cop_kernels *kernels,
                                   cop_columns *out, coppice_error *err);
 
-/* The same for kernels that make no columns, but read what the taps of a vector read. */
-coppice_status cop_taps_create(const cop_conv *conv, const cop_kernels *kernels, cop_columns *out,
-                               coppice_error *err);
 void cop_columns_free(cop_columns *columns);
 
 /* Bytes of 64-byte aligned scratch that each worker needs. */

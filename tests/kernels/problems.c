@@ -106,6 +106,18 @@ const problem problems[] = {
      .pads = {2, 2, 2, 2}, .zeros = 0.3},
     {"1 channel out", .in_c = 90, .out_c = 1, .h = 10, .w = 10, .zeros = 0.7},
     {"201 tokens", .in_c = 48, .out_c = 33, .h = 1, .w = 201, .zeros = 0.9, .tokens = true},
+    {"depthwise 3x3, several bands, 2 images", .batch = 2, .groups = 18, .in_c = 18, .out_c = 18,
+     .h = 61, .w = 59, .kernel = 3, .pads = {1, 1, 1, 1}, .min = 0, .max = 6},
+    {"depthwise 3x3, stride 2, several bands", .groups = 3, .in_c = 3, .out_c = 3, .h = 113,
+     .w = 111, .kernel = 3, .stride = 2, .pads = {1, 1, 1, 1}},
+    {"depthwise 7x7", .groups = 5, .in_c = 5, .out_c = 5, .h = 14, .w = 15, .kernel = 7,
+     .pads = {3, 3, 3, 3}},
+    {"depthwise 5x5, stride 2, 7x7 plane, 2 images", .batch = 2, .groups = 9, .in_c = 9,
+     .out_c = 9, .h = 14, .w = 14, .kernel = 5, .stride = 2, .pads = {1, 1, 2, 2}},
+    {"depthwise 3x5, strides 1 and 2", .groups = 4, .in_c = 4, .out_c = 4, .h = 19, .w = 33,
+     .kernel = 3, .kernel_w = 5, .stride = 1, .stride_w = 2, .pads = {1, 2, 1, 2}},
+    {"depthwise, 3 outputs each, wide padding", .batch = 2, .groups = 7, .in_c = 7, .out_c = 21,
+     .h = 5, .w = 6, .kernel = 3, .pads = {9, 17, 12, 20}},
 };
 const int problem_count = sizeof problems / sizeof *problems;
 

@@ -1,116 +1,46 @@
-/* The loops of depthwise convolutions: several channels at a time, so that what a piece says is
- * read once for all of them and their sums hide the latency of each other. */
+/* What the loops of depthwise convolutions (runtime/kernels/dwconv_loops.h) are made of on x86.
+ * Vectors of 8 floats on every instruction set: rows are short, and they straddle cache lines half
+ * as often. */
 #ifndef COP_RUNTIME_KERNELS_X86_DWCONV_H
 #define COP_RUNTIME_KERNELS_X86_DWCONV_H
 
-#include "runtime/kernels/x86/pieces.h"
+#include <immintrin.h>
 
-/* As many as registers hold the sums of. */
+typedef __m256 dw_vector;
+#define DW_LANES 8
+/* As many as registers hold the sums of, beside nine weights. */
 #if defined(__AVX512VL__)
-enum { DWCONV_BLOCK = 8 };
+#define DW_ROWS 7
 #else
-enum { DWCONV_BLOCK = 4 };
+#define DW_ROWS 4
 #endif
 
-typedef __m256 dwconv_sums[DWCONV_BLOCK][PIECE_PARTS];
-
-/* A piece for `channels` channels from `input` and `weights` on. `stride`: floats from one
- * channel's input to the next. */
-static inline __attribute__((always_inline)) void one_piece(const cop_piece *p, const float *input,
-                                                            size_t stride, const float *weights,
-                                                            int channels, int step,
-                                                            dwconv_sums acc) {
-    const piece_mask mask = piece_mask_of(p->mask, step);
-    const float *from = input + p->offset;
-    const float *weight = weights + p->slot * (size_t)COP_DWCONV_CHANNELS;
-#pragma GCC unroll 8
-    for (int c = 0; c < channels; c++, from += stride) {
-        const __m256 w = _mm256_broadcast_ss(weight + c);
-        for (int i = 0; i < PIECE_PARTS; i++)
-            acc[c][i] = _mm256_fmadd_ps(w, piece_load(from, mask, i, step), acc[c][i]);
-    }
+static inline dw_vector dw_load(const float *from) {
+    return _mm256_loadu_ps(from);
+}
+static inline void dw_store(float *to, dw_vector x) {
+    _mm256_storeu_ps(to, x);
+}
+static inline dw_vector dw_of(float x) {
+    return _mm256_set1_ps(x);
+}
+static inline dw_vector dw_fma(dw_vector a, dw_vector b, dw_vector sum) {
+    return _mm256_fmadd_ps(a, b, sum);
+}
+static inline dw_vector dw_add(dw_vector a, dw_vector b) {
+    return _mm256_add_ps(a, b);
+}
+/* The accumulator is the second operand: what both return for a NaN. */
+static inline dw_vector dw_clamp(dw_vector x, dw_vector min, dw_vector max) {
+    return _mm256_min_ps(max, _mm256_max_ps(min, x));
+}
+static inline void dw_halves(const float *from, dw_vector *even, dw_vector *odd) {
+    const __m256 a = _mm256_loadu_ps(from), b = _mm256_loadu_ps(from + DW_LANES);
+    const __m256 x = _mm256_shuffle_ps(a, b, 0x88), y = _mm256_shuffle_ps(a, b, 0xdd);
+    *even = _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(x), 0xd8));
+    *odd = _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(y), 0xd8));
 }
 
-/* Two pieces of step 2 the second of which begins one float behind the first: one reads the even
- * floats, the other the odd ones. */
-static inline __attribute__((always_inline)) void two_pieces(const cop_piece *p, const float *input,
-                                                             size_t stride, const float *weights,
-                                                             int channels, dwconv_sums acc) {
-    const piece_mask mask =
-        piece_mask_of_bits(piece_spread(p[0].mask) | piece_spread(p[1].mask) << 1, 2 * PIECE_PARTS);
-    const float *from = input + p->offset;
-    const float *first = weights + p[0].slot * (size_t)COP_DWCONV_CHANNELS;
-    const float *second = weights + p[1].slot * (size_t)COP_DWCONV_CHANNELS;
-#pragma GCC unroll 8
-    for (int c = 0; c < channels; c++, from += stride) {
-        const __m256 w0 = _mm256_broadcast_ss(first + c), w1 = _mm256_broadcast_ss(second + c);
-        for (int i = 0; i < PIECE_PARTS; i++) {
-            const __m256 a = piece_read(from, mask, 2 * i), b = piece_read(from, mask, 2 * i + 1);
-            acc[c][i] = _mm256_fmadd_ps(w0, piece_halves(a, b, 0), acc[c][i]);
-            acc[c][i] = _mm256_fmadd_ps(w1, piece_halves(a, b, 1), acc[c][i]);
-        }
-    }
-}
-
-static inline __attribute__((always_inline)) void
-add_pieces(const cop_piece *p, const cop_piece *end, const float *input, size_t stride,
-           const float *weights, int channels, int step, dwconv_sums acc) {
-    for (; p < end; p++) {
-        if (step == 2 && p + 1 < end && p[1].offset == p->offset + 1) {
-            two_pieces(p, input, stride, weights, channels, acc);
-            p++;
-        } else {
-            one_piece(p, input, stride, weights, channels, step, acc);
-        }
-    }
-}
-
-/* Channels channel .. channel + channels - 1, all of which have their weights in one block and read
- * the inputs from channel / multiplier on. */
-static inline __attribute__((always_inline)) void
-some_channels(const cop_dwconv_args *args, size_t channel, int channels, int step) {
-    const cop_dwconv_args a = *args;
-    const __m256 min = _mm256_set1_ps(a.min), max = _mm256_set1_ps(a.max);
-    const float *weights = a.weights +
-                           channel / COP_DWCONV_CHANNELS * a.taps * COP_DWCONV_CHANNELS +
-                           channel % COP_DWCONV_CHANNELS;
-    const float *input = a.input + channel / a.multiplier * a.input_stride;
-    for (size_t v = 0; v < a.vectors; v++) {
-        dwconv_sums acc;
-        for (int c = 0; c < channels; c++)
-            for (int i = 0; i < PIECE_PARTS; i++)
-                acc[c][i] = _mm256_broadcast_ss(a.bias + channel + c);
-        add_pieces(a.pieces + a.first[v], a.pieces + a.first[v + 1], input, a.input_stride, weights,
-                   channels, step, acc);
-        size_t at = channel * a.output_stride + v * COP_PIECE_LANES;
-        for (int c = 0; c < channels; c++, at += a.output_stride)
-            for (int i = 0; i < PIECE_PARTS; i++) {
-                __m256 x = acc[c][i];
-                if (a.residual)
-                    x = _mm256_add_ps(x, _mm256_load_ps(a.residual + at + i * PIECE_LANES));
-                /* The accumulator is the second operand: what both return for a NaN. */
-                x = _mm256_min_ps(max, _mm256_max_ps(min, x));
-                _mm256_store_ps(a.output + at + i * PIECE_LANES, x);
-            }
-    }
-}
-
-static inline __attribute__((always_inline)) void dwconv(const cop_dwconv_args *args, int step) {
-    size_t c = 0;
-    if (args->multiplier == 1)
-        for (; c + DWCONV_BLOCK <= args->channels; c += DWCONV_BLOCK)
-            some_channels(args, c, DWCONV_BLOCK, step);
-    for (; c < args->channels; c++)
-        some_channels(args, c, 1, step);
-}
-
-static inline __attribute__((always_inline)) void any_dwconv(const cop_dwconv_args *args) {
-    if (args->step == 1)
-        dwconv(args, 1);
-    else if (args->step == 2)
-        dwconv(args, 2);
-    else
-        cop_dwconv_f32_c(args);
-}
+#include "runtime/kernels/dwconv_loops.h"
 
 #endif
