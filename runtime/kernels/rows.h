@@ -24,9 +24,10 @@ typedef void cop_fold_taps_f32_fn(float *to, const float *from, size_t taps, siz
 typedef double cop_sum_f32_fn(const float *x, size_t n);
 typedef float cop_max_f32_fn(const float *x, size_t n);
 
-/* lanes[s][i % COP_ROW_BLOCK] += from[s * step + i] for s < stripes, i < n. */
+/* lanes[s][i % COP_ROW_BLOCK] += x = from[s * step + i] for s < stripes, i < n; where there are
+ * means, (x - mean[s]) squared instead. */
 typedef void cop_add_stripes_f32_fn(float (*lanes)[COP_ROW_BLOCK], const float *from,
-                                    size_t stripes, size_t step, size_t n);
+                                    size_t stripes, size_t step, size_t n, const float *mean);
 
 /* to[r * n + i] = from[r * n + i] * factor[r] + shift[r] for r < rows, i < n, clamped to low and
  * high; a NaN stays one. May work in place. shift NULL: nothing is added, nothing clamped. */

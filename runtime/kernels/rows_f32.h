@@ -126,20 +126,39 @@ static float max_row(const float *x, size_t n) {
 typedef float sixteen
     __attribute__((vector_size(COP_ROW_BLOCK * sizeof(float)), aligned(4), may_alias));
 
+static void square_stripe(float *lanes, const float *from, size_t n, float mean) {
+    sixteen *to = (sixteen *)lanes, sum = *to;
+    size_t i = 0;
+    for (; i + FEW <= n; i += FEW) {
+        sixteen x = *(const sixteen *)(from + i) - mean;
+        sum += x * x;
+    }
+    *to = sum;
+    for (size_t k = 0; i + k < n; k++)
+        lanes[k] += (from[i + k] - mean) * (from[i + k] - mean);
+}
+
+static void add_stripe(float *lanes, const float *from, size_t n) {
+    sixteen *to = (sixteen *)lanes, sum = *to;
+    size_t i = 0;
+    for (; i + 4 * FEW <= n; i += 4 * FEW) {
+        const sixteen *x = (const sixteen *)(from + i);
+        sum += (x[0] + x[1]) + (x[2] + x[3]);
+    }
+    for (; i + FEW <= n; i += FEW)
+        sum += *(const sixteen *)(from + i);
+    *to = sum;
+    for (size_t k = 0; i + k < n; k++)
+        lanes[k] += from[i + k];
+}
+
 static void add_stripes(float (*lanes)[COP_ROW_BLOCK], const float *from, size_t stripes,
-                        size_t step, size_t n) {
-    for (; stripes > 0; stripes--, from += step, lanes++) {
-        sixteen *to = (sixteen *)*lanes, sum = *to;
-        size_t i = 0;
-        for (; i + 4 * FEW <= n; i += 4 * FEW) {
-            const sixteen *x = (const sixteen *)(from + i);
-            sum += (x[0] + x[1]) + (x[2] + x[3]);
-        }
-        for (; i + FEW <= n; i += FEW)
-            sum += *(const sixteen *)(from + i);
-        *to = sum;
-        for (size_t k = 0; i + k < n; k++)
-            (*lanes)[k] += from[i + k];
+                        size_t step, size_t n, const float *mean) {
+    for (size_t s = 0; s < stripes; s++, from += step) {
+        if (mean)
+            square_stripe(lanes[s], from, n, mean[s]);
+        else
+            add_stripe(lanes[s], from, n);
     }
 }
 

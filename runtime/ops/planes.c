@@ -71,14 +71,14 @@ static void take_lanes(float (*lanes)[COP_ROW_BLOCK], size_t count, double *sums
 
 /* Tile by tile: the stripes of several channels lie side by side. */
 static void sum_tiles(const cop_planes *planes, const cop_kernels *kernels, size_t image,
-                      size_t channel, size_t count, double *sums) {
+                      size_t channel, size_t count, const float *mean, double *sums) {
     _Alignas(64) float lanes[COP_PLANES_AT_ONCE][COP_ROW_BLOCK];
     size_t added = 0;
     memset(lanes, 0, count * sizeof *lanes);
     for (size_t done = 0, n; done < planes->pixels; done += n) {
         n = planes->pixels - done;
         const float *from = cop_planes_at(planes, image, channel, done, &n);
-        kernels->add_stripes_f32(lanes, from, count, planes->tile, n);
+        kernels->add_stripes_f32(lanes, from, count, planes->tile, n, mean);
         if (++added % ADDED == 0)
             take_lanes(lanes, count, sums);
     }
@@ -89,12 +89,18 @@ void cop_planes_sums(const cop_planes *planes, const cop_kernels *kernels, size_
                      size_t channel, size_t count, double *sums) {
     memset(sums, 0, count * sizeof *sums);
     if (planes->tile) {
-        sum_tiles(planes, kernels, image, channel, count, sums);
+        sum_tiles(planes, kernels, image, channel, count, NULL, sums);
         return;
     }
     size_t n = planes->pixels;
     for (size_t c = 0; c < count; c++)
         sums[c] = kernels->sum_f32(cop_planes_at(planes, image, channel + c, 0, &n), n);
+}
+
+void cop_planes_squares(const cop_planes *planes, const cop_kernels *kernels, size_t image,
+                        size_t channel, size_t count, const float *mean, double *sums) {
+    memset(sums, 0, count * sizeof *sums);
+    sum_tiles(planes, kernels, image, channel, count, mean, sums);
 }
 
 float cop_planes_max(const cop_planes *planes, const cop_kernels *kernels, size_t image,

@@ -38,6 +38,10 @@ size_t cop_planes_together(const cop_planes *planes, size_t channel, size_t coun
 void cop_planes_sums(const cop_planes *planes, const struct cop_kernels *kernels, size_t image,
                      size_t channel, size_t count, double *sums);
 
+/* The same of what is left without mean[c], squared; of planes in tiles alone. */
+void cop_planes_squares(const cop_planes *planes, const struct cop_kernels *kernels, size_t image,
+                        size_t channel, size_t count, const float *mean, double *sums);
+
 /* The largest of a plane's pixels, NaN where there is one. */
 float cop_planes_max(const cop_planes *planes, const struct cop_kernels *kernels, size_t image,
                      size_t channel);

@@ -137,6 +137,25 @@ START_TEST(fixed_batchnorm_works_in_tiles) {
 }
 END_TEST
 
+/* Few channels and more than are done at once, in groups of few and of many, scales of channels and
+ * (before opset 21) of groups. */
+START_TEST(groups_are_normalized_in_tiles) {
+    static const shape in[] = {{4, {2, 6, 7, 7}},   {4, {1, 70, 9, 5}},  {3, {3, 2, 40}},
+                               {4, {1, 140, 3, 7}}, {4, {2, 4, 33, 37}}, {5, {1, 4, 3, 4, 5}}};
+    for (int i = 0; i < 6 * 3; i++) {
+        const shape *s = &in[i / 3];
+        int64_t groups = 2, channels = s->dims[1], scales = i % 3 == 1 ? groups : channels;
+        small_begin(i % 3 == 1 ? 18 : 21);
+        int x = small_weights("x", s->rank, s->dims), scale = small_weights("s", 1, &scales);
+        int bias = small_weights("b", 1, &scales);
+        small_node(i % 3 ? "GroupNormalization" : "InstanceNormalization", 3, x, scale, bias);
+        if (i % 3)
+            small_attr("num_groups", groups);
+        expect_layout_agrees(COP_LAYOUT_TILES);
+    }
+}
+END_TEST
+
 /* A factor for each channel, for each channel of each image, and others. */
 START_TEST(factors_of_all_shapes_meet_in_tiles) {
     for (int i = 0; i < IMAGES * OTHERS; i++) {
@@ -387,6 +406,7 @@ int main(void) {
     tcase_add_test(tests, operands_that_both_repeat_meet_in_tiles);
     tcase_add_test(tests, truths_are_not_made_in_tiles);
     tcase_add_test(tests, fixed_batchnorm_works_in_tiles);
+    tcase_add_test(tests, groups_are_normalized_in_tiles);
     tcase_add_test(tests, factors_of_all_shapes_meet_in_tiles);
     tcase_add_test(tests, concat_works_in_tiles_along_every_axis);
     tcase_add_test(tests, slices_work_in_tiles);

@@ -6,6 +6,7 @@
 #include "base/shape.h"
 #include "runtime/layout.h"
 #include "runtime/ops/lanes.h"
+#include "runtime/ops/norm/norm_tiles.h"
 #include "runtime/ops/ops.h"
 #include "runtime/ops/util.h"
 
@@ -341,6 +342,10 @@ static coppice_status groupnorm_infer(cop_call *call) {
     return infer_per_channel(call, call->opset < 21 ? p->groups : x->dims[1]);
 }
 
+static unsigned groups_layouts(const cop_call *call) {
+    return cop_layout_fits(COP_LAYOUT_TILES, cop_in(call, 0)) ? 1u << COP_LAYOUT_TILES : 0;
+}
+
 /* Rows of `groups` per image. */
 static coppice_status run_groups(const cop_call *call, size_t groups) {
     const norm_params *p = call->params;
@@ -353,6 +358,15 @@ static coppice_status run_groups(const cop_call *call, size_t groups) {
                     .scales = (size_t)cop_in(call, 1)->dims[0]};
     if (!groups || !channels)
         return COPPICE_OK;
+    if (call->in[0]->layout == COP_LAYOUT_TILES) {
+        const cop_group_norm norm = {.groups = groups,
+                                     .scales = job.scales,
+                                     .scale = job.scale,
+                                     .bias = job.bias,
+                                     .epsilon = p->epsilon};
+        cop_run_group_norm_tiles(call, &norm);
+        return COPPICE_OK;
+    }
     job.length = channels / groups * pixels;
     job.chunk = job.scales == channels ? pixels : job.length;
     run_rows(call, &job, (size_t)x->dims[0] * groups);
@@ -375,9 +389,9 @@ static coppice_status groupnorm_run(const cop_call *call) {
 /* clang-format off */
 const cop_op cop_ops_norm[] = {
     {.name = "GroupNormalization", .since = 18, ROWS_OF_THREE, PARSE(groupnorm, norm_params),
-     INFER(groupnorm), RUN(groupnorm)},
+     INFER(groupnorm), RUN(groupnorm), .layouts = groups_layouts},
     {.name = "InstanceNormalization", .since = 1, ROWS_OF_THREE, PARSE(instancenorm, norm_params),
-     INFER(instancenorm), RUN(instancenorm)},
+     INFER(instancenorm), RUN(instancenorm), .layouts = groups_layouts},
     {.name = "LayerNormalization", .since = 17, .min_inputs = 2, .max_inputs = 3, .max_outputs = 3,
      .types = FLOATS, PARSE(layernorm, norm_params), INFER(layernorm), RUN(layernorm),
      .layouts = layernorm_layouts},
