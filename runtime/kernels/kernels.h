@@ -71,9 +71,11 @@ typedef struct cop_tile_args {
 
 typedef void cop_tile_f32_fn(const cop_tile_args *args);
 
-/* The loops for parts of 1 to `max_vectors` vectors, and for one position. */
+/* The loops for parts of 1 to `max_vectors` vectors, and for one position. `half`: for parts whose
+ * last vector counts only in its first half, or NULL. */
 typedef struct cop_tile_loops {
     cop_tile_f32_fn *part[COP_TILE_MAX_PART + 1];
+    cop_tile_f32_fn *half[COP_TILE_MAX_PART + 1];
     size_t max_vectors;
     cop_tile_f32_fn *one;
 } cop_tile_loops;

@@ -209,7 +209,8 @@ static void run_parts(const tile_conv *s, const tile_job *j, size_t block, const
     size_t vectors = cop_divide_up(positions, lanes);
     for (size_t parts = cop_divide_up(vectors, s->loops->max_vectors); parts > 0; parts--) {
         size_t width = vectors / parts;
-        s->loops->part[width](&args);
+        bool half = parts == 1 && (positions - 1) % lanes < lanes / 2 && s->loops->half[width];
+        (half ? s->loops->half : s->loops->part)[width](&args);
         vectors -= width;
         args.input += width * lanes * sizeof(float);
         args.output += width * lanes;

@@ -39,29 +39,58 @@ COP_ALWAYS_INLINE cop_lane_vector cop_lanes_fma_one(cop_lane_four weights, int i
 }
 #endif
 
+/* What a file does with the first half of a vector alone, where that is quicker; it defines
+ * COP_LANES_HALVES. The other half of the results may be anything. */
+#ifndef COP_LANES_HALVES
+#define cop_lanes_load_half cop_lanes_load
+#define cop_lanes_store_half cop_lanes_store
+#define cop_lanes_fma_weight_half cop_lanes_fma_weight
+#define cop_lanes_fma_one_half cop_lanes_fma_one
+#endif
+
+/* A part of a tile, of which the last vector may be half a one. Constants. */
+typedef struct cop_part {
+    int vectors;
+    bool half;
+} cop_part;
+
+COP_ALWAYS_INLINE bool cop_part_halves(cop_part part, int v) {
+    return part.half && v + 1 == part.vectors;
+}
+
+COP_ALWAYS_INLINE cop_lane_vector cop_part_load(cop_part part, int v, const float *from) {
+    from += v * COP_LANES;
+    return cop_part_halves(part, v) ? cop_lanes_load_half(from) : cop_lanes_load(from);
+}
+
 /* What the accumulators of row `r` start from. */
 COP_ALWAYS_INLINE void cop_tile_start(const cop_tile_args *args, size_t r, const float *out,
-                                      cop_lane_vector *acc, int vectors) {
+                                      cop_lane_vector *acc, cop_part part) {
     if (!args->bias) {
-        for (int v = 0; v < vectors; v++)
-            acc[v] = cop_lanes_load(out + v * COP_LANES);
+        for (int v = 0; v < part.vectors; v++)
+            acc[v] = cop_part_load(part, v, out);
         return;
     }
-    for (int v = 0; v < vectors; v++)
+    for (int v = 0; v < part.vectors; v++)
         acc[v] = cop_lanes_of(args->bias[r]);
     if (!args->residual)
         return;
     const float *residual = args->residual + r * args->stripe;
-    for (int v = 0; v < vectors; v++)
-        acc[v] = cop_lanes_add(acc[v], cop_lanes_load(residual + v * COP_LANES));
+    for (int v = 0; v < part.vectors; v++)
+        acc[v] = cop_lanes_add(acc[v], cop_part_load(part, v, residual));
 }
 
 /* `clamp` is a constant: the sums of all blocks but the last are not clamped, and minima and maxima
  * take the place of multiplications. */
-COP_ALWAYS_INLINE void cop_tile_end(float *out, const cop_lane_vector *acc, int vectors,
+COP_ALWAYS_INLINE void cop_tile_end(float *out, const cop_lane_vector *acc, cop_part part,
                                     cop_lane_vector min, cop_lane_vector max, bool clamp) {
-    for (int v = 0; v < vectors; v++)
-        cop_lanes_store(out + v * COP_LANES, clamp ? cop_lanes_clamp(acc[v], min, max) : acc[v]);
+    for (int v = 0; v < part.vectors; v++) {
+        const cop_lane_vector x = clamp ? cop_lanes_clamp(acc[v], min, max) : acc[v];
+        if (cop_part_halves(part, v))
+            cop_lanes_store_half(out + v * COP_LANES, x);
+        else
+            cop_lanes_store(out + v * COP_LANES, x);
+    }
 }
 
 COP_ALWAYS_INLINE bool cop_tile_clamps(const cop_tile_args *args) {
@@ -70,21 +99,24 @@ COP_ALWAYS_INLINE bool cop_tile_clamps(const cop_tile_args *args) {
 
 /* Four weights of a row, or what is left of them, each times a stripe. */
 COP_ALWAYS_INLINE void cop_tile_add(const char *input, const float *values, const uint16_t *offsets,
-                                    size_t left, cop_lane_vector *acc, int vectors) {
+                                    size_t left, cop_lane_vector *acc, cop_part part) {
     const cop_lane_four weights = cop_lanes_four(values);
 #pragma GCC unroll 4 /* so that permutations are constants */
     for (int i = 0; i < COP_TILE_HEIGHT; i++) {
         if ((size_t)i >= left)
             return;
         const float *in = (const float *)(input + offsets[i] * (size_t)COP_TILE_ALIGN);
-        for (int v = 0; v < vectors; v++)
-            acc[v] = cop_lanes_fma_one(weights, i, cop_lanes_load(in + v * COP_LANES), acc[v]);
+        for (int v = 0; v < part.vectors; v++) {
+            const cop_lane_vector x = cop_part_load(part, v, in);
+            acc[v] = cop_part_halves(part, v) ? cop_lanes_fma_one_half(weights, i, x, acc[v])
+                                              : cop_lanes_fma_one(weights, i, x, acc[v]);
+        }
     }
 }
 
 /* One row at a time. Loads are what this is short of: `vectors` for each weight, and one for four
  * weights. */
-COP_ALWAYS_INLINE void cop_tile_single(const cop_tile_args *args, int vectors, bool clamp) {
+COP_ALWAYS_INLINE void cop_tile_single(const cop_tile_args *args, cop_part part, bool clamp) {
     enum { STEP = COP_TILE_HEIGHT };
     const cop_lane_vector min = cop_lanes_of(args->min), max = cop_lanes_of(args->max);
     const float *value = args->values;
@@ -95,21 +127,21 @@ COP_ALWAYS_INLINE void cop_tile_single(const cop_tile_args *args, int vectors, b
         for (uint32_t r = args->runs[i].rows; r > 0; r--, row++) {
             float *out = args->output + *row * args->stripe;
             cop_lane_vector acc[COP_TILE_MAX_PART];
-            cop_tile_start(args, *row, out, acc, vectors);
+            cop_tile_start(args, *row, out, acc, part);
             for (size_t n = steps; n > 0; n--, value += STEP, offset += STEP)
-                cop_tile_add(args->input, value, offset, STEP, acc, vectors);
+                cop_tile_add(args->input, value, offset, STEP, acc, part);
             if (rest)
-                cop_tile_add(args->input, value, offset, rest, acc, vectors);
+                cop_tile_add(args->input, value, offset, rest, acc, part);
             value += rest;
             offset += rest;
-            cop_tile_end(out, acc, vectors, min, max, clamp);
+            cop_tile_end(out, acc, part, min, max, clamp);
         }
     }
 }
 
 /* Groups of rows: each input is loaded once for all of them. Rows that do not exist are computed
  * into `spill`. `dense`: the entries are all columns, without offsets. */
-COP_ALWAYS_INLINE void cop_tile_groups(const cop_tile_args *args, int vectors, bool dense,
+COP_ALWAYS_INLINE void cop_tile_groups(const cop_tile_args *args, cop_part part, bool dense,
                                        bool clamp) {
     enum { HEIGHT = COP_TILE_HEIGHT };
     _Alignas(64) float spill[8 * COP_LANES] = {0};
@@ -126,7 +158,7 @@ COP_ALWAYS_INLINE void cop_tile_groups(const cop_tile_args *args, int vectors, b
                 size_t at = *row + (size_t)h;
                 bool there = at < args->row_count;
                 out[h] = there ? args->output + at * args->stripe : spill;
-                cop_tile_start(args, there ? at : *row, out[h], acc[h], vectors);
+                cop_tile_start(args, there ? at : *row, out[h], acc[h], part);
             }
             const char *next = args->input;
             for (size_t n = 0; n < count; n++, value += HEIGHT) {
@@ -135,41 +167,45 @@ COP_ALWAYS_INLINE void cop_tile_groups(const cop_tile_args *args, int vectors, b
                                           : args->input + offset[n] * (size_t)COP_TILE_ALIGN);
                 next += args->stripe * sizeof(float);
                 cop_lane_vector x[8];
-                for (int v = 0; v < vectors; v++)
-                    x[v] = cop_lanes_load(in + v * COP_LANES);
+                for (int v = 0; v < part.vectors; v++)
+                    x[v] = cop_part_load(part, v, in);
                 const cop_lane_weights weights = cop_lanes_weights(value);
                 for (int h = 0; h < HEIGHT; h++)
-                    for (int v = 0; v < vectors; v++)
-                        acc[h][v] = cop_lanes_fma_weight(weights, h, x[v], acc[h][v]);
+                    for (int v = 0; v < part.vectors; v++)
+                        acc[h][v] = cop_part_halves(part, v)
+                                        ? cop_lanes_fma_weight_half(weights, h, x[v], acc[h][v])
+                                        : cop_lanes_fma_weight(weights, h, x[v], acc[h][v]);
             }
             offset += dense ? 0 : count;
             for (int h = 0; h < HEIGHT; h++)
-                cop_tile_end(out[h], acc[h], vectors, min, max, clamp);
+                cop_tile_end(out[h], acc[h], part, min, max, clamp);
         }
     }
 }
 
-/* Defines the loops for parts of `v` vectors. */
-#define COP_TILE_SINGLE(v, isa)                                                                    \
-    static void cop_spmm_tile_f32_1x##v##_##isa(const cop_tile_args *args) {                       \
+/* Defines the loops for parts of `v` vectors, the last of which is half a one if `half`. */
+#define COP_TILE_SINGLE_OF(name, v, half)                                                          \
+    static void name(const cop_tile_args *args) {                                                  \
         if (cop_tile_clamps(args))                                                                 \
-            cop_tile_single(args, v, true);                                                        \
+            cop_tile_single(args, (cop_part){v, half}, true);                                      \
         else                                                                                       \
-            cop_tile_single(args, v, false);                                                       \
+            cop_tile_single(args, (cop_part){v, half}, false);                                     \
     }
+#define COP_TILE_GROUPS_OF(name, v, half, dense)                                                   \
+    static void name(const cop_tile_args *args) {                                                  \
+        if (cop_tile_clamps(args))                                                                 \
+            cop_tile_groups(args, (cop_part){v, half}, dense, true);                               \
+        else                                                                                       \
+            cop_tile_groups(args, (cop_part){v, half}, dense, false);                              \
+    }
+#define COP_TILE_SINGLE(v, isa) COP_TILE_SINGLE_OF(cop_spmm_tile_f32_1x##v##_##isa, v, false)
 #define COP_TILE_GROUPS(v, isa)                                                                    \
-    static void cop_spmm4_tile_f32_4x##v##_##isa(const cop_tile_args *args) {                      \
-        if (cop_tile_clamps(args))                                                                 \
-            cop_tile_groups(args, v, false, true);                                                 \
-        else                                                                                       \
-            cop_tile_groups(args, v, false, false);                                                \
-    }                                                                                              \
-    static void cop_gemm_tile_f32_4x##v##_##isa(const cop_tile_args *args) {                       \
-        if (cop_tile_clamps(args))                                                                 \
-            cop_tile_groups(args, v, true, true);                                                  \
-        else                                                                                       \
-            cop_tile_groups(args, v, true, false);                                                 \
-    }
+    COP_TILE_GROUPS_OF(cop_spmm4_tile_f32_4x##v##_##isa, v, false, false)                          \
+    COP_TILE_GROUPS_OF(cop_gemm_tile_f32_4x##v##_##isa, v, false, true)
+#define COP_TILE_HALVES(v, isa)                                                                    \
+    COP_TILE_SINGLE_OF(cop_spmm_tile_f32_1x##v##_half_##isa, v, true)                              \
+    COP_TILE_GROUPS_OF(cop_spmm4_tile_f32_4x##v##_half_##isa, v, true, false)                      \
+    COP_TILE_GROUPS_OF(cop_gemm_tile_f32_4x##v##_half_##isa, v, true, true)
 
 /* Puts them into the table. */
 #define COP_TILE_FILL_SINGLE(v, isa)                                                               \
@@ -180,5 +216,9 @@ COP_ALWAYS_INLINE void cop_tile_groups(const cop_tile_args *args, int vectors, b
     kernels->spmm4_tile_f32.max_vectors = v;                                                       \
     kernels->gemm_tile_f32.part[v] = cop_gemm_tile_f32_4x##v##_##isa;                              \
     kernels->gemm_tile_f32.max_vectors = v;
+#define COP_TILE_FILL_HALVES(v, isa)                                                               \
+    kernels->spmm_tile_f32.half[v] = cop_spmm_tile_f32_1x##v##_half_##isa;                         \
+    kernels->spmm4_tile_f32.half[v] = cop_spmm4_tile_f32_4x##v##_half_##isa;                       \
+    kernels->gemm_tile_f32.half[v] = cop_gemm_tile_f32_4x##v##_half_##isa;
 
 #endif

@@ -6,13 +6,16 @@
 #define SINGLE(X) X(1, avx512) X(2, avx512) X(3, avx512) X(4, avx512) X(5, avx512) X(6, avx512)    \
     X(7, avx512) X(8, avx512)
 #define GROUPS(X) X(1, avx512) X(2, avx512) X(3, avx512) X(4, avx512) X(5, avx512) X(6, avx512)
+#define HALVES(X) X(2, avx512) X(3, avx512) X(4, avx512)
 /* clang-format on */
 
 SINGLE(COP_TILE_SINGLE)
 GROUPS(COP_TILE_GROUPS)
+HALVES(COP_TILE_HALVES)
 
 void cop_tile_f32_avx512_fill(cop_kernels *kernels) {
     kernels->tile_lanes = LANES;
     SINGLE(COP_TILE_FILL_SINGLE)
     GROUPS(COP_TILE_FILL_GROUPS)
+    HALVES(COP_TILE_FILL_HALVES)
 }
