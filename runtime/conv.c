@@ -32,6 +32,12 @@ bool cop_conv_is_depthwise(const cop_conv *c) {
     return c->groups > 1 && c->groups == c->in_channels;
 }
 
+bool cop_conv_is_product(const cop_conv *c) {
+    return c->groups == 1 && c->kernel_h == 1 && c->kernel_w == 1 && c->stride_h == 1 &&
+           c->stride_w == 1 && c->in_h == c->out_h && c->in_w == c->out_w && c->pad_top == 0 &&
+           c->pad_left == 0;
+}
+
 size_t cop_conv_weights(const cop_conv *c) {
     return c->out_channels * (c->in_channels / c->groups) * c->kernel_h * c->kernel_w;
 }

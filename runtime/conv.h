@@ -48,6 +48,9 @@ cop_conv cop_conv_of_product(size_t tokens, size_t inputs, size_t outputs);
 /* Has each input channel a group of its own? */
 bool cop_conv_is_depthwise(const cop_conv *conv);
 
+/* A matrix product: 1x1 without groups, strides and padding. */
+bool cop_conv_is_product(const cop_conv *conv);
+
 /* Weights, zeros too. */
 size_t cop_conv_weights(const cop_conv *conv);
 

@@ -5,9 +5,7 @@
 #include "base/error.h"
 #include "base/shape.h"
 #include "runtime/plan.h"
-
-/* Cost of changing the layout of input and output, in milliseconds per byte. */
-static const double CHANGE_MS_PER_BYTE = 0.25e-6;
+#include "runtime/row_product.h"
 
 void cop_free_kept_kernels(cop_step *step) {
     for (int i = 0; step->kept && i < step->kept_count; i++) {
@@ -17,26 +15,6 @@ void cop_free_kept_kernels(cop_step *step) {
     step->kept_count = 0;
 }
 
-/* The choice that is fastest between plain operands. */
-static const cop_choice *best_choice(const cop_node_choices *choices, const coppice_tensor *in,
-                                     const coppice_tensor *out) {
-    double change =
-        CHANGE_MS_PER_BYTE * (double)(coppice_tensor_bytes(in) + coppice_tensor_bytes(out));
-    const cop_choice *best = NULL;
-    double least = 0;
-    for (int i = 0; i < choices->count; i++) {
-        const cop_choice *choice = &choices->list[i];
-        bool plain = cop_layout_same(in, choice->layout, COP_LAYOUT_PLAIN) &&
-                     cop_layout_same(out, choice->layout, COP_LAYOUT_PLAIN);
-        double ms = choice->ms + (plain ? 0 : change);
-        if (!best || ms < least) {
-            best = choice;
-            least = ms;
-        }
-    }
-    return best;
-}
-
 static coppice_status make_kernel(const cop_plan *plan, const cop_step *step, const cop_conv *conv,
                                   const cop_call *call, cop_kept_kernel *kept) {
     cop_node_choices choices;
@@ -44,7 +22,7 @@ static coppice_status make_kernel(const cop_plan *plan, const cop_step *step, co
     if (step->kept_count) /* shapes change: no time for measuring */
         settings.tune = COPPICE_TUNE_NONE;
     COP_TRY(cop_choose_kernel(&settings, conv, &choices, call->err));
-    const cop_choice *choice = best_choice(&choices, &call->in[0]->t, &call->out[0].t);
+    const cop_choice *choice = cop_plain_choice(&choices, &call->in[0]->t, &call->out[0].t);
     kept->kernel = choice->kernel;
     kept->layout = choice->layout;
     kept->pool = cop_conv_pool(&plan->settings, conv, choice->kernel);

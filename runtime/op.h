@@ -12,6 +12,7 @@
 
 typedef struct cop_body cop_body;
 struct cop_kernels;
+struct cop_settings;
 
 /* What the functions of a row get: one node, its operands, what was read from its attributes. */
 typedef struct cop_call {
@@ -23,13 +24,24 @@ typedef struct cop_call {
                                        inferred t.data is NULL unless the value is known by then */
     cop_operand *out;               /* node->output_count entries */
     const coppice_threadpool *pool; /* for `run` */
-    const struct cop_kernels *kernels; /* for `run`: inner loops it may use; NULL: plain C */
+    const struct cop_kernels *kernels;   /* for `run`: inner loops it may use; NULL: plain C */
+    const struct cop_settings *settings; /* for `prepare`: of the session */
     void *scratch;      /* for `run`: as many bytes as `scratch` asked for, 64-byte aligned */
     void *state;        /* for `run`: what `prepare` made; NULL: nothing, or an eager node */
     cop_arena *strings; /* for `run`: bytes of strings it makes; good until the next inference */
     cop_body **bodies;  /* for `run`: of the node's graphs, by attribute (body.h); else NULL */
     coppice_error *err;
 } cop_call;
+
+/* What a profile says of a node without a kernel of its own. */
+typedef struct cop_op_note {
+    const char *kernel;         /* names; as long as the state */
+    const char *why;            /* static text */
+    bool sparse;                /* one of them skips zero weights */
+    double sparsity;            /* of all weights */
+    int64_t macs;               /* with kept weights, in one run */
+    double dense_ms, sparse_ms; /* of one run, as measured; -1: not */
+} cop_op_note;
 
 typedef enum cop_op_flags {
     COP_OP_VIEW = 1, /* output 0 has the bytes of input 0 in the same order (plain layout) */
@@ -77,6 +89,8 @@ typedef struct cop_op {
      * nothing. */
     coppice_status (*prepare)(const cop_call *call, void **state);
     void (*release)(void *state);
+    /* What `prepare` chose; false: nothing. NULL: nothing. */
+    bool (*describe)(const cop_call *call, cop_op_note *note);
 } cop_op;
 
 /* All rows, by name, domain and opset; NULL ends them. Static storage. Thread-safe. */

@@ -123,6 +123,20 @@ static void bind_operands(cop_plan_builder *b) {
     }
 }
 
+/* What a profile will say of it. */
+static void note_op(const cop_call *call, cop_step *step) {
+    cop_op_note note;
+    if (!step->op->describe || !step->op->describe(call, &note))
+        return;
+    step->op_kernel = note.kernel;
+    step->op_sparse = note.sparse;
+    step->why = note.why;
+    step->sparsity = note.sparsity;
+    step->macs = note.macs;
+    step->dense_ms = note.dense_ms;
+    step->sparse_ms = note.sparse_ms;
+}
+
 /* What operators make of constants. */
 static coppice_status prepare(cop_plan_builder *b, cop_step *step) {
     cop_plan *plan = b->plan;
@@ -140,15 +154,19 @@ static coppice_status prepare(cop_plan_builder *b, cop_step *step) {
             known[k].t.data = NULL;
         in[k] = &known[k];
     }
-    const cop_call call = {.graph = plan->graph,
-                           .node = node,
-                           .opset = cop_node_opset(plan->graph, node),
-                           .params = plan->shapes.params[step->node],
-                           .in = in,
-                           .out = step->results,
-                           .kernels = plan->kernels,
-                           .err = b->err};
-    return step->op->prepare(&call, &step->state);
+    cop_call call = {.graph = plan->graph,
+                     .node = node,
+                     .opset = cop_node_opset(plan->graph, node),
+                     .params = plan->shapes.params[step->node],
+                     .in = in,
+                     .out = step->results,
+                     .kernels = plan->kernels,
+                     .settings = &plan->settings,
+                     .err = b->err};
+    COP_TRY(step->op->prepare(&call, &step->state));
+    call.state = step->state;
+    note_op(&call, step);
+    return COPPICE_OK;
 }
 
 static coppice_status prepare_steps(cop_plan_builder *b) {

@@ -165,7 +165,9 @@ typedef struct cop_step {
     int *in, *out;                 /* slots; -1: left out. A kernel's are input, residual if there
                                       is one, and output */
     int in_count, out_count;
-    cop_tail tail;       /* behind the kernel */
+    cop_tail tail;         /* behind the kernel */
+    const char *op_kernel; /* what op->prepare chose; NULL: nothing */
+    bool op_sparse;
     const char *op_name; /* of all nodes that the step stands for, "Conv+Add+Relu" */
     bool eager;
     cop_body **bodies;     /* of an eager node with sub-graphs: by attribute; else NULL */

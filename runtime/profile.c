@@ -46,9 +46,13 @@ static double break_even(const cop_step *step) {
     return 1 - (1 - step->sparsity) * step->dense_ms / step->sparse_ms;
 }
 
+static bool is_sparse(const cop_step *step) {
+    return step->kernel ? step->kernel->sparse : step->op_sparse;
+}
+
 static const char *explain(const cop_step *step, cop_arena *texts) {
     double pays_from = break_even(step);
-    if (!step->kernel || step->kernel->sparse || step->sparsity <= 0 || pays_from < 0)
+    if (is_sparse(step) || step->sparsity <= 0 || pays_from < 0)
         return step->why;
     const char *text =
         cop_arena_printf(texts, "too dense: pays from %.0f %% here", ceil(100 * pays_from));
@@ -65,13 +69,14 @@ static coppice_profile_row describe(const cop_plan *plan, const cop_step *step, 
         .op = layout          ? "Layout"
               : step->op_name ? step->op_name
                               : node->op,
-        .kernel = layout         ? "layout"
-                  : step->kernel ? step->kernel->name
-                                 : "reference",
+        .kernel = layout            ? "layout"
+                  : step->kernel    ? step->kernel->name
+                  : step->op_kernel ? step->op_kernel
+                                    : "reference",
         .layout = layout_text(out),
         .rank = out->t.rank,
         .sparsity = step->sparsity,
-        .sparse = step->kernel && step->kernel->sparse,
+        .sparse = is_sparse(step),
         .macs = step->macs,
         .dense_ms = step->dense_ms,
         .sparse_ms = step->sparse_ms,

@@ -13,6 +13,7 @@ void cop_kernels_init(cop_kernels *kernels, coppice_isa isa) {
     cop_maps_f32_c_fill(kernels);
     cop_rows_f32_c_fill(kernels);
     cop_attn_f32_c_fill(kernels);
+    cop_few_f32_c_fill(kernels);
     cop_lanes_f32_c_fill(kernels);
     cop_columns_f32_c_fill(kernels);
     cop_dwconv_f32_c_fill(kernels);
@@ -25,6 +26,7 @@ void cop_kernels_init(cop_kernels *kernels, coppice_isa isa) {
     cop_maps_f32_avx2_fill(kernels);
     cop_rows_f32_avx2_fill(kernels);
     cop_attn_f32_avx2_fill(kernels);
+    cop_few_f32_avx2_fill(kernels);
     cop_lanes_f32_avx2_fill(kernels);
     cop_columns_f32_avx2_fill(kernels);
     cop_dwconv_f32_avx2_fill(kernels);
@@ -37,6 +39,7 @@ void cop_kernels_init(cop_kernels *kernels, coppice_isa isa) {
     cop_maps_f32_avx512_fill(kernels);
     cop_rows_f32_avx512_fill(kernels);
     cop_attn_f32_avx512_fill(kernels);
+    cop_few_f32_avx512_fill(kernels);
     cop_lanes_f32_avx512_fill(kernels);
     cop_columns_f32_avx512_fill(kernels);
     cop_dwconv_f32_avx512_fill(kernels);
@@ -48,6 +51,7 @@ void cop_kernels_init(cop_kernels *kernels, coppice_isa isa) {
     cop_maps_f32_neon_fill(kernels);
     cop_rows_f32_neon_fill(kernels);
     cop_attn_f32_neon_fill(kernels);
+    cop_few_f32_neon_fill(kernels);
     cop_lanes_f32_neon_fill(kernels);
     cop_columns_f32_neon_fill(kernels);
     cop_dwconv_f32_neon_fill(kernels);

@@ -11,6 +11,7 @@
 #include <coppice/runtime.h>
 
 #include "runtime/kernels/attn.h"
+#include "runtime/kernels/few.h"
 #include "runtime/kernels/maps.h"
 #include "runtime/kernels/rows.h"
 #include "runtime/kernels/spmv.h"
@@ -186,8 +187,9 @@ typedef struct cop_kernels {
     cop_max_f32_fn *max_f32;
     cop_add_stripes_f32_fn *add_stripes_f32;
     cop_scale_rows_f32_fn *scale_rows_f32;
-    cop_spmv_f32_fn *spmv_lanes_f32; /* spmv.h; NULL: none */
-    cop_attn_f32_fn *attn_f32;       /* attn.h */
+    cop_spmv_f32_fn *spmv_lanes_f32;         /* spmv.h; NULL: none */
+    cop_few_f32_fn *few_f32[COP_FEW_WIDTHS]; /* few.h: of 4, 8 and 16 lanes */
+    cop_attn_f32_fn *attn_f32;               /* attn.h */
     cop_attn_softmax_fn *attn_softmax_f32;
     cop_lanes_softmax_fn *lanes_softmax_f32;
     cop_lanes_norm_fn *lanes_norm_f32;

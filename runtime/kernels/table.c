@@ -1,5 +1,6 @@
 /* The table of convolution kernels: best first, the widest instruction set of a family first. */
 #include "runtime/backend/xnn.h"
+#include "runtime/kernels/few_conv.h"
 #include "runtime/kernels/ref/conv_row.h"
 #include "runtime/kernels/tile.h"
 #include "runtime/kernels/tile_dwconv.h"
@@ -66,6 +67,39 @@ COP_VEC(gemv_AVX2, AVX2, "cop_gemv_f32", "1x4x16_avx2", true)
 #endif
 COP_VEC(gemv_SCALAR, SCALAR, "cop_gemv_f32", "1x4_c", true)
 
+/* Products of a few positions: rows of `kind`, few or panel. */
+#define COP_FEW_ROW(kind, row_isa, row_family, tile_isa, is_sparse, scratch_of)                    \
+    static coppice_status create_##kind##_##row_isa(                                               \
+        const cop_conv *conv, const coppice_threadpool *pool, void **state, coppice_error *err) {  \
+        (void)pool;                                                                                \
+        return cop_##kind##_conv_create(conv, COPPICE_ISA_##row_isa, state, err);                  \
+    }                                                                                              \
+    static const cop_conv_kernel kind##_##row_isa = {                                              \
+        .family = row_family,                                                                      \
+        .name = row_family "_" tile_isa,                                                           \
+        .backend = COPPICE_BACKEND_NATIVE,                                                         \
+        .isa = COPPICE_ISA_##row_isa,                                                              \
+        .sparse = is_sparse,                                                                       \
+        .form = COP_FORM_CHANNELS_LAST,                                                            \
+        .supports = cop_##kind##_conv_supports,                                                    \
+        .create = create_##kind##_##row_isa,                                                       \
+        .scratch = scratch_of,                                                                     \
+        .run = cop_##kind##_conv_run,                                                              \
+        .destroy = cop_##kind##_conv_destroy,                                                      \
+    };
+
+#define COP_FEW(row_isa, isa_name, tile_isa)                                                       \
+    COP_FEW_ROW(few, row_isa, "cop_spmm_few_f32", isa_name, true, cop_few_conv_scratch)            \
+    COP_FEW_ROW(panel, row_isa, "cop_panel_f32", tile_isa, false, NULL)
+
+#if defined(__x86_64__)
+COP_FEW(AVX512, "avx512", "6x4x16_avx512")
+COP_FEW(AVX2, "avx2", "6x2x8_avx2")
+#elif defined(__aarch64__)
+COP_FEW(NEON, "neon", "4x4x4_neon")
+#endif
+COP_FEW(SCALAR, "c", "4x8_c")
+
 /* Depthwise convolutions in tiles. */
 #define COP_TILE_DWCONV(row_isa, isa_name)                                                         \
     static coppice_status create_tile_dwconv_##row_isa(                                            \
@@ -96,19 +130,28 @@ COP_TILE_DWCONV(SCALAR, "c")
 
 const cop_conv_kernel *const cop_conv_kernels[] = {
 #if defined(__x86_64__)
+    &spmv_AVX512,
+    &few_AVX512,
+    &few_AVX2,
+    &panel_AVX512,
+    &panel_AVX2,
     &spmm_tile_AVX512,
     &spmm_tile_AVX2,
     &spmm4_tile_AVX512,
     &spmm4_tile_AVX2,
     &gemm_tile_AVX512,
     &gemm_tile_AVX2,
-    &spmv_AVX512,
     &gemv_AVX512,
     &gemv_AVX2,
     &tile_dwconv_AVX512,
     &tile_dwconv_AVX2,
 #elif defined(__aarch64__)
-    &spmm_tile_NEON,     &spmm4_tile_NEON,          &gemm_tile_NEON,          &tile_dwconv_NEON,
+    &few_NEON,
+    &panel_NEON,
+    &spmm_tile_NEON,
+    &spmm4_tile_NEON,
+    &gemm_tile_NEON,
+    &tile_dwconv_NEON,
 #endif
 #if defined(COP_HAVE_XNNPACK)
     &cop_xnn_conv2d_nhwc,
@@ -117,6 +160,8 @@ const cop_conv_kernel *const cop_conv_kernels[] = {
     &cop_xnn_spmm_1x1,
     &cop_xnn_spmm_im2col,
 #endif
+    &few_SCALAR,
+    &panel_SCALAR,
     &spmm_tile_SCALAR,
     &spmm4_tile_SCALAR,
     &gemm_tile_SCALAR,

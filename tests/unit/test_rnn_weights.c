@@ -23,7 +23,8 @@ static const rnn_case cases[] = {
     {"GRU", 3, 5, 5, 8, 24, 0, 1, 0},   {"GRU", 3, 5, 7, 8, 32, 0, 0, 1},
     {"GRU", 3, 5, 4, 8, 8, 0, 0, 0},    {"GRU", 3, 4, 1, 30, 40, 9, 1, 0},
     {"GRU", 3, 4, 1, 30, 40, 9, 0, 0},  {"RNN", 1, 9, 1, 40, 96, 9, 0, 0},
-    {"RNN", 1, 9, 9, 40, 96, 0, 0, 0},
+    {"RNN", 1, 9, 9, 40, 96, 0, 0, 0},  {"LSTM", 4, 40, 7, 12, 30, 9, 0, 1},
+    {"GRU", 3, 33, 12, 9, 21, 9, 0, 0}, {"GRU", 3, 130, 1, 5, 33, 8, 1, 0},
 };
 
 /* small_weights, smaller, of which a share is zero. */
@@ -88,6 +89,25 @@ START_TEST(packed_weights_give_what_the_weights_give) {
 }
 END_TEST
 
+/* A batch, its zeros, and what a profile must name. */
+START_TEST(a_profile_names_the_kernels_of_pruned_weights) {
+    const rnn_case sparse = {"GRU", 3, 4, 3, 30, 64, 9, 1, 0};
+    const cop_settings settings = {.tune = COPPICE_TUNE_NONE, .isa = COPPICE_ISA_SCALAR};
+    const coppice_tensor in = {COPPICE_TYPE_FLOAT, 3, {4, 3, 30}, NULL};
+    cop_plan plan = {0};
+    build(&sparse);
+    ck_assert_int_eq(cop_plan_build(small_graph, &in, 1, &settings, &plan, &small_error),
+                     COPPICE_OK);
+    const cop_step *step = &plan.steps[plan.step_count - 1];
+    ck_assert_str_eq(step->op_kernel, "cop_spmm_few_f32_c");
+    ck_assert(step->op_sparse);
+    ck_assert_double_eq_tol(step->sparsity, 0.9, 0.02);
+    ck_assert_int_eq(step->macs, (int64_t)((1 - step->sparsity) * 192 * 94 * 12 + 0.5));
+    cop_plan_free(&plan);
+    small_end();
+}
+END_TEST
+
 START_TEST(weights_that_are_no_constants_are_not_packed) {
     cop_plan plan = {0};
     float data[64] = {0.5f};
@@ -112,6 +132,7 @@ END_TEST
 int main(void) {
     TCase *tests = tcase_create("rnn weights");
     tcase_add_test(tests, packed_weights_give_what_the_weights_give);
+    tcase_add_test(tests, a_profile_names_the_kernels_of_pruned_weights);
     tcase_add_test(tests, weights_that_are_no_constants_are_not_packed);
     return unit_run("rnn_weights", tests);
 }

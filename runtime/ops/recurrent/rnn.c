@@ -6,11 +6,8 @@
 #include <string.h>
 #include <strings.h>
 
-#include "runtime/kernels/vec_conv.h"
 #include "runtime/ops/ops.h"
 #include "runtime/ops/vmath.h"
-
-enum { PROJECTED_ROWS = 128 };
 
 /* ---- attributes ---- */
 
@@ -228,30 +225,24 @@ static coppice_status recurrent_infer(cop_call *call) {
 
 /* ---- kernel ---- */
 
-static cop_rnn_sizes sizes_of(const cop_call *call) {
-    const cop_rnn_params *p = call->params;
-    const coppice_tensor *x = cop_in(call, 0);
-    cop_rnn_sizes s = {.steps = (size_t)x->dims[p->batch_first],
-                       .batch = (size_t)x->dims[!p->batch_first],
-                       .input = (size_t)x->dims[2],
-                       .hidden = (size_t)cop_in(call, 2)->dims[2]};
-    s.chunk = s.batch ? cop_smaller(s.steps, cop_divide_up(PROJECTED_ROWS, s.batch)) : 0;
-    s.chunk = s.chunk ? s.chunk : 1;
-    return s;
-}
-
-/* Elements of scratch of one direction; SIZE_MAX: more than there can be. */
+/* Elements of scratch of one direction; SIZE_MAX: more than there can be. Each part of it is filled
+ * up to SCRATCH_PART. */
 static size_t scratch_elements(const cop_call *call) {
     const cop_rnn_params *p = call->params;
-    cop_rnn_sizes s = sizes_of(call);
-    size_t wide = (size_t)p->gates * s.hidden, rows, x, z, q, state, sum;
-    if (!cop_size_mul(s.chunk, s.batch, &rows) || !cop_size_mul(rows, s.input, &x) ||
-        !cop_size_mul(rows, wide, &z) || !cop_size_mul(s.batch, wide, &q) ||
-        !cop_size_mul(s.batch, 3 * s.hidden, &state) || !cop_size_add(x, z, &sum) ||
-        !cop_size_add(sum, q, &sum) || !cop_size_add(sum, state, &sum) ||
-        !cop_size_add(sum, wide + 16, &sum))
+    const cop_rnn_sizes s = cop_rnn_sizes_of(call);
+    size_t rows, wide = (size_t)p->gates * s.hidden, sum = wide + SCRATCH_PART;
+    if (!cop_size_mul(s.chunk, s.batch, &rows))
         return SIZE_MAX;
-    return sum < SIZE_MAX / 64 ? cop_round_up(sum, 16) : SIZE_MAX;
+    const size_t parts[][2] = {{rows, s.input},     {rows, wide},        {s.batch, wide},
+                               {s.batch, s.hidden}, {s.batch, s.hidden}, {s.batch, s.hidden},
+                               {s.batch, s.hidden}};
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        size_t count;
+        if (!cop_size_mul(parts[i][0], parts[i][1], &count) || !cop_size_add(sum, count, &sum) ||
+            !cop_size_add(sum, SCRATCH_PART, &sum))
+            return SIZE_MAX;
+    }
+    return sum < SIZE_MAX / 64 ? cop_round_up(sum, SCRATCH_PART) : SIZE_MAX;
 }
 
 static size_t recurrent_scratch(const cop_call *call) {
@@ -283,41 +274,26 @@ static bool activate_fast(const cop_kernels *kernels, const cop_rnn_activation *
     return true;
 }
 
-/* Products with packed weights; false: there are none. */
-static bool multiply_input(const cop_rnn_job *job, int direction, const float *x, size_t rows,
-                           float *out) {
-    const cop_rnn_weights *w = job->call->state;
-    const cop_panels *panels = w ? &w->directions[direction].input : NULL;
-    if (!panels || !panels->data)
+/* With packed weights of this direction; false: there are none. */
+static bool multiply_packed(cop_rnn_job *job, int direction, const cop_row_product *product,
+                            const float *x, float *out) {
+    if (!product || !product->kernel)
         return false;
-    cop_panels_multiply(panels, x, rows, out, panels->columns, true, job->call->kernels, job->pool);
+    coppice_status status = cop_row_product_run(product, x, out);
+    job->status[direction] = job->status[direction] ? job->status[direction] : status;
     return true;
 }
 
-/* With panels [first, last) of R, or all of it. */
-static bool multiply_hidden(const cop_rnn_job *job, int direction, int first, int last,
-                            const float *h, float *out) {
+static bool multiply_input(cop_rnn_job *job, int direction, const float *x, float *out) {
     const cop_rnn_weights *w = job->call->state;
-    const cop_rnn_packed *packed = w ? &w->directions[direction] : NULL;
-    const size_t wide = (size_t)job->params->gates * job->sizes.hidden, batch = job->sizes.batch;
-    for (size_t row = 0; packed && packed->sparse && row < batch; row++) {
-        const cop_conv_io io = {.input = h + row * job->sizes.hidden, .output = out + row * wide};
-        (void)cop_vec_conv_run(packed->sparse, &io, job->pool, NULL);
-    }
-    if (packed && packed->sparse)
-        return true;
-    for (int i = first; i < last; i++)
-        if (!packed || (!packed->hidden[i].data && packed->hidden[i].columns))
-            return false;
-    if (!packed->hidden[0].data)
-        return false;
-    for (int i = first; i < last; i++) {
-        const cop_panels *panels = &packed->hidden[i];
-        if (panels->columns)
-            cop_panels_multiply(panels, h, batch, out, wide, false, job->call->kernels, job->pool);
-        out += panels->columns;
-    }
-    return true;
+    return multiply_packed(job, direction, w ? &w->directions[direction].input : NULL, x, out);
+}
+
+/* With the first or second part of R. */
+static bool multiply_hidden(cop_rnn_job *job, int direction, int part, const float *h, float *out) {
+    const cop_rnn_weights *w = job->call->state;
+    return multiply_packed(job, direction, w ? &w->directions[direction].hidden[part] : NULL, h,
+                           out);
 }
 
 #define REAL float
@@ -349,13 +325,17 @@ static coppice_status recurrent_run(const cop_call *call) {
     const cop_rnn_params *p = call->params;
     cop_rnn_job job = {.call = call,
                        .params = p,
-                       .sizes = sizes_of(call),
+                       .sizes = cop_rnn_sizes_of(call),
                        .scratch_step = scratch_elements(call),
                        .pool = p->directions == 1 ? call->pool : NULL};
     COP_TRY(check_length_values(call, job.sizes.steps));
     bool wide = cop_in(call, 0)->type == COPPICE_TYPE_DOUBLE;
     cop_parallel_for(p->directions == 1 ? NULL : call->pool, (size_t)p->directions, 1,
                      wide ? directions_f64 : directions_f32, &job);
+    for (int d = 0; d < p->directions; d++) {
+        if (job.status[d])
+            return cop_fail(call->err, job.status[d], "a matrix product failed");
+    }
     return COPPICE_OK;
 }
 
@@ -366,7 +346,7 @@ static coppice_status recurrent_run(const cop_call *call) {
         .name = op, .since = first, .until = last, .min_inputs = 3, .max_inputs = inputs,          \
         .max_outputs = outputs, .types = FLOATS, PARSE(fn, cop_rnn_params), INFER(recurrent),      \
         RUN(recurrent), .scratch = recurrent_scratch, .prepare = cop_rnn_prepare,                  \
-        .release = cop_rnn_release                                                                 \
+        .release = cop_rnn_release, .describe = cop_rnn_describe                                   \
     }
 
 /* clang-format off */

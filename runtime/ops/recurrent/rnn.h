@@ -48,6 +48,10 @@ typedef struct cop_rnn_job {
     cop_rnn_sizes sizes;
     size_t scratch_step;            /* elements of scratch of a direction */
     const coppice_threadpool *pool; /* for what a direction does */
+    coppice_status status[2];       /* of each direction's products */
 } cop_rnn_job;
+
+/* Parts of scratch are aligned for kernels. */
+enum { SCRATCH_PART = 16 };
 
 #endif

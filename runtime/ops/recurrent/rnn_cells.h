@@ -2,16 +2,18 @@
  * NAME(x), REAL_EXP, REAL_TANH, REAL_SIGMOID, and REAL_FAST(x): x for float, else false. */
 
 typedef struct NAME(lane) {
-    const cop_rnn_job *job;
+    cop_rnn_job *job;
     const cop_rnn_activation *activations;
     bool reverse;
     int direction;
     const REAL *w, *r, *b, *p; /* of this direction; b, p: NULL when left out */
     REAL *x;                   /* [chunk][batch][input] in the order of the steps */
     REAL *z;                   /* [chunk][batch][gates * hidden]: of the input, with biases */
-    REAL *q;                   /* [batch][gates * hidden]: of the hidden state */
+    REAL *q;                   /* [batch][gates * hidden]: of the hidden state; where GRU resets it
+                                  first, [batch][2 * hidden] */
+    REAL *q_reset;             /* [batch][hidden]: of the state that was reset */
     REAL *h, *c, *t;           /* [batch][hidden]: state, cell, temporary */
-    REAL *bias;                /* [gates * hidden]: what z begins with */
+    REAL *bias;                /* [gates * hidden] */
 } NAME(lane);
 
 /* ---- activation functions ---- */
@@ -75,7 +77,7 @@ static void NAME(plain_cell)(const NAME(lane) * l, REAL *restrict z, const REAL 
     memcpy(h, z, n * sizeof *h);
 }
 
-/* Gates z, r, h. Without linear_before_reset z and r are done by then, and q has only h's part. */
+/* Gates z, r, h. Without linear_before_reset z and r are done by then, and q is q_reset. */
 static void NAME(gru_cell)(const NAME(lane) * l, REAL *restrict z, const REAL *restrict q,
                            size_t row) {
     const size_t n = l->job->sizes.hidden;
@@ -92,7 +94,7 @@ static void NAME(gru_cell)(const NAME(lane) * l, REAL *restrict z, const REAL *r
             g[i] += reset[i] * q[2 * n + i];
     } else {
         for (size_t i = 0; i < n; i++)
-            g[i] += q[2 * n + i];
+            g[i] += q[i];
     }
     NAME(gate)(l, 1, g, n);
     for (size_t i = 0; i < n; i++)
@@ -135,10 +137,9 @@ static void NAME(lstm_cell)(const NAME(lane) * l, REAL *restrict z, const REAL *
 
 /* ---- steps ---- */
 
-/* out[rows][columns] += or = x[rows][depth] * weight[columns][depth], transposed. */
+/* out[rows][columns] = x[rows][depth] * weight[columns][depth], transposed. */
 static void NAME(multiply)(const NAME(lane) * l, const REAL *x, size_t rows, size_t depth,
-                           const REAL *weight, size_t columns, REAL *out, size_t out_row,
-                           bool add) {
+                           const REAL *weight, size_t columns, REAL *out) {
     cop_product p = {.type = REAL_TYPE,
                      .rows = rows,
                      .columns = columns,
@@ -147,11 +148,10 @@ static void NAME(multiply)(const NAME(lane) * l, const REAL *x, size_t rows, siz
                      .a_k = 1,
                      .b_k = 1,
                      .b_column = (int64_t)depth,
-                     .out_row = (int64_t)out_row,
+                     .out_row = (int64_t)columns,
                      .a = x,
                      .b = weight,
-                     .out = out,
-                     .add = add};
+                     .out = out};
     cop_product_run(&p, l->job->call->kernels, l->job->pool);
 }
 
@@ -167,27 +167,30 @@ static bool NAME(time_of)(const NAME(lane) * l, size_t row, size_t step, size_t 
     return step < length;
 }
 
-/* Inputs of `count` steps in their order, and what the input adds to the gates. */
-static void NAME(project)(const NAME(lane) * l, size_t first, size_t count) {
+/* Inputs of a chunk of steps in their order, and what the input adds to the gates. Behind the last
+ * step of all there are zeros. */
+static void NAME(project)(const NAME(lane) * l, size_t first) {
     const cop_rnn_sizes *s = &l->job->sizes;
     const REAL *from = cop_in(l->job->call, 0)->data;
-    const size_t wide = (size_t)l->job->params->gates * s->hidden;
-    for (size_t step = 0; step < count; step++) {
-        for (size_t row = 0; row < s->batch; row++) {
-            REAL *x = l->x + (step * s->batch + row) * s->input;
-            size_t time;
-            if (NAME(time_of)(l, row, first + step, &time)) {
-                size_t at =
-                    l->job->params->batch_first ? row * s->steps + time : time * s->batch + row;
-                memcpy(x, from + at * s->input, s->input * sizeof *x);
-            } else {
-                memset(x, 0, s->input * sizeof *x);
-            }
-            memcpy(l->z + (step * s->batch + row) * wide, l->bias, wide * sizeof *l->z);
+    const size_t wide = (size_t)l->job->params->gates * s->hidden, rows = s->chunk * s->batch;
+    for (size_t i = 0; i < rows; i++) {
+        REAL *x = l->x + i * s->input;
+        size_t row = i % s->batch, time;
+        if (NAME(time_of)(l, row, first + i / s->batch, &time)) {
+            size_t at = l->job->params->batch_first ? row * s->steps + time : time * s->batch + row;
+            memcpy(x, from + at * s->input, s->input * sizeof *x);
+        } else {
+            memset(x, 0, s->input * sizeof *x);
         }
     }
-    if (!REAL_FAST(multiply_input(l->job, l->direction, l->x, count * s->batch, l->z)))
-        NAME(multiply)(l, l->x, count * s->batch, s->input, l->w, wide, l->z, wide, true);
+    if (!REAL_FAST(multiply_input(l->job, l->direction, l->x, l->z)))
+        NAME(multiply)(l, l->x, rows, s->input, l->w, wide, l->z);
+    for (size_t i = 0; i < rows; i++) {
+        REAL *restrict z = l->z + i * wide;
+        const REAL *restrict bias = l->bias;
+        for (size_t k = 0; k < wide; k++)
+            z[k] += bias[k];
+    }
 }
 
 /* Where the state of a step goes in output 0. */
@@ -206,19 +209,19 @@ static REAL *NAME(output_row)(const NAME(lane) * l, size_t row, size_t time) {
 static void NAME(gru_reset)(const NAME(lane) * l, REAL *z) {
     const cop_rnn_sizes *s = &l->job->sizes;
     const size_t n = s->hidden;
-    if (!REAL_FAST(multiply_hidden(l->job, l->direction, 0, 1, l->h, l->q)))
-        NAME(multiply)(l, l->h, s->batch, n, l->r, 2 * n, l->q, 3 * n, false);
+    if (!REAL_FAST(multiply_hidden(l->job, l->direction, 0, l->h, l->q)))
+        NAME(multiply)(l, l->h, s->batch, n, l->r, 2 * n, l->q);
     for (size_t row = 0; row < s->batch; row++) {
         REAL *restrict gates = z + row * 3 * n, *restrict t = l->t + row * n;
-        const REAL *restrict q = l->q + row * 3 * n, *restrict h = l->h + row * n;
+        const REAL *restrict q = l->q + row * 2 * n, *restrict h = l->h + row * n;
         for (size_t i = 0; i < 2 * n; i++)
             gates[i] += q[i];
         NAME(gate)(l, 0, gates, 2 * n);
         for (size_t i = 0; i < n; i++)
             t[i] = gates[n + i] * h[i];
     }
-    if (!REAL_FAST(multiply_hidden(l->job, l->direction, 1, 2, l->t, l->q + 2 * n)))
-        NAME(multiply)(l, l->t, s->batch, n, l->r + 2 * n * n, n, l->q + 2 * n, 3 * n, false);
+    if (!REAL_FAST(multiply_hidden(l->job, l->direction, 1, l->t, l->q_reset)))
+        NAME(multiply)(l, l->t, s->batch, n, l->r + 2 * n * n, n, l->q_reset);
 }
 
 static void NAME(advance)(const NAME(lane) * l, size_t step, REAL *z) {
@@ -227,15 +230,17 @@ static void NAME(advance)(const NAME(lane) * l, size_t step, REAL *z) {
     const cop_rnn_params *p = l->job->params;
     const cop_rnn_sizes *s = &l->job->sizes;
     const size_t wide = (size_t)p->gates * s->hidden;
-    if (p->kind == COP_RNN_GRU && !p->linear_before_reset)
+    const bool resets = cop_rnn_resets_first(p);
+    if (resets)
         NAME(gru_reset)(l, z);
-    else if (!REAL_FAST(multiply_hidden(l->job, l->direction, 0, 2, l->h, l->q)))
-        NAME(multiply)(l, l->h, s->batch, s->hidden, l->r, wide, l->q, wide, false);
+    else if (!REAL_FAST(multiply_hidden(l->job, l->direction, 0, l->h, l->q)))
+        NAME(multiply)(l, l->h, s->batch, s->hidden, l->r, wide, l->q);
     for (size_t row = 0; row < s->batch; row++) {
         size_t time;
         if (!NAME(time_of)(l, row, step, &time))
             continue;
-        cells[p->kind](l, z + row * wide, l->q + row * wide, row);
+        const REAL *q = resets ? l->q_reset + row * s->hidden : l->q + row * wide;
+        cells[p->kind](l, z + row * wide, q, row);
         REAL *y = NAME(output_row)(l, row, time);
         if (y)
             memcpy(y, l->h + row * s->hidden, s->hidden * sizeof *y);
@@ -272,6 +277,12 @@ static const REAL *NAME(part)(const cop_call *call, int input, int direction, si
     return t ? (const REAL *)t->data + (size_t)direction * count : NULL;
 }
 
+static REAL *NAME(take)(REAL **scratch, size_t count) {
+    REAL *part = *scratch;
+    *scratch += cop_round_up(count, SCRATCH_PART);
+    return part;
+}
+
 static void NAME(begin)(NAME(lane) * l) {
     const cop_rnn_job *job = l->job;
     const cop_rnn_sizes *s = &job->sizes;
@@ -280,13 +291,15 @@ static void NAME(begin)(NAME(lane) * l) {
     l->r = NAME(part)(job->call, 2, l->direction, wide * s->hidden);
     l->b = NAME(part)(job->call, 3, l->direction, 2 * wide);
     l->p = NAME(part)(job->call, 7, l->direction, 3 * s->hidden);
-    l->x = (REAL *)job->call->scratch + (size_t)l->direction * job->scratch_step;
-    l->z = l->x + s->chunk * s->batch * s->input;
-    l->q = l->z + s->chunk * s->batch * wide;
-    l->h = l->q + s->batch * wide;
-    l->c = l->h + state;
-    l->t = l->c + state;
-    l->bias = l->t + state;
+    REAL *scratch = (REAL *)job->call->scratch + (size_t)l->direction * job->scratch_step;
+    l->x = NAME(take)(&scratch, s->chunk * s->batch * s->input);
+    l->z = NAME(take)(&scratch, s->chunk * s->batch * wide);
+    l->q = NAME(take)(&scratch, s->batch * wide);
+    l->q_reset = NAME(take)(&scratch, state);
+    l->h = NAME(take)(&scratch, state);
+    l->c = NAME(take)(&scratch, state);
+    l->t = NAME(take)(&scratch, state);
+    l->bias = NAME(take)(&scratch, wide);
     NAME(begin_bias)(l);
     NAME(move_state)(l, cop_in(job->call, 5), l->h, false);
     NAME(move_state)(l, cop_in(job->call, 6), l->c, false);
@@ -306,7 +319,7 @@ static void NAME(clear_rest)(const NAME(lane) * l) {
 
 /* Items: directions. */
 static void NAME(directions)(void *context, size_t begin, size_t end) {
-    const cop_rnn_job *job = context;
+    cop_rnn_job *job = context;
     const cop_rnn_sizes *s = &job->sizes;
     const size_t wide = (size_t)job->params->gates * s->hidden;
     for (size_t d = begin; d < end; d++) {
@@ -319,7 +332,7 @@ static void NAME(directions)(void *context, size_t begin, size_t end) {
         for (size_t step = 0; step < s->steps; step++) {
             size_t in_chunk = step % s->chunk;
             if (in_chunk == 0)
-                NAME(project)(&l, step, cop_smaller(s->chunk, s->steps - step));
+                NAME(project)(&l, step);
             NAME(advance)(&l, step, l.z + in_chunk * s->batch * wide);
         }
         NAME(clear_rest)(&l);

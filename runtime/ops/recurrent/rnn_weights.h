@@ -1,35 +1,36 @@
-/* Constant weights of recurrent networks as their loops want them, packed once per session. */
+/* Constant weights of recurrent networks: packed once per plan, for the kernels that are fastest.
+ */
 #ifndef COP_OPS_RNN_WEIGHTS_H
 #define COP_OPS_RNN_WEIGHTS_H
 
 #include "runtime/ops/recurrent/rnn.h"
-
-/* A matrix [columns][depth] in panels of up to 64 columns, each [depth][columns of the panel]: what
- * cop_attn_f32 multiplies rows with. */
-typedef struct cop_panels {
-    float *data; /* NULL: none */
-    size_t columns, depth;
-} cop_panels;
+#include "runtime/row_product.h"
 
 /* Of one direction. */
 typedef struct cop_rnn_packed {
-    cop_panels input;     /* W */
-    cop_panels hidden[2]; /* R: GRU's update and reset gates, then its hidden gate; others: all */
-    void *sparse;         /* R for one sequence (vec_conv.c), where its zeros pay; NULL: not */
+    cop_row_product input; /* W, by the rows of a chunk of steps */
+    /* R, by the sequences of a batch: all of it; where GRU resets the state first its update and
+     * reset gates, then its hidden gate. */
+    cop_row_product hidden[2];
 } cop_rnn_packed;
 
 typedef struct cop_rnn_weights {
     cop_rnn_packed directions[2];
+    char kernels[160]; /* their names */
 } cop_rnn_weights;
 
-/* cop_op.prepare and .release of the recurrent rows: nothing is packed of what is not constant
- * float32. */
+/* True where GRU multiplies the state that it has reset: R is two products then. */
+static inline bool cop_rnn_resets_first(const cop_rnn_params *p) {
+    return p->kind == COP_RNN_GRU && !p->linear_before_reset;
+}
+
+/* The sizes of a node. */
+cop_rnn_sizes cop_rnn_sizes_of(const cop_call *call);
+
+/* cop_op.prepare, .release and .describe of the recurrent rows: nothing is packed of what is not
+ * constant float32, nor for the reference backend. */
 coppice_status cop_rnn_prepare(const cop_call *call, void **state);
 void cop_rnn_release(void *state);
-
-/* out[rows][columns], `out_row` floats apart, = or += x[rows][depth] * panels. */
-void cop_panels_multiply(const cop_panels *panels, const float *x, size_t rows, float *out,
-                         size_t out_row, bool add, const cop_kernels *kernels,
-                         const coppice_threadpool *pool);
+bool cop_rnn_describe(const cop_call *call, cop_op_note *note);
 
 #endif
