@@ -37,7 +37,7 @@ static cop_layout written(const assignment *a, int value) {
     const cop_choice *choice = producer < 0 ? NULL : taken(a, producer);
     const coppice_tensor *tensor = &a->shapes->values[value].t;
     bool fits = choice && cop_layout_fits(choice->layout, tensor) &&
-                tensor->rank >= cop_layout_rank(a->graph, a->shapes, producer);
+                (choice->view || tensor->rank >= cop_layout_rank(a->graph, a->shapes, producer));
     return fits ? choice->layout : COP_LAYOUT_PLAIN;
 }
 
@@ -53,6 +53,8 @@ uint32_t cop_layout_rank(const cop_graph *graph, const cop_shapes *shapes, int n
 /* The layout in which `node` reads `value`. */
 static cop_layout wanted(const assignment *a, int node, int value) {
     const cop_choice *choice = taken(a, node);
+    if (choice && choice->view)
+        return value == a->graph->nodes[node].inputs[0] ? choice->reads : COP_LAYOUT_PLAIN;
     uint32_t rank = cop_layout_rank(a->graph, a->shapes, node);
     bool same_rank = a->shapes->values[value].t.rank == rank;
     return choice && same_rank ? choice->layout : COP_LAYOUT_PLAIN;

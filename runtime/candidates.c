@@ -251,10 +251,54 @@ coppice_status cop_choose_kernel(const cop_settings *settings, const cop_conv *c
 
 /* ---- operators' own loops ---- */
 
-/* Adds to *mask the layouts that the operator could work in here. */
-static coppice_status ask_layouts(chooser *t, size_t node, unsigned *mask) {
+/* What copying elements costs, as a change of layout does (assign.c). */
+static const double MOVE_MS_PER_BYTE = 0.25e-6;
+
+static void add_choice(cop_node_choices *out, cop_choice choice) {
+    if (out->count < COP_MAX_CHOICES)
+        out->list[out->count++] = choice;
+}
+
+/* The layouts in which the operator moves nothing, as what comes out are the bytes that went in. */
+static coppice_status list_views(const cop_op *op, const cop_call *call, cop_node_choices *out) {
+    const coppice_tensor *from = &call->in[0]->t, *to = &call->out[0].t;
+    int perm[COPPICE_MAX_RANK];
+    if (op->permutation)
+        COP_TRY(op->permutation(call, perm));
+    for (int a = 0; a < COP_LAYOUT_COUNT; a++) {
+        for (int b = 0; b < COP_LAYOUT_COUNT; b++) {
+            if (cop_layout_same_moved(from, (cop_layout)a, op->permutation ? perm : NULL, to,
+                                      (cop_layout)b))
+                add_choice(out, (cop_choice){
+                                    .layout = (cop_layout)b, .view = true, .reads = (cop_layout)a});
+        }
+    }
+    return COPPICE_OK;
+}
+
+/* Lists the layouts that the operator could work in here. */
+static coppice_status list_layouts(const cop_op *op, const cop_call *call, cop_node_choices *out) {
+    if (op->permutation)
+        COP_TRY(list_views(op, call, out));
+    unsigned mask = 1u << COP_LAYOUT_PLAIN | (op->layouts ? op->layouts(call) : 0);
+    double bytes = op->permutation ? 2 * (double)coppice_tensor_bytes(&call->out[0].t) : 0;
+    for (int l = 0; l < COP_LAYOUT_COUNT; l++) {
+        if (mask >> l & 1u)
+            add_choice(out, (cop_choice){.layout = (cop_layout)l, .ms = bytes * MOVE_MS_PER_BYTE});
+    }
+    return COPPICE_OK;
+}
+
+static coppice_status choose_op(chooser *t, size_t node, cop_node_choices *out) {
     const cop_op *op = t->shapes->ops[node];
     const cop_node *n = &t->graph->nodes[node];
+    out->why = "only candidate";
+    out->dense_ms = out->sparse_ms = -1;
+    bool view = op->flags & COP_OP_VIEW;
+    if (t->shapes->eager[node] || !(view || op->layouts || op->permutation)) {
+        add_choice(out, (cop_choice){.layout = COP_LAYOUT_PLAIN});
+        return COPPICE_OK;
+    }
     const cop_operand **in = cop_calloc((size_t)n->input_count + 1, sizeof *in);
     cop_operand *results = cop_calloc((size_t)n->output_count + 1, sizeof *results);
     coppice_status status = COPPICE_OK;
@@ -265,32 +309,20 @@ static coppice_status ask_layouts(chooser *t, size_t node, unsigned *mask) {
             if (n->outputs[i] >= 0)
                 results[i] = t->shapes->values[n->outputs[i]];
         }
-        cop_call call = {.graph = t->graph,
-                         .node = n,
-                         .params = t->shapes->params[node],
-                         .opset = cop_node_opset(t->graph, n),
-                         .in = in,
-                         .out = results};
-        *mask |= op->layouts(&call);
+        const cop_call call = {.graph = t->graph,
+                               .node = n,
+                               .params = t->shapes->params[node],
+                               .opset = cop_node_opset(t->graph, n),
+                               .in = in,
+                               .out = results,
+                               .err = t->err};
+        status = view ? list_views(op, &call, out) : list_layouts(op, &call, out);
     } else {
         status = cop_fail_memory(t->err, (size_t)n->output_count * sizeof *results);
     }
     cop_free(in);
     cop_free(results);
     return status;
-}
-
-static coppice_status choose_op(chooser *t, size_t node, cop_node_choices *out) {
-    unsigned mask = 1u << COP_LAYOUT_PLAIN;
-    if (t->shapes->ops[node]->layouts)
-        COP_TRY(ask_layouts(t, node, &mask));
-    for (int l = 0; l < COP_LAYOUT_COUNT; l++) {
-        if (mask >> l & 1u)
-            out->list[out->count++] = (cop_choice){.layout = (cop_layout)l};
-    }
-    out->why = "only candidate";
-    out->dense_ms = out->sparse_ms = -1;
-    return COPPICE_OK;
 }
 
 static bool needs_a_step(const chooser *t, const cop_node *n) {

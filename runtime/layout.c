@@ -184,6 +184,50 @@ bool cop_layout_same(const coppice_tensor *tensor, cop_layout a, cop_layout b) {
     return t.rows <= 1 || t.columns <= 1;
 }
 
+/* ---- values that are moved ---- */
+
+static bool channels_first(cop_layout layout) {
+    return layout == COP_LAYOUT_NHWC || layout == COP_LAYOUT_TILES;
+}
+
+/* Dims without those of 1 from the outermost to the innermost, channels last, each as its source.
+ */
+static size_t dims_in_memory(const coppice_tensor *t, cop_layout layout, const int *perm,
+                             int *order) {
+    size_t count = 0;
+    for (uint32_t i = 0; i < t->rank; i++) {
+        uint32_t d = !channels_first(layout) || i == 0 ? i : i + 1 < t->rank ? i + 1 : 1;
+        if (t->dims[d] != 1)
+            order[count++] = perm ? perm[d] : (int)d;
+    }
+    return count;
+}
+
+static int64_t channels_of(const coppice_tensor *t, cop_layout layout) {
+    return t->dims[channels_first(layout) ? 1 : t->rank - 1];
+}
+
+static bool same_cut_up(const coppice_tensor *in, const coppice_tensor *out, cop_layout layout) {
+    if (layout == COP_LAYOUT_PLAIN)
+        return true;
+    return channels_of(in, layout) == channels_of(out, layout) &&
+           (!channels_first(layout) || in->dims[0] == out->dims[0]);
+}
+
+bool cop_layout_same_moved(const coppice_tensor *in, cop_layout a, const int *perm,
+                           const coppice_tensor *out, cop_layout b) {
+    int from[COPPICE_MAX_RANK], to[COPPICE_MAX_RANK];
+    if (!cop_layout_fits(a, in) || !cop_layout_fits(b, out))
+        return false;
+    if (!perm)
+        return a == b && same_cut_up(in, out, a);
+    bool tiles = cop_layout_is_tiles(a);
+    if (tiles != cop_layout_is_tiles(b) || (tiles && channels_of(in, a) != channels_of(out, b)))
+        return false;
+    size_t count = dims_in_memory(in, a, NULL, from);
+    return dims_in_memory(out, b, perm, to) == count && !memcmp(from, to, count * sizeof *from);
+}
+
 #define TRANSPOSE_BLOCK(type)                                                                      \
     static void transpose_##type(const transposition *t, size_t matrix, size_t row, size_t rows) { \
         size_t plane = t->rows * t->columns;                                                       \

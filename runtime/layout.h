@@ -46,6 +46,12 @@ bool cop_layout_fits(cop_layout layout, const coppice_tensor *tensor);
 /* True when the tensor's bytes are the same in both layouts (one channel, or one pixel). */
 bool cop_layout_same(const coppice_tensor *tensor, cop_layout a, cop_layout b);
 
+/* True when `in` in layout `a` and `out` in layout `b` are the same bytes, where dim i of `out` is
+ * dim perm[i] of `in`; without a `perm` both have the same elements in the same order, cut up into
+ * other dims. */
+bool cop_layout_same_moved(const coppice_tensor *in, cop_layout a, const int *perm,
+                           const coppice_tensor *out, cop_layout b);
+
 /* Writes the elements of `from` into `to`, which has the same type and dims and another layout.
  * Elements of 1, 2, 4 or 8 bytes. */
 void cop_layout_convert(const cop_operand *from, cop_operand *to, const coppice_threadpool *pool);

@@ -34,7 +34,9 @@ typedef struct cop_settings {
 typedef struct cop_choice {
     const cop_conv_kernel *kernel;
     cop_layout layout; /* of its operands and outputs */
-    double ms;         /* measured or estimated; 0 for operators' own loops */
+    bool view;         /* the output is the bytes of input 0, in the layout `reads` */
+    cop_layout reads;
+    double ms;         /* measured or estimated; 0 for operators' own loops that do not only move */
     bool measured;
 } cop_choice;
 

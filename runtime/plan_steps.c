@@ -154,21 +154,28 @@ static coppice_status read_operands(cop_plan_builder *b, const cop_node *n, uint
     return COPPICE_OK;
 }
 
+/* The output is the memory of the input: no step. */
+static coppice_status emit_view(cop_plan_builder *b, const cop_node *n, const cop_choice *choice) {
+    int in = cop_plan_slot_for(b, n->inputs[0], choice->reads);
+    int view = in < 0 ? -1
+                      : cop_plan_add_slot(b->plan, n->outputs[0], choice->layout,
+                                          b->plan->slots[in].root, 0);
+    return view < 0 ? cop_fail_memory(b->err, sizeof(cop_slot)) : COPPICE_OK;
+}
+
 static coppice_status emit_op(cop_plan_builder *b, size_t node) {
     cop_plan *plan = b->plan;
     const cop_node *n = &b->graph->nodes[node];
     const cop_op *op = plan->shapes.ops[node];
-    cop_layout layout = b->choices[node].list[b->choices[node].taken].layout;
+    const cop_choice *choice = &b->choices[node].list[b->choices[node].taken];
+    cop_layout layout = choice->layout;
+    if (choice->view)
+        return emit_view(b, n, choice);
     int *in = cop_arena_array(&plan->arena, (size_t)n->input_count + 1, sizeof *in);
     if (!in)
         return cop_fail_memory(b->err, sizeof *in);
     uint32_t rank = cop_layout_rank(b->graph, &plan->shapes, (int)node);
     COP_TRY(read_operands(b, n, rank, layout, in));
-    if (op->flags & COP_OP_VIEW) { /* such rows have no layouts but the plain one */
-        int view =
-            cop_plan_add_slot(plan, n->outputs[0], COP_LAYOUT_PLAIN, plan->slots[in[0]].root, 0);
-        return view < 0 ? cop_fail_memory(b->err, sizeof(cop_slot)) : COPPICE_OK;
-    }
     int at = (int)plan->step_count;
     cop_step *step = cop_plan_add_step(b, (int)node, n->input_count, n->output_count);
     if (!step)

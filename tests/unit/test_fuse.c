@@ -89,6 +89,22 @@ static void expect_steps(const char *steps) {
     small_end();
 }
 
+/* The same for one backend with dense weights, without changes of layout. */
+static void expect_steps_of(coppice_backend backend, const char *steps) {
+    ck_assert_int_eq(cop_graph_connect(small_graph, &small_error), COPPICE_OK);
+    coppice_tensor *in = make_inputs();
+    ck_assert_int_eq(
+        interpreter_run(&small_it, small_graph, in, small_graph->input_count, &small_error),
+        COPPICE_OK);
+    cop_settings settings = {.backend = backend,
+                             .sparse = COPPICE_SPARSE_NEVER,
+                             .tune = COPPICE_TUNE_NONE,
+                             .pool = pool};
+    ck_assert_int_eq(cop_isa_resolve(COPPICE_ISA_BEST, &settings.isa, NULL), COPPICE_OK);
+    expect_steps_with(&settings, in, steps);
+    small_end();
+}
+
 static int image(const char *name) {
     return small_input(name, COPPICE_TYPE_FLOAT, DIMS(1, 4, 5, 7));
 }
@@ -103,6 +119,34 @@ static int conv(int x, const char *weights) {
     small_attr_ints("pads", LIST(1, 1, 1, 1));
     return y;
 }
+
+static int transposed(int x, int count, const int64_t *perm) {
+    int y = small_node("Transpose", 1, x);
+    small_attr_ints("perm", count, perm);
+    return y;
+}
+
+static int reshaped(int x, int count, const int64_t *dims) {
+    return small_node("Reshape", 2, x, small_ints("shape", count, dims));
+}
+
+/* Images as tokens and back: nothing is moved in tiles, and nothing with channels last. */
+START_TEST(images_and_their_tokens_are_the_same_memory) {
+    static const coppice_backend backends[] = {COPPICE_BACKEND_NATIVE, COPPICE_BACKEND_XNNPACK};
+    for (int i = 0; i < 4; i++) {
+        small_begin(13);
+        int y = conv(image("x"), "w");
+        bool flat = i / 2; /* all pixels are one dimension between */
+        y = flat ? transposed(reshaped(y, LIST(1, 4, 35)), LIST(0, 2, 1))
+                 : transposed(y, LIST(0, 2, 3, 1));
+        y = small_node("MatMul", 2, y, small_weights("m", DIMS(4, 4)));
+        y = flat ? reshaped(transposed(y, LIST(0, 2, 1)), LIST(1, 4, 5, 7))
+                 : transposed(y, LIST(0, 3, 1, 2));
+        small_output(conv(y, "v"));
+        expect_steps_of(backends[i % 2], "Conv MatMul Conv");
+    }
+}
+END_TEST
 
 START_TEST(residual_and_relu_go_into_the_conv_whichever_side_they_are_on) {
     for (int swapped = 0; swapped < 2; swapped++) {
@@ -327,6 +371,7 @@ int main(void) {
     TCase *tests = tcase_create("fuse");
     tcase_add_checked_fixture(tests, set_up, tear_down);
     tcase_add_test(tests, residual_and_relu_go_into_the_conv_whichever_side_they_are_on);
+    tcase_add_test(tests, images_and_their_tokens_are_the_same_memory);
     tcase_add_test(tests, of_two_convs_that_are_added_the_later_one_adds);
     tcase_add_test(tests, a_conv_waits_for_a_residual_that_is_made_later);
     tcase_add_test(tests, residuals_in_a_chain_are_added_in_place_of_each_other);

@@ -157,6 +157,114 @@ START_TEST(one_position_and_other_types_have_no_tiles) {
 }
 END_TEST
 
+enum { MOST_FLOATS = 4096 };
+
+/* The bytes of floats that are numbered in the order of `t`'s source. */
+static size_t bytes_of(const coppice_tensor *t, const float *plain, cop_layout layout, float *out) {
+    cop_operand from = {.t = *t}, to = {.t = *t, .layout = layout};
+    from.t.data = (void *)plain;
+    to.t.data = out;
+    ck_assert(cop_layout_bytes(t, layout) <= MOST_FLOATS * (int64_t)sizeof(float));
+    cop_layout_convert(&from, &to, NULL);
+    return (size_t)cop_layout_bytes(t, layout);
+}
+
+static void permute_floats(const coppice_tensor *in, const int *perm, coppice_tensor *out,
+                           float *data) {
+    size_t strides[4], count = (size_t)coppice_tensor_count(in);
+    *out = *in;
+    for (uint32_t d = in->rank, stride = 1; d-- > 0; stride *= (uint32_t)in->dims[d])
+        strides[d] = stride;
+    for (uint32_t d = 0; d < in->rank; d++)
+        out->dims[d] = in->dims[perm[d]];
+    for (size_t i = 0; i < count; i++) {
+        size_t at = 0;
+        for (uint32_t d = out->rank, rest = (uint32_t)i; d-- > 0; rest /= (uint32_t)out->dims[d])
+            at += rest % (size_t)out->dims[d] * strides[perm[d]];
+        data[i] = (float)(at + 1);
+    }
+}
+
+/* For each pair of layouts: said to be the same exactly where they are. How often. */
+static int check_same_moved(const coppice_tensor *in, const coppice_tensor *out, const int *perm,
+                            const float *moved) {
+    static float numbers[MOST_FLOATS], a[MOST_FLOATS], b[MOST_FLOATS];
+    int same = 0;
+    for (int i = 0; i < MOST_FLOATS; i++)
+        numbers[i] = (float)(i + 1);
+    for (int k = 0; k < COP_LAYOUT_COUNT * COP_LAYOUT_COUNT; k++) {
+        cop_layout la = (cop_layout)(k / COP_LAYOUT_COUNT), lb = (cop_layout)(k % COP_LAYOUT_COUNT);
+        bool said = cop_layout_same_moved(in, la, perm, out, lb);
+        if (!cop_layout_fits(la, in) || !cop_layout_fits(lb, out)) {
+            ck_assert(!said);
+            continue;
+        }
+        size_t bytes = bytes_of(in, numbers, la, a);
+        bool is = bytes == bytes_of(out, moved, lb, b) && memcmp(a, b, bytes) == 0;
+        bool mixed = cop_layout_is_tiles(la) != cop_layout_is_tiles(lb) || (!perm && la != lb);
+        ck_assert_msg(mixed ? is || !said : said == is, "%s and %s", cop_layout_name(la),
+                      cop_layout_name(lb));
+        same += said;
+    }
+    return same;
+}
+
+START_TEST(moved_values_that_are_the_same_bytes_are_known) {
+    static const coppice_tensor inputs[] = {
+        {.type = COPPICE_TYPE_FLOAT, .rank = 4, .dims = {2, 3, 5, 7}},
+        {.type = COPPICE_TYPE_FLOAT, .rank = 4, .dims = {1, 20, 3, 6}},
+        {.type = COPPICE_TYPE_FLOAT, .rank = 4, .dims = {3, 1, 5, 5}},
+        {.type = COPPICE_TYPE_FLOAT, .rank = 3, .dims = {2, 6, 18}},
+        {.type = COPPICE_TYPE_FLOAT, .rank = 2, .dims = {6, 18}},
+    };
+    static float moved[MOST_FLOATS];
+    for (size_t i = 0; i < sizeof inputs / sizeof inputs[0]; i++) {
+        const coppice_tensor *in = &inputs[i];
+        int rank = (int)in->rank, same = 0;
+        for (int code = 0; code < 256; code++) {
+            int perm[4] = {code & 3, code >> 2 & 3, code >> 4 & 3, code >> 6};
+            unsigned used = 0;
+            for (int d = 0; d < rank; d++)
+                used |= 1u << perm[d];
+            if (used != (1u << rank) - 1 || (rank < 4 && perm[3]) || (rank < 3 && perm[2]))
+                continue;
+            coppice_tensor out;
+            permute_floats(in, perm, &out, moved);
+            same += check_same_moved(in, &out, perm, moved);
+        }
+        ck_assert_int_ge(same, rank);
+    }
+    const int to_tokens[] = {0, 2, 3, 1};
+    const coppice_tensor tokens = {.type = COPPICE_TYPE_FLOAT, .rank = 4, .dims = {2, 5, 7, 3}};
+    ck_assert(cop_layout_same_moved(&inputs[0], COP_LAYOUT_TILES, to_tokens, &tokens,
+                                    COP_LAYOUT_TOKEN_TILES));
+    ck_assert(
+        cop_layout_same_moved(&inputs[0], COP_LAYOUT_NHWC, to_tokens, &tokens, COP_LAYOUT_PLAIN));
+}
+END_TEST
+
+START_TEST(values_cut_up_anew_that_are_the_same_bytes_are_known) {
+    static const coppice_tensor forms[] = {
+        {.type = COPPICE_TYPE_FLOAT, .rank = 4, .dims = {2, 3, 5, 4}},
+        {.type = COPPICE_TYPE_FLOAT, .rank = 3, .dims = {2, 3, 20}},
+        {.type = COPPICE_TYPE_FLOAT, .rank = 3, .dims = {6, 5, 4}},
+        {.type = COPPICE_TYPE_FLOAT, .rank = 2, .dims = {30, 4}},
+        {.type = COPPICE_TYPE_FLOAT, .rank = 4, .dims = {3, 2, 5, 4}},
+        {.type = COPPICE_TYPE_FLOAT, .rank = 1, .dims = {120}},
+    };
+    float numbers[120];
+    for (int i = 0; i < 120; i++)
+        numbers[i] = (float)(i + 1);
+    enum { COUNT = sizeof forms / sizeof forms[0] };
+    for (size_t i = 0; i < (size_t)COUNT * COUNT; i++)
+        ck_assert_int_ge(check_same_moved(&forms[i / COUNT], &forms[i % COUNT], NULL, numbers), 1);
+    ck_assert(
+        cop_layout_same_moved(&forms[0], COP_LAYOUT_TILES, NULL, &forms[1], COP_LAYOUT_TILES));
+    ck_assert(cop_layout_same_moved(&forms[0], COP_LAYOUT_TOKEN_TILES, NULL, &forms[3],
+                                    COP_LAYOUT_TOKEN_TILES));
+}
+END_TEST
+
 int main(void) {
     TCase *tests = tcase_create("layout");
     tcase_add_test(tests, images_survive_nhwc_and_back);
@@ -164,6 +272,8 @@ int main(void) {
     tcase_add_test(tests, one_position_and_other_types_have_no_tiles);
     tcase_add_test(tests, sequences_survive_nhwc_and_back);
     tcase_add_test(tests, every_element_size_is_transposed);
+    tcase_add_test(tests, moved_values_that_are_the_same_bytes_are_known);
+    tcase_add_test(tests, values_cut_up_anew_that_are_the_same_bytes_are_known);
     tcase_add_test(tests, one_pixel_or_one_channel_is_the_same_in_both_layouts);
     return unit_run("layout", tests);
 }

@@ -351,7 +351,8 @@ const cop_op cop_ops_move[] = {
      .types = WHOLE_BYTES, PARSE(split, cop_ints_params), INFER(split), RUN(split),
      .layouts = part_layouts},
     {.name = "Transpose", .since = 1, ONE_TO_ONE, .types = WHOLE_BYTES,
-     PARSE(transpose, cop_ints_params), INFER(transpose), RUN(transpose)},
+     PARSE(transpose, cop_ints_params), INFER(transpose), RUN(transpose),
+     .permutation = permutation},
     {.name = NULL},
 };
 /* clang-format on */
