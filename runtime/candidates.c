@@ -29,6 +29,7 @@ typedef struct chooser {
     const cop_settings *settings;
     cop_tuner tuner;
     double dense_ms, sparse_ms; /* spent on layers without sparse candidates, and with */
+    cop_lowered *lowered;       /* the node at hand, when it is one; else NULL */
     coppice_error *err;
 } chooser;
 
@@ -211,6 +212,8 @@ static coppice_status find_times(chooser *t, const cop_conv *c, cop_node_choices
         *why = "estimated from other layers";
         return COPPICE_OK;
     }
+    if (t->lowered)
+        COP_TRY(cop_lowered_turn(t->lowered, t->err));
     double begin = cop_now_ms();
     COP_TRY(cop_tuner_measure(&t->tuner, c, out));
     *spent += cop_now_ms() - begin;
@@ -339,7 +342,9 @@ static coppice_status choose_node(chooser *t, size_t node, cop_node_choices *out
     COP_TRY(cop_lower(t->graph, t->shapes, node, &t->fusions[node], &is_conv, &lowered, t->err));
     if (!is_conv)
         return choose_op(t, node, out);
+    t->lowered = &lowered;
     coppice_status status = choose_conv(t, &lowered.conv, out);
+    t->lowered = NULL;
     cop_lowered_free(&lowered);
     return status;
 }

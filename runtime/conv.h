@@ -38,6 +38,7 @@ typedef struct cop_conv {
     bool residual;
     cop_activation activation;
     size_t nonzeros; /* of weights */
+    bool turned;     /* weights are [in_channels][out_channels] still: kernels do not get such */
     bool tokens;     /* it stands for a matrix product: in_h == 1, kernel 1x1 */
 } cop_conv;
 

@@ -50,7 +50,9 @@ static coppice_status make_kept(cop_plan *plan, const cop_step *step, const cop_
     kept->input = call->in[0]->t;
     if (status || !is_conv)
         return status;
-    status = make_kernel(plan, step, &lowered.conv, call, kept);
+    status = cop_lowered_turn(&lowered, call->err);
+    if (!status)
+        status = make_kernel(plan, step, &lowered.conv, call, kept);
     cop_lowered_free(&lowered);
     return status;
 }

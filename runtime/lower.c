@@ -8,6 +8,7 @@
 #include "graph/constants.h"
 #include "runtime/ops/ops.h"
 #include "runtime/plan.h"
+#include "runtime/transpose.h"
 
 typedef struct lowering {
     const cop_graph *graph;
@@ -95,41 +96,34 @@ static bool gemm_fits(const lowering *l, float *min, float *max) {
     return is_constant_float(b) && (row || count == 1);
 }
 
-/* to[c][k] = alpha * from[k][c], by way of a square whose rows are cache lines. */
-static void transpose(const float *from, size_t reduction, size_t columns, float alpha, float *to) {
-    enum { LINE = 16 };
-    float square[LINE][LINE];
-    for (size_t c = 0; c < columns; c += LINE) {
-        size_t width = cop_smaller(LINE, columns - c);
-        for (size_t k = 0; k < reduction; k += LINE) {
-            size_t height = cop_smaller(LINE, reduction - k);
-            for (size_t i = 0; i < height; i++)
-                memcpy(square[i], from + (k + i) * columns + c, width * sizeof(float));
-            for (size_t i = 0; i < width; i++) {
-                for (size_t j = 0; j < height; j++)
-                    to[(c + i) * reduction + k + j] = alpha * square[j][i];
-            }
-        }
-    }
+/* The weight times alpha; as the model has it, [reduction][columns] or the other way round. */
+static const float *scale_weight(const cop_gemm_params *p, const coppice_tensor *w,
+                                 cop_lowered *out) {
+    const float *from = aligned_floats(w, &out->owned_weights);
+    if (!from || p->alpha == 1)
+        return from;
+    size_t count = (size_t)coppice_tensor_count(w);
+    float *to = out->owned_weights ? out->owned_weights : cop_malloc(count * sizeof *to);
+    for (size_t i = 0; to && i < count; i++)
+        to[i] = p->alpha * from[i];
+    return out->owned_weights = to;
 }
 
-/* The weight as [columns][reduction], times alpha. */
-static const float *reorder_weight(const cop_gemm_params *p, const coppice_tensor *w,
-                                   cop_lowered *out) {
-    const float *from = aligned_floats(w, &out->owned_weights);
-    if (!from || (p->transpose_b && p->alpha == 1))
-        return from;
-    size_t columns = out->conv.out_channels, reduction = out->conv.in_channels;
-    float *to = cop_malloc(columns * reduction * sizeof *to);
+coppice_status cop_lowered_turn(cop_lowered *lowered, coppice_error *err) {
+    cop_conv *c = &lowered->conv;
+    if (!c->turned)
+        return COPPICE_OK;
+    size_t bytes = c->in_channels * c->out_channels * sizeof(float);
+    uint32_t *to = cop_malloc(bytes);
     if (!to)
-        return NULL;
-    if (!p->transpose_b)
-        transpose(from, reduction, columns, p->alpha, to);
-    for (size_t i = 0; p->transpose_b && i < columns * reduction; i++)
-        to[i] = p->alpha * from[i];
-    cop_free(out->owned_weights);
-    out->owned_weights = to;
-    return to;
+        return cop_fail_memory(err, bytes);
+    cop_transpose_4(to, c->in_channels, (const uint32_t *)(const void *)c->weights, c->out_channels,
+                    c->in_channels, c->out_channels);
+    cop_free(lowered->owned_weights);
+    lowered->owned_weights = to;
+    c->weights = lowered->owned_weights;
+    c->turned = false;
+    return COPPICE_OK;
 }
 
 /* The bias as one float per column, times beta. */
@@ -153,7 +147,8 @@ static coppice_status lower_gemm(lowering *l) {
     *c = cop_conv_of_product(tokens, reduction, (size_t)w->dims[p->transpose_b ? 0 : 1]);
     c->min = p->activation_min;
     c->max = p->activation_max;
-    c->weights = reorder_weight(p, w, l->out);
+    c->weights = scale_weight(p, w, l->out);
+    c->turned = !p->transpose_b;
     c->bias = b && p->beta != 0 ? spread_bias(p, b, l->out) : NULL;
     if (!c->weights || (b && p->beta != 0 && !c->bias))
         return cop_fail_memory(l->err, (size_t)coppice_tensor_bytes(w));

@@ -150,10 +150,10 @@ static uint64_t block_share(const cop_conv *c) {
         return 0;
     size_t all = c->out_channels / ROWS, step = all > LOOKED_AT ? all / LOOKED_AT : 1;
     for (size_t b = 0; b < all; b += step) {
-        const float *w = c->weights + b * ROWS * columns;
-        for (size_t i = 0; i < columns; i++) {
-            int n = (w[i] != 0) + (w[columns + i] != 0) + (w[2 * columns + i] != 0) +
-                    (w[3 * columns + i] != 0);
+        const float *w = c->weights + b * ROWS * (c->turned ? 1 : columns);
+        size_t row = c->turned ? 1 : columns, column = c->turned ? c->out_channels : 1;
+        for (size_t i = 0; i < columns; i++, w += column) {
+            int n = (w[0] != 0) + (w[row] != 0) + (w[2 * row] != 0) + (w[3 * row] != 0);
             blocks += n > 0;
             kept += (size_t)n;
         }

@@ -74,11 +74,14 @@ coppice_status cop_fuse(const cop_graph *graph, const cop_shapes *shapes, cop_fu
 typedef struct cop_lowered {
     cop_conv conv;
     int input, residual, output;      /* values; residual -1: none */
-    void *owned_weights, *owned_bias; /* allocated when they had to be reordered or scaled */
+    void *owned_weights, *owned_bias; /* allocated when they had to be copied or scaled */
     const cop_constant *source;       /* of the weights */
 } cop_lowered;
 
-/* Fills *out and returns true in *is_conv when `node` is a convolution or matrix product that the
+/* Lays weights that are `turned` out as kernels want them; all others stay. */
+coppice_status cop_lowered_turn(cop_lowered *lowered, coppice_error *err);
+
+/* Fills *out, its weights perhaps `turned`, and returns true in *is_conv when `node` is a convolution or matrix product that the
  * conv kernels can take: constant float32 weight and bias, 1 or 2 spatial dimensions. `fusion`, of
  * this node, may be NULL. */
 coppice_status cop_lower(const cop_graph *graph, const cop_shapes *shapes, size_t node,

@@ -291,7 +291,9 @@ coppice_status cop_plan_emit_node(cop_plan_builder *b, size_t node) {
         cop_lower(b->graph, &b->plan->shapes, node, &b->fusions[node], &is_conv, &lowered, b->err));
     if (!is_conv)
         return emit_op(b, node);
-    coppice_status status = emit_conv(b, node, &lowered);
+    coppice_status status = cop_lowered_turn(&lowered, b->err);
+    if (!status)
+        status = emit_conv(b, node, &lowered);
     cop_lowered_free(&lowered);
     return status;
 }

@@ -26,8 +26,16 @@ static bool kept(const cop_tile_shape *s, const float *weights, size_t rows, siz
 
 static size_t count_kept(const cop_tile_shape *s, const float *weights, size_t rows,
                          size_t columns) {
-    size_t n = 0;
-    if (rows == COP_TILE_HEIGHT && !s->dense) { /* the common case, for the compiler to vectorise */
+    uint32_t n =
+        0; /* no row has more; loops over common heights are for the compiler to vectorise */
+    if (s->dense)
+        return columns;
+    if (rows == 1) {
+        for (size_t k = 0; k < columns; k++)
+            n += weights[k] != 0.0f;
+        return n;
+    }
+    if (rows == COP_TILE_HEIGHT) {
         const float *a = weights, *b = a + s->columns, *c = b + s->columns, *d = c + s->columns;
         for (size_t k = 0; k < columns; k++)
             n += (a[k] != 0.0f) | (b[k] != 0.0f) | (c[k] != 0.0f) | (d[k] != 0.0f);

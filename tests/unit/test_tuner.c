@@ -76,9 +76,34 @@ START_TEST(strides_run_at_rates_of_their_own) {
 }
 END_TEST
 
+/* A layer whose weights are in blocks of four outputs is not one whose weights are not. */
+START_TEST(weights_are_known_whichever_way_they_lie) {
+    static float weights[CHANNELS * CHANNELS], turned[CHANNELS * CHANNELS];
+    for (size_t out = 0; out < CHANNELS; out++)
+        for (size_t in = 0; in < CHANNELS; in++)
+            weights[out * CHANNELS + in] = turned[in * CHANNELS + out] =
+                (out / 4 + in) % 4 ? 0.0f : 1.5f;
+    const cop_settings settings = {.isa = COPPICE_ISA_SCALAR, .tune = COPPICE_TUNE_FAST};
+    coppice_error err;
+    cop_tuner tuner = {.settings = &settings, .err = &err};
+    cop_conv conv = conv_of(9, weights);
+    conv.nonzeros = CHANNELS * CHANNELS / 4;
+    cop_node_choices choices = tile_kernels(&conv);
+    ck_assert_int_eq(cop_tuner_recall(&tuner, &conv, &choices), COP_TUNE_UNKNOWN);
+    ck_assert_int_eq(cop_tuner_measure(&tuner, &conv, &choices), COPPICE_OK);
+    ck_assert_int_ne(cop_tuner_recall(&tuner, &conv, &choices), COP_TUNE_UNKNOWN);
+    conv.weights = turned;
+    ck_assert_int_eq(cop_tuner_recall(&tuner, &conv, &choices), COP_TUNE_UNKNOWN);
+    conv.turned = true;
+    ck_assert_int_ne(cop_tuner_recall(&tuner, &conv, &choices), COP_TUNE_UNKNOWN);
+    cop_tuner_free(&tuner);
+}
+END_TEST
+
 int main(void) {
     TCase *tests = tcase_create("tuner");
     tcase_add_test(tests, one_position_says_nothing_about_images);
     tcase_add_test(tests, strides_run_at_rates_of_their_own);
+    tcase_add_test(tests, weights_are_known_whichever_way_they_lie);
     return unit_run("tuner", tests);
 }
