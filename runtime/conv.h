@@ -37,9 +37,10 @@ typedef struct cop_conv {
      * last. */
     bool residual;
     cop_activation activation;
-    size_t nonzeros; /* of weights */
-    bool turned;     /* weights are [in_channels][out_channels] still: kernels do not get such */
-    bool tokens;     /* it stands for a matrix product: in_h == 1, kernel 1x1 */
+    size_t nonzeros;    /* of weights */
+    const void *turned; /* weights as [in_channels][out_channels], aligned to nothing, while
+                           `weights` is NULL: kernels do not get such */
+    bool tokens;        /* it stands for a matrix product: in_h == 1, kernel 1x1 */
 } cop_conv;
 
 /* A matrix product as a convolution: [tokens][inputs] by weights [outputs][inputs], which the

@@ -29,10 +29,15 @@ static bool is_constant_float(const coppice_tensor *t) {
     return t && t->data && t->type == COPPICE_TYPE_FLOAT && coppice_tensor_count(t) > 0;
 }
 
-static size_t count_nonzeros(const float *weights, size_t count) {
+/* Of floats that are aligned to nothing. */
+static size_t count_nonzeros(const void *weights, size_t count) {
+    const unsigned char *from = weights;
     size_t nonzeros = 0;
-    for (size_t i = 0; i < count; i++)
-        nonzeros += weights[i] != 0;
+    for (size_t i = 0; i < count; i++) {
+        float weight;
+        memcpy(&weight, from + i * sizeof weight, sizeof weight);
+        nonzeros += weight != 0;
+    }
     return nonzeros;
 }
 
@@ -96,17 +101,27 @@ static bool gemm_fits(const lowering *l, float *min, float *max) {
     return is_constant_float(b) && (row || count == 1);
 }
 
-/* The weight times alpha; as the model has it, [reduction][columns] or the other way round. */
-static const float *scale_weight(const cop_gemm_params *p, const coppice_tensor *w,
-                                 cop_lowered *out) {
+/* The weight times alpha as the model has it, [reduction][columns] or the other way round. False:
+ * no memory. */
+static bool take_weight(const cop_gemm_params *p, const coppice_tensor *w, cop_lowered *out) {
+    cop_conv *c = &out->conv;
+    if (!p->transpose_b && p->alpha == 1) {
+        c->turned = w->data;
+        return true;
+    }
     const float *from = aligned_floats(w, &out->owned_weights);
-    if (!from || p->alpha == 1)
-        return from;
-    size_t count = (size_t)coppice_tensor_count(w);
-    float *to = out->owned_weights ? out->owned_weights : cop_malloc(count * sizeof *to);
-    for (size_t i = 0; to && i < count; i++)
-        to[i] = p->alpha * from[i];
-    return out->owned_weights = to;
+    if (from && p->alpha != 1) {
+        size_t count = (size_t)coppice_tensor_count(w);
+        float *to = out->owned_weights ? out->owned_weights : cop_malloc(count * sizeof *to);
+        for (size_t i = 0; to && i < count; i++)
+            to[i] = p->alpha * from[i];
+        from = out->owned_weights = to;
+    }
+    if (p->transpose_b)
+        c->weights = from;
+    else
+        c->turned = from;
+    return from != NULL;
 }
 
 coppice_status cop_lowered_turn(cop_lowered *lowered, coppice_error *err) {
@@ -117,12 +132,12 @@ coppice_status cop_lowered_turn(cop_lowered *lowered, coppice_error *err) {
     uint32_t *to = cop_malloc(bytes);
     if (!to)
         return cop_fail_memory(err, bytes);
-    cop_transpose_4(to, c->in_channels, (const uint32_t *)(const void *)c->weights, c->out_channels,
-                    c->in_channels, c->out_channels);
+    cop_transpose_4(to, c->in_channels, c->turned, c->out_channels, c->in_channels,
+                    c->out_channels);
     cop_free(lowered->owned_weights);
     lowered->owned_weights = to;
     c->weights = lowered->owned_weights;
-    c->turned = false;
+    c->turned = NULL;
     return COPPICE_OK;
 }
 
@@ -147,10 +162,9 @@ static coppice_status lower_gemm(lowering *l) {
     *c = cop_conv_of_product(tokens, reduction, (size_t)w->dims[p->transpose_b ? 0 : 1]);
     c->min = p->activation_min;
     c->max = p->activation_max;
-    c->weights = scale_weight(p, w, l->out);
-    c->turned = !p->transpose_b;
+    bool taken = take_weight(p, w, l->out);
     c->bias = b && p->beta != 0 ? spread_bias(p, b, l->out) : NULL;
-    if (!c->weights || (b && p->beta != 0 && !c->bias))
+    if (!taken || (b && p->beta != 0 && !c->bias))
         return cop_fail_memory(l->err, (size_t)coppice_tensor_bytes(w));
     return COPPICE_OK;
 }
@@ -219,8 +233,9 @@ coppice_status cop_lower(const cop_graph *graph, const cop_shapes *shapes, size_
     out->input = n->inputs[0];
     out->output = n->outputs[0];
     apply_fusion(fusion, out);
-    c->nonzeros = count_nonzeros(c->weights, c->out_channels * (c->in_channels / c->groups) *
-                                                 c->kernel_h * c->kernel_w);
+    c->nonzeros =
+        count_nonzeros(c->turned ? c->turned : c->weights,
+                       c->out_channels * (c->in_channels / c->groups) * c->kernel_h * c->kernel_w);
     return COPPICE_OK;
 }
 

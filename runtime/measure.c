@@ -146,16 +146,22 @@ static uint64_t block_share(const cop_conv *c) {
     enum { ROWS = 4, LOOKED_AT = 8, STEPS = 16 };
     size_t group_rows = c->out_channels / c->groups;
     size_t columns = cop_conv_weights(c) / c->out_channels, blocks = 0, kept = 0;
-    if (!c->weights || group_rows % ROWS != 0)
+    const unsigned char *weights = c->turned ? c->turned : (const void *)c->weights;
+    if (!weights || group_rows % ROWS != 0)
         return 0;
+    size_t row = sizeof(float) * (c->turned ? 1 : columns);
+    size_t column = sizeof(float) * (c->turned ? c->out_channels : 1);
     size_t all = c->out_channels / ROWS, step = all > LOOKED_AT ? all / LOOKED_AT : 1;
     for (size_t b = 0; b < all; b += step) {
-        const float *w = c->weights + b * ROWS * (c->turned ? 1 : columns);
-        size_t row = c->turned ? 1 : columns, column = c->turned ? c->out_channels : 1;
-        for (size_t i = 0; i < columns; i++, w += column) {
-            int n = (w[0] != 0) + (w[row] != 0) + (w[2 * row] != 0) + (w[3 * row] != 0);
+        for (size_t i = 0; i < columns; i++) {
+            size_t n = 0;
+            for (size_t r = 0; r < ROWS; r++) {
+                float w;
+                memcpy(&w, weights + (b * ROWS + r) * row + i * column, sizeof w);
+                n += w != 0;
+            }
             blocks += n > 0;
-            kept += (size_t)n;
+            kept += n;
         }
     }
     return blocks ? (kept * STEPS + 2 * blocks) / (ROWS * blocks) : 0;
@@ -206,6 +212,7 @@ static void note_timing(cop_tuner *t, const cop_conv *c, const cop_choice *choic
     cop_timing *timing = &t->timings[t->timing_count++];
     *timing = (cop_timing){.conv = *c, .kernel = choice->kernel, .ms = choice->ms};
     timing->conv.weights = timing->conv.bias = NULL;
+    timing->conv.turned = NULL;
 }
 
 static void open_cache(cop_tuner *t) {

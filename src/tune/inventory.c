@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/type.h"
+#include "graph/constants.h"
 #include "prune/constant.h"
 #include "prune/pattern.h"
 
@@ -102,6 +103,7 @@ static int64_t count_zero_bits(const cop_inventory_item *item) {
     }
     for (int64_t i = 0; width != sizeof(uint32_t) && i < item->count; i++)
         found += memcmp(data + width * (size_t)i, zero, width) == 0;
+    cop_constant_release(item->constant, 0, item->count);
     return found;
 }
 

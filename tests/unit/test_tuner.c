@@ -94,7 +94,8 @@ START_TEST(weights_are_known_whichever_way_they_lie) {
     ck_assert_int_ne(cop_tuner_recall(&tuner, &conv, &choices), COP_TUNE_UNKNOWN);
     conv.weights = turned;
     ck_assert_int_eq(cop_tuner_recall(&tuner, &conv, &choices), COP_TUNE_UNKNOWN);
-    conv.turned = true;
+    conv.weights = NULL;
+    conv.turned = turned;
     ck_assert_int_ne(cop_tuner_recall(&tuner, &conv, &choices), COP_TUNE_UNKNOWN);
     cop_tuner_free(&tuner);
 }

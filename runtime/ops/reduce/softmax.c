@@ -53,9 +53,9 @@ static size_t rows_f32(const softmax_job *j, const float *x, float *out, size_t 
     size_t m = cop_smaller(lanes, left);
     for (size_t i = 0; m < lanes && i < n; i++)
         memset(room + i * lanes + m, 0, (lanes - m) * sizeof *room);
-    cop_transpose_4((uint32_t *)(void *)room, lanes, (const uint32_t *)(const void *)x, n, m, n);
+    cop_transpose_4((uint32_t *)(void *)room, lanes, x, n, m, n);
     j->kernels->lanes_softmax_f32(room, room, n, lanes, lanes, j->form == FORM_LOG);
-    cop_transpose_4((uint32_t *)(void *)out, n, (const uint32_t *)(void *)room, lanes, n, m);
+    cop_transpose_4((uint32_t *)(void *)out, n, room, lanes, n, m);
     return m;
 }
 
