@@ -73,6 +73,11 @@ static double change_cost(const assignment *a, int value) {
             needed[wanted(a, a->readers[i], value)] = true;
     }
     double cost = 0, bytes = (double)coppice_tensor_bytes(&operand->t);
+    for (int l = 0; l < COP_LAYOUT_COUNT; l++) /* from one that is not plain to another: by plain */
+        needed[COP_LAYOUT_PLAIN] |=
+            needed[l] && layout != COP_LAYOUT_PLAIN &&
+            !cop_layout_same(&operand->t, COP_LAYOUT_PLAIN, (cop_layout)l) &&
+            !cop_layout_same(&operand->t, layout, (cop_layout)l);
     for (int l = 0; l < COP_LAYOUT_COUNT; l++) {
         if (needed[l] && !cop_layout_same(&operand->t, layout, (cop_layout)l))
             cost += bytes * LAYOUT_MS_PER_BYTE + LAYOUT_MS_PER_STEP;

@@ -64,8 +64,17 @@ static bool has_layout(const cop_conv_kernel *k, const cop_conv *c) {
     return k->form != COP_FORM_PLANES || !c->tokens || c->in_w == 1;
 }
 
+/* XNNPACK takes what the CPU has. Where less is asked for it would not be what was asked for,
+ * unless it is asked for itself. */
+static bool exceeds_isa(const cop_settings *s, const cop_conv_kernel *k) {
+    return k->backend == COPPICE_BACKEND_XNNPACK && s->backend == COPPICE_BACKEND_AUTO &&
+           s->isa != coppice_isa_best();
+}
+
 static bool usable(const cop_settings *s, const cop_conv *c, const cop_conv_kernel *k) {
     bool has_zeros = c->nonzeros < cop_conv_weights(c);
+    if (exceeds_isa(s, k))
+        return false;
     if (!cop_isa_allows(s->isa, k->isa) || !has_layout(k, c) || !k->supports(c))
         return false;
     return !k->sparse || (has_zeros && s->sparse != COPPICE_SPARSE_NEVER);

@@ -229,11 +229,33 @@ static bool read_records(int fd, cop_tune_cache *cache) {
     return good && at == size && !cache->damaged;
 }
 
+/* A folder, FIFO or device in the place of the file: nothing is read, nor written. True: it is one.
+ */
+static bool is_no_file(cop_tune_cache *cache, int fd) {
+    struct stat info;
+    if (fstat(fd, &info) != 0 || S_ISREG(info.st_mode))
+        return false;
+    cop_log(COPPICE_LOG_NOTE,
+            "%s: is %s, not a file: measured times are not kept (COPPICE_CACHE names another "
+            "folder, or is off)",
+            cache->path,
+            S_ISDIR(info.st_mode)    ? "a folder"
+            : S_ISFIFO(info.st_mode) ? "a FIFO"
+                                     : "a device or socket");
+    cop_free(cache->path);
+    cache->path = NULL;
+    return true;
+}
+
 static void read_file(cop_tune_cache *cache) {
     int fd = open(cache->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO must not block */
     if (fd < 0) {
         if (errno != ENOENT)
             cop_log(COPPICE_LOG_DEBUG, "%s: cannot be read: %s", cache->path, strerror(errno));
+        return;
+    }
+    if (is_no_file(cache, fd)) {
+        close(fd);
         return;
     }
     if (!lock(fd, LOCK_SH))

@@ -16,7 +16,8 @@ const cli_option cli_session_rows[] = {
      "auto (default): sparse kernels where they are faster; never; always"},
     {"isa", 0, CLI_TEXT, SESSION(isa), "ISA",
      "scalar, sse2, avx2, avx512 or neon: the most that our kernels use\n"
-     "(default: what the CPU has, or COPPICE_ISA)"},
+     "(default: what the CPU has, or COPPICE_ISA); XNNPACK, which always\n"
+     "uses what the CPU has, is left to --backend xnnpack then"},
     {"tune", 0, CLI_TEXT, SESSION(tune), "HOW",
      "measuring of kernels: fast (default), full, or none:\n"
      "a fixed choice, the same on every run"},

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include <coppice/host.h>
@@ -15,11 +16,12 @@
 
 static char path[128];
 static int notes;
+static char last_note[512];
 
 static void count_note(void *cookie, coppice_log_level level, const char *message) {
     (void)cookie;
-    (void)message;
     notes += level >= COPPICE_LOG_NOTE;
+    snprintf(last_note, sizeof last_note, "%s", message);
 }
 
 static const coppice_host host = {.log = count_note};
@@ -201,6 +203,22 @@ START_TEST(no_file_is_no_error) {
 }
 END_TEST
 
+START_TEST(a_folder_in_its_place_is_left_alone_and_said) {
+    struct stat info;
+    ck_assert_int_eq(mkdir(path, 0700), 0);
+    setenv("COPPICE_CACHE", folder, 1);
+    cop_tune_cache *cache = cop_tune_cache_open(true);
+    ck_assert_int_eq(notes, 1);
+    ck_assert_ptr_nonnull(strstr(last_note, "is a folder, not a file"));
+    add(cache, 1, 0, 1);
+    cop_tune_cache_close(cache);
+    ck_assert_int_eq(notes, 1);
+    ck_assert_int_eq(stat(path, &info), 0);
+    ck_assert(S_ISDIR(info.st_mode));
+    ck_assert_int_eq(rmdir(path), 0);
+}
+END_TEST
+
 START_TEST(a_full_disk_is_a_note_and_leaves_no_torn_end) {
     store(0, 1);
     const long before = file_bytes();
@@ -260,6 +278,7 @@ int main(void) {
     tcase_add_test(tests, more_than_a_file_takes_is_no_cache);
     tcase_add_test(tests, several_processes_at_once_lose_nothing);
     tcase_add_test(tests, no_file_is_no_error);
+    tcase_add_test(tests, a_folder_in_its_place_is_left_alone_and_said);
     tcase_add_test(tests, a_full_disk_is_a_note_and_leaves_no_torn_end);
     tcase_add_test(tests, the_place_follows_the_environment);
     tcase_add_test(tests, keys_tell_texts_and_numbers_apart);
