@@ -82,9 +82,9 @@ typedef struct cop_op {
      * (cop_layout_fits: [N,C,1,1] with one image fits no tiles), and all others plain. Each operand
      * says its own. NULL: plain only. */
     unsigned (*layouts)(const cop_call *call);
-    /* Of rows that only move elements: dim i of output 0 is dim perm[i] of input 0. In layouts where
-     * both are the same bytes nothing is done. NULL: other rows; COP_OP_VIEW says it of dims in
-     * their order. */
+    /* Of rows that only move elements: dim i of output 0 is dim perm[i] of input 0. In layouts
+     * where both are the same bytes nothing is done. NULL: other rows; COP_OP_VIEW says it of dims
+     * in their order. */
     coppice_status (*permutation)(const cop_call *call, int *perm);
     /* Bytes of scratch that `run` wants. NULL: none. */
     size_t (*scratch)(const cop_call *call);

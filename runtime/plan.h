@@ -36,7 +36,7 @@ typedef struct cop_choice {
     cop_layout layout; /* of its operands and outputs */
     bool view;         /* the output is the bytes of input 0, in the layout `reads` */
     cop_layout reads;
-    double ms;         /* measured or estimated; 0 for operators' own loops that do not only move */
+    double ms; /* measured or estimated; 0 for operators' own loops that do not only move */
     bool measured;
 } cop_choice;
 
@@ -81,9 +81,9 @@ typedef struct cop_lowered {
 /* Lays weights that are `turned` out as kernels want them; all others stay. */
 coppice_status cop_lowered_turn(cop_lowered *lowered, coppice_error *err);
 
-/* Fills *out, its weights perhaps `turned`, and returns true in *is_conv when `node` is a convolution or matrix product that the
- * conv kernels can take: constant float32 weight and bias, 1 or 2 spatial dimensions. `fusion`, of
- * this node, may be NULL. */
+/* Fills *out, its weights perhaps `turned`, and returns true in *is_conv when `node` is a
+ * convolution or matrix product that the conv kernels can take: constant float32 weight and bias, 1
+ * or 2 spatial dimensions. `fusion`, of this node, may be NULL. */
 coppice_status cop_lower(const cop_graph *graph, const cop_shapes *shapes, size_t node,
                          const cop_fusion *fusion, bool *is_conv, cop_lowered *out,
                          coppice_error *err);

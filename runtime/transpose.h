@@ -7,7 +7,7 @@
 
 /* to[c * to_step + r] = from[r * from_step + c] for r < rows, c < columns; the two do not overlap,
  * and `from` is aligned to nothing. */
-void cop_transpose_4(uint32_t *to, size_t to_step, const void *from, size_t from_step,
-                     size_t rows, size_t columns);
+void cop_transpose_4(uint32_t *to, size_t to_step, const void *from, size_t from_step, size_t rows,
+                     size_t columns);
 
 #endif
