@@ -16,10 +16,10 @@ typedef struct share {
     const cop_weight *weight;
     cop_decision *decision;
     int64_t count, zeros;
-    double raw;     /* ERK: sum of dims */
-    bool full;      /* ERK: it keeps everything */
-    float *sorted;  /* LAMP: magnitudes, smallest first */
-    double *larger; /* LAMP: sum of the squares from there on */
+    double raw;       /* ERK: sum of dims */
+    bool full;        /* ERK: it keeps everything */
+    uint32_t *sorted; /* LAMP: the bits of magnitudes, smallest first */
+    double *larger;   /* LAMP: sum of the squares from there on */
 } share;
 
 typedef struct allocation {
@@ -127,24 +127,28 @@ static coppice_status read_magnitudes(const share *s, uint32_t *bits, coppice_er
     return COPPICE_OK;
 }
 
+static double square_of(const share *s, size_t i) {
+    double magnitude = (double)cop_bits_float(s->sorted[i]);
+    return magnitude * magnitude;
+}
+
 static coppice_status rank(allocation *a, share *s, coppice_error *err) {
     size_t count = (size_t)s->count;
-    uint32_t *bits = cop_arena_array(&a->arena, count, sizeof *bits);
+    s->sorted = cop_arena_array(&a->arena, count, sizeof *s->sorted);
     s->larger = cop_arena_array(&a->arena, count, sizeof *s->larger);
-    if (!bits || !s->larger)
+    if (!s->sorted || !s->larger)
         return cop_fail_memory(err, count * sizeof *s->larger);
-    COP_TRY(read_magnitudes(s, bits, err));
-    sort_bits(bits, (uint32_t *)s->larger, count);
-    s->sorted = (float *)bits;
+    COP_TRY(read_magnitudes(s, s->sorted, err));
+    sort_bits(s->sorted, (uint32_t *)s->larger, count);
     double sum = 0;
     for (size_t i = count; i-- > 0;)
-        s->larger[i] = sum += (double)s->sorted[i] * (double)s->sorted[i];
+        s->larger[i] = sum += square_of(s, i);
     return cop_check_interrupt(err);
 }
 
 /* Its score. Where squares have no finite sum, the sum counts as infinite. */
 static double score_of(const share *s, int64_t i) {
-    double square = (double)s->sorted[i] * (double)s->sorted[i];
+    double square = square_of(s, (size_t)i);
     return square == 0 ? 0 : isinf(s->larger[i]) ? isinf(square) : square / s->larger[i];
 }
 

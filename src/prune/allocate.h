@@ -12,7 +12,7 @@
  *   tensor; the smallest scores of all tensors go, of equal ones those of the first tensor (Lee et
  *   al. 2021).
  * Other scopes: nothing to do. Errors: BAD_DATA for a NaN weight, INTERRUPTED, OUT_OF_MEMORY: LAMP
- * needs 16 bytes a weight. */
+ * needs 12 bytes a weight. */
 coppice_status cop_prune_allocate(const cop_weights *weights, const coppice_prune_options *options,
                                   cop_decision *decisions, coppice_error *err);
 
