@@ -66,7 +66,8 @@ typedef struct coppice_prune_options {
      *   tap N stay; of a smaller group at the end the same share, rounded up. It says itself how
      *   many weights stay: `sparsity` is not looked at, `scope` is COPPICE_SCOPE_LAYER, and layer
      *   rules can only keep layers dense.
-     * Weights whose elements an operator sees in no order of rows and columns stay dense. */
+     * R, C and M are at most 64. Weights whose elements an operator sees in no order of rows and
+     * columns stay dense. */
     const char *pattern;
     bool keep_first; /* keep the first Conv in graph order dense; default true */
     bool keep_last;  /* keep the last prunable node before each graph output dense; default true */
@@ -79,7 +80,7 @@ typedef struct coppice_prune_options {
     const coppice_layer_rule *layers; /* override sparsity and keep rules; the last match counts */
     size_t layer_count;
     /* Importance of weights by the caller's own measure, instead of |w|: float32 tensors of the
-     * weights' shapes, lowest goes first. Weights without one go by magnitude. Zero weights still
+     * weights' shapes, lowest goes first. Weights without one go by `criterion`. Zero weights still
      * go before all others. Default: none. */
     const coppice_score *scores;
     size_t score_count;

@@ -69,7 +69,7 @@ typedef enum coppice_tune {
 } coppice_tune;
 
 /* Instruction sets that our kernels are written for; each x86 one includes those before it.
- * XNNPACK's kernels go by the CPU alone. */
+ * XNNPACK's kernels go by the CPU alone: with less than it has, backend AUTO does without them. */
 typedef enum coppice_isa {
     COPPICE_ISA_BEST, /* what the CPU has, or the environment variable COPPICE_ISA */
     COPPICE_ISA_SCALAR,

@@ -21,9 +21,8 @@ typedef struct coppice_what_if_options {
                                            layers; default NULL: the defaults */
     const double *sparsities;           /* 0 .. 1, at least one; none with N:M */
     size_t sparsity_count;
-    /* What the zeros look like; default NULL: "unstructured". "RxC": blocks of R output channels by
-     * C input channels, as "4x1". "N:M": N of M consecutive weights along the input channels are
-     * kept, as "2:4", and the sparsity is 1 - N/M. R, C, M at most 64. */
+    /* What the zeros look like, as in coppice_prune_options; default NULL: as `prune` has it. With
+     * "N:M" the sparsity is 1 - N/M. */
     const char *pattern;
 } coppice_what_if_options;
 

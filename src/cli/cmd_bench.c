@@ -33,7 +33,8 @@ static const cli_option bench_rows[] = {
      "a page with what --profile prints, and bars; implies --profile"},
     {"pattern", 0, CLI_TEXT, offsetof(bench_flags, pattern), "PATTERN",
      "of the zeros of --what-if: unstructured (default); RxC, as 4x1;\n"
-     "N:M, as 2:4, which says the sparsity too: --what-if is not needed"},
+     "channels; N:M, as 2:4, which says the sparsity too: --what-if is\n"
+     "not needed"},
     {0}};
 
 /* One of the models, with what the tables say about it. */
