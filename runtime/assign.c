@@ -9,8 +9,8 @@
 #include "base/memory.h"
 #include "runtime/plan.h"
 
-/* Cost of a change of layout: a transposition runs at some 4 GB/s on one core, plus a step. */
-static const double LAYOUT_MS_PER_BYTE = 0.25e-6, LAYOUT_MS_PER_STEP = 0.005;
+/* What a step takes beside its work. */
+static const double LAYOUT_MS_PER_STEP = 0.005;
 
 enum { MAX_SWEEPS = 8 };
 
@@ -80,7 +80,7 @@ static double change_cost(const assignment *a, int value) {
             !cop_layout_same(&operand->t, layout, (cop_layout)l);
     for (int l = 0; l < COP_LAYOUT_COUNT; l++) {
         if (needed[l] && !cop_layout_same(&operand->t, layout, (cop_layout)l))
-            cost += bytes * LAYOUT_MS_PER_BYTE + LAYOUT_MS_PER_STEP;
+            cost += bytes * COP_MOVE_MS_PER_BYTE + LAYOUT_MS_PER_STEP;
     }
     return cost;
 }

@@ -73,11 +73,15 @@ static bool exceeds_isa(const cop_settings *s, const cop_conv_kernel *k) {
 
 static bool usable(const cop_settings *s, const cop_conv *c, const cop_conv_kernel *k) {
     bool has_zeros = c->nonzeros < cop_conv_weights(c);
-    if (exceeds_isa(s, k))
-        return false;
-    if (!cop_isa_allows(s->isa, k->isa) || !has_layout(k, c) || !k->supports(c))
+    if (exceeds_isa(s, k) || !cop_isa_allows(s->isa, k->isa) || !has_layout(k, c) ||
+        !k->supports(c))
         return false;
     return !k->sparse || (has_zeros && s->sparse != COPPICE_SPARSE_NEVER);
+}
+
+static void add_choice(cop_node_choices *out, cop_choice choice) {
+    if (out->count < COP_MAX_CHOICES)
+        out->list[out->count++] = choice;
 }
 
 /* Adds the usable kernels of one backend. Of a family only the widest instruction set. */
@@ -87,9 +91,7 @@ static void add_backend(const cop_settings *s, const cop_conv *c, coppice_backen
         const cop_conv_kernel *k = *row;
         if (k->backend != backend || !usable(s, c, k) || has_family(out, k))
             continue;
-        if (out->count < COP_MAX_CHOICES)
-            out->list[out->count++] =
-                (cop_choice){.kernel = k, .layout = layouts[k->form][c->tokens]};
+        add_choice(out, (cop_choice){.kernel = k, .layout = layouts[k->form][c->tokens]});
     }
 }
 
@@ -263,14 +265,6 @@ coppice_status cop_choose_kernel(const cop_settings *settings, const cop_conv *c
 
 /* ---- operators' own loops ---- */
 
-/* What copying elements costs, as a change of layout does (assign.c). */
-static const double MOVE_MS_PER_BYTE = 0.25e-6;
-
-static void add_choice(cop_node_choices *out, cop_choice choice) {
-    if (out->count < COP_MAX_CHOICES)
-        out->list[out->count++] = choice;
-}
-
 /* The layouts in which the operator moves nothing, as what comes out are the bytes that went in. */
 static coppice_status list_views(const cop_op *op, const cop_call *call, cop_node_choices *out) {
     const coppice_tensor *from = &call->in[0]->t, *to = &call->out[0].t;
@@ -296,7 +290,8 @@ static coppice_status list_layouts(const cop_op *op, const cop_call *call, cop_n
     double bytes = op->permutation ? 2 * (double)coppice_tensor_bytes(&call->out[0].t) : 0;
     for (int l = 0; l < COP_LAYOUT_COUNT; l++) {
         if (mask >> l & 1u)
-            add_choice(out, (cop_choice){.layout = (cop_layout)l, .ms = bytes * MOVE_MS_PER_BYTE});
+            add_choice(out,
+                       (cop_choice){.layout = (cop_layout)l, .ms = bytes * COP_MOVE_MS_PER_BYTE});
     }
     return COPPICE_OK;
 }

@@ -15,6 +15,8 @@
 
 #include "runtime/parallel.h"
 
+struct cop_kernels;
+
 /* A function of each element, as in runtime/kernels/maps.h. */
 typedef struct cop_activation {
     bool there;
@@ -62,7 +64,6 @@ coppice_status cop_conv_copy_bias(const cop_conv *conv, size_t count, float **ou
                                   coppice_error *err);
 
 /* Applies the activation, if there is one, to `count` floats in place. */
-struct cop_kernels;
 void cop_activate(const cop_activation *activation, const struct cop_kernels *kernels, float *x,
                   size_t count);
 

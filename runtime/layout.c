@@ -45,6 +45,10 @@ size_t cop_tile_width(size_t positions) {
     return best * COP_TILE_LANES;
 }
 
+size_t cop_stripe_width(size_t positions) {
+    return positions == 1 ? 1 : cop_tile_width(positions);
+}
+
 cop_tiles cop_tiles_of(const coppice_tensor *tensor, cop_layout layout) {
     cop_tiles t;
     uint32_t axis = layout == COP_LAYOUT_TILES ? 1 : tensor->rank - 1;

@@ -28,6 +28,9 @@ enum { COP_TILE_LANES = 16, COP_TILE_MAX_VECTORS = 4 };
  * each other without a copy. */
 size_t cop_tile_width(size_t positions);
 
+/* The same where one position has no tile: 1 then. */
+size_t cop_stripe_width(size_t positions);
+
 /* Of a tensor that the layout fits. */
 cop_tiles cop_tiles_of(const coppice_tensor *tensor, cop_layout layout);
 

@@ -233,9 +233,7 @@ coppice_status cop_lower(const cop_graph *graph, const cop_shapes *shapes, size_
     out->input = n->inputs[0];
     out->output = n->outputs[0];
     apply_fusion(fusion, out);
-    c->nonzeros =
-        count_nonzeros(c->turned ? c->turned : c->weights,
-                       c->out_channels * (c->in_channels / c->groups) * c->kernel_h * c->kernel_w);
+    c->nonzeros = count_nonzeros(c->turned ? c->turned : c->weights, cop_conv_weights(c));
     return COPPICE_OK;
 }
 

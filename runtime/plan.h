@@ -30,6 +30,10 @@ typedef struct cop_settings {
 
 /* ---- what a node can be computed with ---- */
 
+/* What moving elements takes, as in a change of layout: a transposition runs at some 4 GB/s on one
+ * core. */
+#define COP_MOVE_MS_PER_BYTE 0.25e-6
+
 /* How one node is computed: by its operator's own loops (kernel NULL) or a convolution kernel. */
 typedef struct cop_choice {
     const cop_conv_kernel *kernel;

@@ -4,13 +4,10 @@
 #include "base/error.h"
 #include "base/memory.h"
 
-/* Cost of changing the layout of input and output, in milliseconds per byte. */
-static const double CHANGE_MS_PER_BYTE = 0.25e-6;
-
 const cop_choice *cop_plain_choice(const cop_node_choices *choices, const coppice_tensor *in,
                                    const coppice_tensor *out) {
     double change =
-        CHANGE_MS_PER_BYTE * (double)(coppice_tensor_bytes(in) + coppice_tensor_bytes(out));
+        COP_MOVE_MS_PER_BYTE * (double)(coppice_tensor_bytes(in) + coppice_tensor_bytes(out));
     const cop_choice *best = NULL;
     double least = 0;
     for (int i = 0; i < choices->count; i++) {

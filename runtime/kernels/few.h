@@ -12,12 +12,13 @@ struct cop_tile_run;
  * up for itself, as an addition waits for the one before. */
 enum { COP_FEW_STEP = 4, COP_FEW_WIDTHS = 3, COP_FEW_NARROWEST = 4, COP_FEW_MOST = 16 };
 
+/* Floats that offsets count in. */
+enum { COP_FEW_UNIT = 2 };
+
 /* Run by run, for each of its rows, with L lanes and `entries` weights:
  *     sums[its number * L + 0..L) = sum over its entries of value * x[offset + 0..L)
  * `entries` of a run is a multiple of COP_FEW_STEP: rows are filled up with zeros at an offset of
  * zeros. x and sums are aligned to their vectors. */
-enum { COP_FEW_UNIT = 2 };
-
 typedef struct cop_few_args {
     const float *x, *values;
     const uint16_t *offsets; /* in COP_FEW_UNIT floats */

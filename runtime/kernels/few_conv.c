@@ -170,8 +170,7 @@ static void store_rows(const few_job *j, size_t first, size_t rows, const float 
     const few_conv *s = j->s;
     float *to = j->out + first;
     const float *restrict bias = s->bias + first;
-    cop_transpose_4((uint32_t *)(void *)to, s->rows, (const uint32_t *)(const void *)sums, s->lanes,
-                    rows, s->positions);
+    cop_transpose_4((uint32_t *)(void *)to, s->rows, sums, s->lanes, rows, s->positions);
     for (size_t p = 0; p < s->positions; p++) {
         float *restrict out = to + p * s->rows;
         for (size_t i = 0; i < rows; i++)
@@ -204,8 +203,8 @@ coppice_status cop_few_conv_run(void *state, const cop_conv_io *io, const coppic
     (void)err;
     const few_conv *s = state;
     float *x = io->scratch;
-    cop_transpose_4((uint32_t *)(void *)x, s->lanes, (const uint32_t *)(const void *)io->input,
-                    s->columns, s->positions, s->columns);
+    cop_transpose_4((uint32_t *)(void *)x, s->lanes, io->input, s->columns, s->positions,
+                    s->columns);
     memset(x + s->columns * s->lanes, 0, s->lanes * sizeof *x);
     few_job j = {s, x, io->output};
     cop_parallel_for(pool, s->parts, 1, run_parts, &j);

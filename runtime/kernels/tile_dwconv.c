@@ -20,6 +20,11 @@ enum {
     CHANNELS = 16        /* that a thread takes at a time */
 };
 
+/* Floats of a copy of each size. */
+static const size_t widths[COP_DWCONV_SIZES] = {[COP_DWCONV_WIDE] = COP_DWCONV_LANES,
+                                                [COP_DWCONV_NARROW] = COP_DWCONV_LANES / 2,
+                                                [COP_DWCONV_SINGLE] = 1};
+
 /* What is copied for each channel, by image and band, then by size. */
 typedef struct copies {
     cop_dwconv_copy *list; /* NULL: only counted so far */
@@ -42,10 +47,6 @@ typedef struct tile_dwconv {
     size_t workers, slot_bytes, plane_bytes;
     copies in, out;
 } tile_dwconv;
-
-static size_t stripe_width(size_t positions) {
-    return positions == 1 ? 1 : cop_tile_width(positions);
-}
 
 /* Floats of a phase: its pixels and padding, and as far as taps of the last outputs reach. */
 static size_t phase_floats(const cop_conv *c) {
@@ -110,8 +111,8 @@ static void cut_bands(tile_dwconv *s) {
 static void describe(tile_dwconv *s) {
     const cop_conv *c = &s->conv;
     s->multiplier = c->out_channels / c->groups;
-    s->in_tile = stripe_width(c->batch * c->in_h * c->in_w);
-    s->out_tile = stripe_width(c->batch * c->out_h * c->out_w);
+    s->in_tile = cop_stripe_width(c->batch * c->in_h * c->in_w);
+    s->out_tile = cop_stripe_width(c->batch * c->out_h * c->out_w);
     size_t before = c->pad_left / c->stride_w;
     s->lead = cop_round_up(before, COP_DWCONV_LANES) - before;
     s->phase = phase_floats(c);
@@ -138,7 +139,9 @@ static coppice_status pack(tile_dwconv *s, const cop_conv *c, coppice_error *err
     return cop_conv_copy_bias(c, c->out_channels, &s->bias, err);
 }
 
-/* The first and behind the last input row that the band reads, not counted from its plane. */
+/* The band reads input rows begin .. end - 1; `skip` rows of padding stand before them in its
+ * plane.
+ */
 static void band_inputs(const tile_dwconv *s, size_t band, size_t *begin, size_t *end,
                         size_t *skip) {
     const cop_conv *c = &s->conv;
@@ -162,9 +165,8 @@ static size_t place_in_plane(const tile_dwconv *s, size_t row, size_t column) {
     return (row * step + column % step) * s->phase + s->lead + column / step;
 }
 
-/* Floats of a copy of the input. */
+/* Floats of the input that a copy takes: of all phases, but where it takes one. */
 static size_t copy_width(const tile_dwconv *s, int size) {
-    static const size_t widths[] = {COP_DWCONV_LANES, COP_DWCONV_LANES / 2, 1};
     return size == COP_DWCONV_SINGLE ? 1 : widths[size] * s->conv.stride_w;
 }
 
@@ -194,7 +196,6 @@ static void add_row(tile_dwconv *s, size_t image, size_t y, size_t row, int size
 
 /* Adds the copies of a band's sums that have `size`; they do not overlap. */
 static void add_sums(tile_dwconv *s, size_t image, size_t band, int size) {
-    static const size_t widths[] = {COP_DWCONV_LANES, COP_DWCONV_LANES / 2, 1};
     const cop_conv *c = &s->conv;
     size_t first = band * s->rows, count = cop_smaller(s->rows, c->out_h - first) * c->out_w;
     size_t q = (image * c->out_h + first) * c->out_w, width = widths[size];
@@ -299,7 +300,7 @@ static void activate(const tile_dwconv *s, const cop_dwconv_copies *out, float *
     size_t done = 0;
     for (int size = 0; size < COP_DWCONV_SIZES; size++) {
         const cop_dwconv_copy *copy = out->list + done, *end = copy + out->counts[size];
-        size_t width = size == COP_DWCONV_SINGLE ? 1 : (size_t)COP_DWCONV_LANES >> size;
+        size_t width = widths[size];
         while (copy < end) {
             const cop_dwconv_copy *next = copy + 1;
             while (next < end && next->to == next[-1].to + width)

@@ -28,10 +28,6 @@ typedef struct builder {
     vector vectors[COP_TILE_MAX_VECTORS]; /* of a tile */
 } builder;
 
-static size_t stripe_width(size_t positions) {
-    return positions == 1 ? 1 : cop_tile_width(positions);
-}
-
 size_t cop_columns_base(const cop_columns *k, size_t tile) {
     const cop_conv *c = &k->conv;
     size_t row = tile * k->tile / c->out_w;
@@ -170,9 +166,9 @@ coppice_status cop_columns_create(const cop_conv *conv, const cop_kernels *kerne
     out->conv.weights = out->conv.bias = NULL;
     out->taps = conv->kernel_h * conv->kernel_w;
     out->positions = conv->batch * conv->out_h * conv->out_w;
-    out->tile = stripe_width(out->positions);
+    out->tile = cop_stripe_width(out->positions);
     out->tiles = cop_divide_up(out->positions, out->tile);
-    out->in_tile = stripe_width(conv->batch * conv->in_h * conv->in_w);
+    out->in_tile = cop_stripe_width(conv->batch * conv->in_h * conv->in_w);
     if (out->taps > UINT16_MAX / COP_TILE_MAX_VECTORS)
         return cop_fail(err, COPPICE_UNSUPPORTED, "too many taps for columns");
     return out->tile == 1 ? COPPICE_OK : build(out, err);

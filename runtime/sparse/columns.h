@@ -1,5 +1,5 @@
-/* Columns: of every input channel one stripe
- * per tap, so that a convolution of any size, stride and dilation is a 1x1 one over them. */
+/* Columns: of every input channel one stripe per tap, so that a convolution of any size, stride and
+ * dilation is a 1x1 one over them. */
 #ifndef COP_RUNTIME_SPARSE_COLUMNS_H
 #define COP_RUNTIME_SPARSE_COLUMNS_H
 
@@ -9,9 +9,9 @@
 typedef struct cop_columns {
     cop_conv conv; /* weights and bias: NULL */
     const cop_kernels *kernels;
-    size_t taps;  /* kernel_h * kernel_w */
-    size_t tile;  /* floats of a stripe: cop_tile_width of all output positions; one position: 1 */
-    size_t tiles; /* of all output positions */
+    size_t taps;      /* kernel_h * kernel_w */
+    size_t tile;      /* floats of a stripe: cop_stripe_width of all output positions */
+    size_t tiles;     /* of all output positions */
     size_t positions; /* outputs of the whole batch */
     size_t in_tile;   /* floats of a stripe of the input; one position: 1 */
     /* Both NULL when `tile` is 1. By output tile, tap and vector of 16 positions: the slot of a
@@ -21,8 +21,8 @@ typedef struct cop_columns {
 } cop_columns;
 
 /* For convolutions whose sizes cop_tiling_fits. *out is overwritten; free it also on failure.
- * `kernels`: borrowed for the columns' life. NOMEM; UNSUPPORTED: too far apart, or too many taps,
- * for pieces. */
+ * `kernels`: borrowed for the columns' life. OUT_OF_MEMORY; UNSUPPORTED: too far apart, or too many
+ * taps, for pieces. */
 coppice_status cop_columns_create(const cop_conv *conv, const cop_kernels *kernels,
                                   cop_columns *out, coppice_error *err);
 

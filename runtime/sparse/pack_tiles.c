@@ -24,10 +24,10 @@ static bool kept(const cop_tile_shape *s, const float *weights, size_t rows, siz
     return any;
 }
 
+/* Loops over the common heights are for the compiler to vectorise, as is the width of the sum. */
 static size_t count_kept(const cop_tile_shape *s, const float *weights, size_t rows,
                          size_t columns) {
-    uint32_t n =
-        0; /* no row has more; loops over common heights are for the compiler to vectorise */
+    uint32_t n = 0; /* no block has more columns */
     if (s->dense)
         return columns;
     if (rows == 1) {

@@ -26,7 +26,7 @@ static void fill_inputs(void) {
 
 /* All numbers are small integers, so that every type and order of additions gives the same. */
 static double expected(const cop_product *p, size_t m, size_t n) {
-    double sum = p->add ? ci[m * p->columns + n] : 0;
+    double sum = 0;
     for (size_t k = 0; k < p->reduction; k++)
         sum += (double)ai[(int64_t)m * p->a_row + (int64_t)k * p->a_k] *
                bi[(int64_t)k * p->b_k + (int64_t)n * p->b_column];
@@ -75,12 +75,11 @@ START_TEST(every_layout_and_size_gives_what_loops_give) {
         if (!cop_isa_available((coppice_isa)isa))
             continue;
         for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
-            for (int flags = 0; flags < 16; flags++) {
+            for (int flags = 0; flags < 8; flags++) {
                 cop_product p = {.rows = sizes[i][0],
                                  .columns = sizes[i][1],
                                  .reduction = sizes[i][2],
-                                 .add = (flags & 4) != 0,
-                                 .finish = (flags & 8) != 0,
+                                 .finish = (flags & 4) != 0,
                                  .alpha = 2,
                                  .beta = 3,
                                  .c_row = flags & 1 ? 0 : 1,

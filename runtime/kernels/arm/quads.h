@@ -35,18 +35,4 @@ static inline float32x4_t quad_load(const float *from, size_t step) {
     return vuzp1q_f32(a, vextq_f32(b, b, 1));
 }
 
-/* The same for the lanes in `bits` alone; 0 in the others. */
-static inline float32x4_t quad_load_some(const float *from, size_t step, unsigned bits) {
-    float32x4_t x = vdupq_n_f32(0);
-    if (bits & 1)
-        x = vld1q_lane_f32(from, x, 0);
-    if (bits & 2)
-        x = vld1q_lane_f32(from + step, x, 1);
-    if (bits & 4)
-        x = vld1q_lane_f32(from + 2 * step, x, 2);
-    if (bits & 8)
-        x = vld1q_lane_f32(from + 3 * step, x, 3);
-    return x;
-}
-
 #endif

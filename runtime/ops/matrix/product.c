@@ -86,7 +86,7 @@ static void gemm_block(const block *u) {
     for (size_t k0 = 0; k0 < p->reduction; k0 += K_BLOCK) {
         size_t depth = cop_smaller(p->reduction - k0, K_BLOCK);
         const float *b = (const float *)u->b + (int64_t)k0 * p->b_k;
-        bool add = k0 > 0 || p->add;
+        bool add = k0 > 0;
         pack_rows(u, k0, depth, weights);
         for (size_t k = 0; k < depth; k++)
             offsets[k] = (uint32_t)((size_t)p->b_k * k * sizeof *b);
@@ -157,7 +157,7 @@ static void turned_block(const block *u) {
                               .weights = weights,
                               .rows = u->rows,
                               .columns = depth,
-                              .bias = k0 > 0 || p->add ? NULL : zeros,
+                              .bias = k0 > 0 ? NULL : zeros,
                               .output_stride = u->out_row,
                               .min = -__builtin_inff(),
                               .max = __builtin_inff()};
@@ -195,8 +195,7 @@ static void dot_block(const block *u) {
                          .columns = u->columns,
                          .reduction = p->reduction,
                          .out = u->out,
-                         .out_stride = u->out_row,
-                         .add = p->add};
+                         .out_stride = u->out_row};
     if (p->a_k == 1) {
         u->kernels->dot_f32(&args);
         return;
@@ -211,7 +210,7 @@ static void dot_block(const block *u) {
         args.a = copy;
         args.a_stride = K_BLOCK;
         args.b = (const float *)u->b + k0;
-        args.add = p->add || k0 > 0;
+        args.add = k0 > 0;
         u->kernels->dot_f32(&args);
     }
 }
@@ -224,8 +223,7 @@ static void dot_block(const block *u) {
         for (size_t m = 0; m < u->rows; m++) {                                                     \
             const T *a = (const T *)u->a + (int64_t)m * p->a_row;                                  \
             T *restrict out = (T *)u->out + m * u->out_row;                                        \
-            if (!p->add)                                                                           \
-                memset(out, 0, u->columns * sizeof *out);                                          \
+            memset(out, 0, u->columns * sizeof *out);                                              \
             for (size_t k = 0; p->b_column == 1 && k < p->reduction; k++) {                        \
                 const T x = a[(int64_t)k * p->a_k];                                                \
                 const T *restrict b = (const T *)u->b + (int64_t)k * p->b_k;                       \

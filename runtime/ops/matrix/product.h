@@ -11,8 +11,8 @@
 /* A batch of products [rows][reduction] x [reduction][columns]:
  *     out[m][n] = alpha * sum over k of a[m][k] * b[k][n] + beta * c[m][n], then clamped
  * Strides count elements and may be 0; `out` has its columns beside each other, and its batch one
- * after another unless `add` or another `out_row` says that the caller calls for one. Of float: it
- * is fast where b's columns or both reductions lie beside each other. */
+ * after another unless another `out_row` says that the caller calls for one. Of float: it is fast
+ * where b's columns or both reductions lie beside each other. */
 typedef struct cop_product {
     coppice_type type; /* FLOAT, DOUBLE, or an integer of 32 or 64 bits */
     size_t rows, columns, reduction;
@@ -22,7 +22,6 @@ typedef struct cop_product {
     int64_t batch[COPPICE_MAX_RANK], a_batch[COPPICE_MAX_RANK], b_batch[COPPICE_MAX_RANK];
     const void *a, *b;
     void *out;
-    bool add; /* to what is in `out` */
     /* What follows counts only with `finish`. */
     bool finish;
     double alpha, beta;

@@ -226,11 +226,11 @@ static coppice_status recurrent_infer(cop_call *call) {
 /* ---- kernel ---- */
 
 /* Elements of scratch of one direction; SIZE_MAX: more than there can be. Each part of it is filled
- * up to SCRATCH_PART. */
+ * up to COP_RNN_SCRATCH_PART. */
 static size_t scratch_elements(const cop_call *call) {
     const cop_rnn_params *p = call->params;
     const cop_rnn_sizes s = cop_rnn_sizes_of(call);
-    size_t rows, wide = (size_t)p->gates * s.hidden, sum = wide + SCRATCH_PART;
+    size_t rows, wide = (size_t)p->gates * s.hidden, sum = wide + COP_RNN_SCRATCH_PART;
     if (!cop_size_mul(s.chunk, s.batch, &rows))
         return SIZE_MAX;
     const size_t parts[][2] = {{rows, s.input},     {rows, wide},        {s.batch, wide},
@@ -239,10 +239,10 @@ static size_t scratch_elements(const cop_call *call) {
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         size_t count;
         if (!cop_size_mul(parts[i][0], parts[i][1], &count) || !cop_size_add(sum, count, &sum) ||
-            !cop_size_add(sum, SCRATCH_PART, &sum))
+            !cop_size_add(sum, COP_RNN_SCRATCH_PART, &sum))
             return SIZE_MAX;
     }
-    return sum < SIZE_MAX / 64 ? cop_round_up(sum, SCRATCH_PART) : SIZE_MAX;
+    return sum < SIZE_MAX / 64 ? cop_round_up(sum, COP_RNN_SCRATCH_PART) : SIZE_MAX;
 }
 
 static size_t recurrent_scratch(const cop_call *call) {

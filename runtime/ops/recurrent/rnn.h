@@ -51,7 +51,7 @@ typedef struct cop_rnn_job {
     coppice_status status[2];       /* of each direction's products */
 } cop_rnn_job;
 
-/* Parts of scratch are aligned for kernels. */
-enum { SCRATCH_PART = 16 };
+/* Elements that parts of scratch are filled up to, so that each is aligned for kernels. */
+enum { COP_RNN_SCRATCH_PART = 16 };
 
 #endif

@@ -279,7 +279,7 @@ static const REAL *NAME(part)(const cop_call *call, int input, int direction, si
 
 static REAL *NAME(take)(REAL **scratch, size_t count) {
     REAL *part = *scratch;
-    *scratch += cop_round_up(count, SCRATCH_PART);
+    *scratch += cop_round_up(count, COP_RNN_SCRATCH_PART);
     return part;
 }
 

@@ -131,6 +131,7 @@ bool cop_rnn_describe(const cop_call *call, cop_op_note *note) {
             weights += all[i]->weights;
             kept += all[i]->nonzeros;
             note->sparse |= all[i]->kernel->sparse;
+            note->why = note->why ? note->why : all[i]->why; /* R has no kernel */
             add_times(note, all[i], i == 0 ? cop_divide_up(s.steps, s.chunk) : s.steps);
         }
     }
