@@ -131,6 +131,21 @@ static coppice_status apply_affine(cop_graph *graph, const linear *layer, const 
     return scale_weight(graph, layer, factor, err);
 }
 
+/* Gives a layer, which has no clamp, the one that BatchNormalization was given before its
+ * parameters or the layer's weight were known. */
+static coppice_status take_clamp(cop_graph *graph, const cop_node *batchnorm, cop_node *layer,
+                                 coppice_error *err) {
+    float min, max;
+    if (!cop_node_attr(batchnorm, "activation_min"))
+        return COPPICE_OK;
+    COP_TRY(cop_node_float(batchnorm, "activation_min", -INFINITY, &min, err));
+    COP_TRY(cop_node_float(batchnorm, "activation_max", INFINITY, &max, err));
+    if (!cop_node_set_attr_float(graph, layer, "activation_min", min) ||
+        !cop_node_set_attr_float(graph, layer, "activation_max", max))
+        return cop_fail_memory(err, sizeof *layer->attrs);
+    return COPPICE_OK;
+}
+
 static coppice_status fold_one_batchnorm(cop_graph *graph, const int *counts, cop_node *node,
                                          coppice_error *err) {
     linear layer;
@@ -146,6 +161,8 @@ static coppice_status fold_one_batchnorm(cop_graph *graph, const int *counts, co
     coppice_status status = COPPICE_OK;
     if (batchnorm_as_affine(graph, node, layer.channels, factor, shift)) {
         status = apply_affine(graph, &layer, factor, shift, err);
+        if (!status)
+            status = take_clamp(graph, node, producer, err);
         cop_take_over(graph, producer, node);
     }
     cop_free(factor);

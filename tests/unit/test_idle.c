@@ -74,6 +74,21 @@ START_TEST(bias_behind_a_weight_that_is_computed_is_folded) {
 }
 END_TEST
 
+/* BatchNormalization has its clamp by the time that the weight before it is known. */
+START_TEST(batchnorm_behind_a_weight_that_is_computed_leaves_its_clamp) {
+    small_begin(13);
+    int x = small_input("x", COPPICE_TYPE_FLOAT, DIMS(2, 3, 5, 5));
+    int w = small_node("Neg", 1, small_weights("w", DIMS(4, 3, 3, 3)));
+    int c = small_weights("c", DIMS(4));
+    int variance = small_constant("v", COPPICE_TYPE_FLOAT, DIMS(4), (float[]){0.5f, 1, 2, 3});
+    int y = small_node("BatchNormalization", 5, small_node("Conv", 2, x, w), c, c, c, variance);
+    small_attr_float("activation_min", -0.25f);
+    small_attr_float("activation_max", 0.5f);
+    small_output(y);
+    pattern_becomes(1e-4, "Conv");
+}
+END_TEST
+
 START_TEST(expand_comes_behind_what_is_done_with_single_numbers) {
     small_begin(13);
     int x = small_input("x", COPPICE_TYPE_BOOL, DIMS(2, 1, 4));
@@ -101,6 +116,7 @@ int main(void) {
     tcase_add_test(tests, constants_that_change_nothing_at_most_repeat);
     tcase_add_test(tests, an_output_that_is_an_input_keeps_its_node);
     tcase_add_test(tests, bias_behind_a_weight_that_is_computed_is_folded);
+    tcase_add_test(tests, batchnorm_behind_a_weight_that_is_computed_leaves_its_clamp);
     tcase_add_test(tests, expand_comes_behind_what_is_done_with_single_numbers);
     tcase_add_test(tests, expand_stays_before_what_is_done_with_all_elements);
     return unit_run("idle", tests);
