@@ -33,11 +33,12 @@ typedef struct cop_call {
     coppice_error *err;
 } cop_call;
 
-/* What a profile says of a node without a kernel of its own. */
+/* What plans and profiles say of a node without a kernel of its own. */
 typedef struct cop_op_note {
     const char *kernel;         /* names; as long as the state */
     const char *why;            /* static text */
     bool sparse;                /* one of them skips zero weights */
+    size_t weights;             /* that are packed */
     double sparsity;            /* of all weights */
     int64_t macs;               /* with kept weights, in one run */
     double dense_ms, sparse_ms; /* of one run, as measured; -1: not */

@@ -123,11 +123,12 @@ static void bind_operands(cop_plan_builder *b) {
     }
 }
 
-/* What a profile will say of it. */
-static void note_op(const cop_call *call, cop_step *step) {
+/* What a profile will say of it, and what it holds. */
+static void note_op(const cop_call *call, cop_plan *plan, cop_step *step) {
     cop_op_note note;
     if (!step->op->describe || !step->op->describe(call, &note))
         return;
+    plan->total_bytes += note.weights * sizeof(float);
     step->op_kernel = note.kernel;
     step->op_sparse = note.sparse;
     step->why = note.why;
@@ -165,7 +166,7 @@ static coppice_status prepare(cop_plan_builder *b, cop_step *step) {
                      .err = b->err};
     COP_TRY(step->op->prepare(&call, &step->state));
     call.state = step->state;
-    note_op(&call, step);
+    note_op(&call, plan, step);
     return COPPICE_OK;
 }
 

@@ -136,6 +136,7 @@ bool cop_rnn_describe(const cop_call *call, cop_op_note *note) {
         }
     }
     name_kernels(w);
+    note->weights = weights;
     note->sparsity = weights ? 1 - (double)kept / (double)weights : 0;
     note->macs = (int64_t)(kept * s.steps * s.batch);
     return w->kernels[0] != 0;
