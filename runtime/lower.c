@@ -29,8 +29,7 @@ static bool is_constant_float(const coppice_tensor *t) {
     return t && t->data && t->type == COPPICE_TYPE_FLOAT && coppice_tensor_count(t) > 0;
 }
 
-/* Of floats that are aligned to nothing. */
-static size_t count_nonzeros(const void *weights, size_t count) {
+size_t cop_count_nonzeros(const void *weights, size_t count) {
     const unsigned char *from = weights;
     size_t nonzeros = 0;
     for (size_t i = 0; i < count; i++) {
@@ -233,7 +232,7 @@ coppice_status cop_lower(const cop_graph *graph, const cop_shapes *shapes, size_
     out->input = n->inputs[0];
     out->output = n->outputs[0];
     apply_fusion(fusion, out);
-    c->nonzeros = count_nonzeros(c->turned ? c->turned : c->weights, cop_conv_weights(c));
+    c->nonzeros = cop_count_nonzeros(c->turned ? c->turned : c->weights, cop_conv_weights(c));
     return COPPICE_OK;
 }
 

@@ -100,6 +100,9 @@ void cop_lowered_free(cop_lowered *lowered);
 bool cop_lowers(const cop_graph *graph, const cop_shapes *shapes, size_t node, float *min,
                 float *max);
 
+/* Of `count` float32 that are aligned to nothing. */
+size_t cop_count_nonzeros(const void *weights, size_t count);
+
 /* True for the operators that cop_lower knows. */
 bool cop_may_lower(const cop_node *node);
 

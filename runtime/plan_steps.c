@@ -163,6 +163,22 @@ static coppice_status emit_view(cop_plan_builder *b, const cop_node *n, const co
     return view < 0 ? cop_fail_memory(b->err, sizeof(cop_slot)) : COPPICE_OK;
 }
 
+/* Zeros in weights of layers that run as their operator does: nothing skips them. */
+static void note_zeros(const cop_plan_builder *b, const cop_node *n, cop_step *step) {
+    static const char *const ops[] = {"Conv",   "ConvTranspose", "DeformConv", "Gemm",
+                                      "MatMul", "Einsum",        NULL};
+    if (!cop_is_one_of(n, ops) || n->input_count < 2 || n->inputs[1] < 0)
+        return;
+    const coppice_tensor *w = cop_plan_tensor(b->plan, n->inputs[1]);
+    int64_t count = w->data && w->type == COPPICE_TYPE_FLOAT ? coppice_tensor_count(w) : 0;
+    size_t nonzeros = count > 0 ? cop_count_nonzeros(w->data, (size_t)count) : 0;
+    if (count <= 0 || nonzeros == (size_t)count)
+        return;
+    step->sparsity = 1 - (double)nonzeros / (double)count;
+    step->macs = (int64_t)((double)step->macs * (1 - step->sparsity));
+    step->why = "no sparse kernel takes this: runs dense";
+}
+
 static coppice_status emit_op(cop_plan_builder *b, size_t node) {
     cop_plan *plan = b->plan;
     const cop_node *n = &b->graph->nodes[node];
@@ -202,6 +218,7 @@ static coppice_status emit_op(cop_plan_builder *b, size_t node) {
     }
     int64_t macs = cop_node_macs(b->graph, node, &plan->shapes);
     step->macs = macs > 0 ? macs : 0;
+    note_zeros(b, n, step);
     step->scratch = scratch_of(b, node, step);
     return COPPICE_OK;
 }

@@ -54,7 +54,8 @@ static inline __attribute__((always_inline)) void groups(const cop_tile_args *ar
                 sums[n % SUMS] +=
                     cop_vector_load(value) *
                     cop_vector_of(input_at(args, dense ? n * sizeof(float) : offset[n]));
-            offset += dense ? 0 : count;
+            if (!dense)
+                offset += count;
             cop_vector sum = (sums[0] + sums[1]) + (sums[2] + sums[3]);
             for (size_t h = 0; h < HEIGHT && *row + h < args->row_count; h++)
                 finish(args, *row + h, sum[h]);

@@ -176,7 +176,8 @@ COP_ALWAYS_INLINE void cop_tile_groups(const cop_tile_args *args, cop_part part,
                                         ? cop_lanes_fma_weight_half(weights, h, x[v], acc[h][v])
                                         : cop_lanes_fma_weight(weights, h, x[v], acc[h][v]);
             }
-            offset += dense ? 0 : count;
+            if (!dense)
+                offset += count;
             for (int h = 0; h < HEIGHT; h++)
                 cop_tile_end(out[h], acc[h], part, min, max, clamp);
         }

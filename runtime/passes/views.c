@@ -201,7 +201,7 @@ bool cop_view_from(const cop_shaped *p, int value, int base, unsigned flags, cop
 void cop_view_merge(cop_view *view, bool across) {
     int count = 0;
     for (int i = 0; i < view->count; i++) {
-        cop_factor f = view->factors[i], *last = &view->factors[count - 1];
+        cop_factor f = view->factors[i], *last = &view->factors[count ? count - 1 : 0];
         if (count && (across || last->dim == f.dim) && last->stride == f.size * f.stride) {
             last->size *= f.size;
             last->stride = f.stride;

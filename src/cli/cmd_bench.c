@@ -196,7 +196,7 @@ static void print_verdict(cli_context *cli, const coppice_bench_side *side) {
             continue;
         with_zeros++;
         sparse += row->sparse;
-        slower += !row->sparse && row->sparse_ms >= 0 && row->dense_ms >= 0;
+        slower += !row->sparse && row->dense_ms >= 0 && row->sparse_ms > row->dense_ms;
     }
     if (!with_zeros)
         cli_print(cli, "no layer has zero weights: nothing for sparse kernels to skip\n");

@@ -2,6 +2,8 @@
 import functools
 
 import numpy as np
+import onnx
+from onnx import helper, numpy_helper
 
 import harness
 from test_prune import ALL, OWN, locate, prunable, random_inputs, weights
@@ -147,6 +149,20 @@ def is_recognised(context):
         harness.assert_all_close(context.run(pruned, inputs), harness.ort_run(pruned, inputs), pattern)
 
 
+def without_a_sparse_kernel(context):
+    """A layer that nothing skips zeros in runs dense, and the profile says so."""
+    weight = np.random.default_rng(0).standard_normal((4, 6, 3, 3)).astype(np.float32)
+    weight[::2] = 0
+    node = helper.make_node("ConvTranspose", ["x", "w"], ["y"], name="up")
+    values = [helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, [1, c, None, None]) for n, c in (("x", 4), ("y", 6))]
+    graph = helper.make_graph([node], "g", values[:1], values[1:], [numpy_helper.from_array(weight, "w")])
+    path = context.folder / "up.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)]), path)
+    rows = context.coppice_json("bench", path, "--profile", "-n", "1", "-w", "0", "--shape", "x:1x4x5x5")["layers"]
+    row = next(r for r in rows if r["node"] == "up")
+    assert row["sparsity"] == 0.5 and row["chosen"] == "dense" and "no sparse kernel" in row["why"], row
+
+
 def tests():
     for model in MODELS:
         yield f"2:4 masks of {model} are those of NumPy", functools.partial(groups_of_numpy, model)
@@ -155,4 +171,5 @@ def tests():
         yield f"{high}x{wide} blocks are those of the smallest means", functools.partial(blocks_of_numpy, high, wide)
     yield "ERK gives the layers what its formula says", erk_of_numpy
     yield "random masks go by the seed alone", random_by_seed
+    yield "a layer without a sparse kernel says that it runs dense", without_a_sparse_kernel
     yield "inspect recognises the patterns, and they run as in ONNX Runtime", is_recognised
