@@ -32,10 +32,17 @@ bool cop_conv_is_depthwise(const cop_conv *c) {
     return c->groups > 1 && c->groups == c->in_channels;
 }
 
+bool cop_conv_is_pointwise(const cop_conv *c) {
+    return c->kernel_h == 1 && c->kernel_w == 1 && c->stride_h == 1 && c->stride_w == 1 &&
+           c->in_h == c->out_h && c->in_w == c->out_w && c->pad_top == 0 && c->pad_left == 0;
+}
+
 bool cop_conv_is_product(const cop_conv *c) {
-    return c->groups == 1 && c->kernel_h == 1 && c->kernel_w == 1 && c->stride_h == 1 &&
-           c->stride_w == 1 && c->in_h == c->out_h && c->in_w == c->out_w && c->pad_top == 0 &&
-           c->pad_left == 0;
+    return c->groups == 1 && cop_conv_is_pointwise(c);
+}
+
+size_t cop_conv_positions(const cop_conv *c) {
+    return c->batch * c->out_h * c->out_w;
 }
 
 size_t cop_conv_weights(const cop_conv *c) {

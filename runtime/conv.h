@@ -52,8 +52,15 @@ cop_conv cop_conv_of_product(size_t tokens, size_t inputs, size_t outputs);
 /* Has each input channel a group of its own? */
 bool cop_conv_is_depthwise(const cop_conv *conv);
 
-/* A matrix product: 1x1 without groups, strides and padding. */
+/* Does a position of the output read the same position of the input, and no other? 1x1 without
+ * strides and padding. */
+bool cop_conv_is_pointwise(const cop_conv *conv);
+
+/* A matrix product: pointwise without groups. */
 bool cop_conv_is_product(const cop_conv *conv);
+
+/* Of the output, those of all images. */
+size_t cop_conv_positions(const cop_conv *conv);
 
 /* Weights, zeros too. */
 size_t cop_conv_weights(const cop_conv *conv);

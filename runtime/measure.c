@@ -49,7 +49,7 @@ struct cop_timing {
 };
 
 double cop_conv_work(const cop_conv *c, const cop_conv_kernel *k) {
-    double pixels = (double)(c->batch * c->out_h * c->out_w);
+    double pixels = (double)cop_conv_positions(c);
     return pixels * (double)(k->sparse ? c->nonzeros : cop_conv_weights(c));
 }
 
@@ -75,7 +75,7 @@ static double by_rule(const cop_conv *c, const cop_conv_kernel *k) {
 }
 
 static bool is_vector(const cop_conv *c) {
-    return c->batch * c->out_h * c->out_w == 1;
+    return cop_conv_positions(c) == 1;
 }
 
 /* Layers that one kernel does at about one rate. One position leaves all but one lane of a tile
@@ -282,7 +282,7 @@ static size_t buffer_bytes(size_t channels, size_t positions) {
 
 static coppice_status make_buffers(cop_tuner *t, const cop_conv *c, size_t scratch) {
     size_t in = buffer_bytes(c->in_channels, c->batch * c->in_h * c->in_w);
-    size_t out = buffer_bytes(c->out_channels, c->batch * c->out_h * c->out_w);
+    size_t out = buffer_bytes(c->out_channels, cop_conv_positions(c));
     if (!make_large(&t->input, in, true) || !make_large(&t->output, out, false) ||
         (c->residual && !make_large(&t->residual, out, true)) ||
         !make_large(&t->scratch, scratch, false))
@@ -335,7 +335,7 @@ static coppice_status run_once(const cop_tuner *t, const cop_conv *c, const cop_
     COP_TRY(k->run(state, &io, NULL, t->err));
     if (tail->there)
         cop_tail_apply(tail, cop_kernels_of(t->settings->isa), io.residual, io.output,
-                       c->out_channels * c->batch * c->out_h * c->out_w, NULL);
+                       c->out_channels * cop_conv_positions(c), NULL);
     return COPPICE_OK;
 }
 

@@ -108,7 +108,7 @@ static coppice_status emit_conv(cop_plan_builder *b, size_t node, const cop_lowe
     step->dense_ms = choices->dense_ms;
     step->sparse_ms = choices->sparse_ms;
     const cop_conv *c = &lowered->conv;
-    step->macs = (int64_t)(c->nonzeros * c->batch * c->out_h * c->out_w);
+    step->macs = (int64_t)(c->nonzeros * cop_conv_positions(c));
     plan->total_bytes += choices->weights * sizeof(float);
     step->sparsity = 1 - (double)choices->nonzeros / (double)choices->weights;
     return create_kernel(b, choices, c, step);

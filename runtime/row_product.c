@@ -66,8 +66,7 @@ coppice_status cop_row_product_new(const cop_settings *settings, const float *we
                                    coppice_error *err) {
     cop_conv conv = cop_conv_of_product(rows, depth, columns);
     conv.weights = weights;
-    for (size_t i = 0; i < depth * columns; i++)
-        conv.nonzeros += weights[i] != 0;
+    conv.nonzeros = cop_count_nonzeros(weights, depth * columns);
     *p = (cop_row_product){.weights = depth * columns,
                            .nonzeros = conv.nonzeros,
                            .in = {COPPICE_TYPE_FLOAT, 2, {(int64_t)rows, (int64_t)depth}, NULL},

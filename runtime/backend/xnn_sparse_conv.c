@@ -33,20 +33,16 @@ typedef struct sparse_conv {
     cop_xnn_spmm **steps;          /* [conv.groups][blocks] */
 } sparse_conv;
 
-static bool is_in_place(const cop_conv *c) {
-    return cop_im2col_is_input(c) && c->groups == 1;
-}
-
 static bool supports_sparse_1x1(const cop_conv *c) {
     size_t floats;
-    return cop_xnn_supports(c) && is_in_place(c) &&
+    return cop_xnn_supports(c) && cop_conv_is_product(c) &&
            cop_size_mul(c->out_h * c->out_w, c->in_channels, &floats) &&
            floats < INT32_MAX / sizeof(float);
 }
 
 static bool supports_sparse_any(const cop_conv *c) {
     size_t columns;
-    return cop_xnn_supports(c) && cop_tiling_fits(c) && !is_in_place(c) &&
+    return cop_xnn_supports(c) && cop_tiling_fits(c) && !cop_conv_is_product(c) &&
            !cop_conv_is_depthwise(c) &&
            cop_size_mul(c->in_channels / c->groups, c->kernel_h, &columns) &&
            cop_size_mul(columns, c->kernel_w, &columns) && columns < 1024 * 1024;
@@ -77,7 +73,7 @@ static size_t choose_tile(size_t columns, size_t all, unsigned threads) {
 /* Planes where they add little work, columns else. */
 static coppice_status choose_tiling(sparse_conv *s, const cop_conv *c, unsigned threads,
                                     coppice_error *err) {
-    size_t columns = cop_tiling_positions(c, false), planes = cop_tiling_positions(c, true);
+    size_t columns = cop_conv_positions(c), planes = cop_tiling_positions(c);
     bool use_planes = s->taps > 1 && planes / 5 * 4 <= columns;
     size_t all = use_planes ? planes / c->batch : columns;
     s->expand = use_planes && !cop_xnn_spmm_takes_offsets();
@@ -174,7 +170,7 @@ static coppice_status sparse_create(const cop_conv *c, const coppice_threadpool 
         return cop_fail_memory(err, sizeof *s);
     s->conv = *c;
     s->conv.weights = s->conv.bias = NULL;
-    s->in_place = is_in_place(c);
+    s->in_place = cop_conv_is_product(c);
     s->taps = c->kernel_h * c->kernel_w;
     s->channels = c->in_channels / c->groups;
     s->rows = c->out_channels / c->groups;

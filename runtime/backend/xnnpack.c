@@ -198,7 +198,7 @@ static bool supports_depthwise(const cop_conv *c) {
 }
 
 static bool supports_fully_connected(const cop_conv *c) {
-    return cop_xnn_supports(c) && c->tokens && c->groups == 1 && cop_im2col_is_input(c);
+    return cop_xnn_supports(c) && c->tokens && cop_conv_is_product(c);
 }
 
 /* Weights as XNNPACK wants them: [out_channels][kernel_h][kernel_w][in_channels / groups]. Free

@@ -37,7 +37,7 @@ static size_t lanes_for(size_t positions) {
 }
 
 bool cop_few_conv_supports(const cop_conv *c) {
-    size_t positions = c->batch * c->out_h * c->out_w;
+    size_t positions = cop_conv_positions(c);
     return cop_conv_is_product(c) && positions > 1 && positions <= COP_FEW_MOST &&
            c->in_channels * lanes_for(positions) / COP_FEW_UNIT <= UINT16_MAX;
 }
@@ -139,7 +139,7 @@ coppice_status cop_few_conv_create(const cop_conv *conv, coppice_isa isa, void *
         return cop_fail_memory(err, sizeof *s);
     s->rows = conv->out_channels;
     s->columns = conv->in_channels;
-    s->positions = conv->batch * conv->out_h * conv->out_w;
+    s->positions = cop_conv_positions(conv);
     s->parts = cop_divide_up(s->rows, PART_ROWS);
     s->min = conv->min;
     s->max = conv->max;

@@ -22,7 +22,7 @@ typedef struct panel_conv {
 } panel_conv;
 
 bool cop_panel_conv_supports(const cop_conv *c) {
-    size_t positions = c->batch * c->out_h * c->out_w;
+    size_t positions = cop_conv_positions(c);
     return cop_conv_is_product(c) && positions > 0 &&
            positions <= (c->tokens ? MOST_TOKENS : MOST_PIXELS);
 }
@@ -69,7 +69,7 @@ coppice_status cop_panel_conv_create(const cop_conv *conv, coppice_isa isa, void
     s->kernels = cop_kernels_of(isa);
     s->rows = conv->out_channels;
     s->columns = conv->in_channels;
-    s->positions = conv->batch * conv->out_h * conv->out_w;
+    s->positions = cop_conv_positions(conv);
     s->min = conv->min;
     s->max = conv->max;
     coppice_status status = pack(s, conv, err);

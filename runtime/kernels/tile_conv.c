@@ -63,12 +63,6 @@ bool cop_tile_conv_supports(const cop_conv *conv) {
     return cop_tiling_fits(conv) && conv->in_channels > 0;
 }
 
-/* Does a position of the output read the same position of the input? */
-static bool is_direct(const cop_conv *c) {
-    return c->kernel_h * c->kernel_w == 1 && c->stride_h == 1 && c->stride_w == 1 &&
-           c->out_h == c->in_h && c->out_w == c->in_w && c->pad_top == 0 && c->pad_left == 0;
-}
-
 /* As many channels as fit, all blocks of about one size. Offsets reach over all taps of a channel:
  * columns have no more. */
 static void choose_blocks(tile_conv *s, cop_tile_kind kind) {
@@ -130,7 +124,7 @@ static coppice_status prepare(tile_conv *s, const cop_conv *conv, cop_tile_kind 
     COP_TRY(cop_columns_create(conv, s->kernels, &s->columns, err));
     s->conv = *conv;
     s->conv.weights = s->conv.bias = NULL;
-    s->direct = is_direct(conv);
+    s->direct = cop_conv_is_pointwise(conv);
     s->tile = s->columns.tile;
     s->group_rows = conv->out_channels / conv->groups;
     s->group_columns = conv->in_channels / conv->groups * s->columns.taps;

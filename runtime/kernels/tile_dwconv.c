@@ -112,7 +112,7 @@ static void describe(tile_dwconv *s) {
     const cop_conv *c = &s->conv;
     s->multiplier = c->out_channels / c->groups;
     s->in_tile = cop_stripe_width(c->batch * c->in_h * c->in_w);
-    s->out_tile = cop_stripe_width(c->batch * c->out_h * c->out_w);
+    s->out_tile = cop_stripe_width(cop_conv_positions(c));
     size_t before = c->pad_left / c->stride_w;
     s->lead = cop_round_up(before, COP_DWCONV_LANES) - before;
     s->phase = phase_floats(c);

@@ -127,25 +127,23 @@ static const char *stripe_at(const source *s, size_t q, size_t channel, size_t c
     return room;
 }
 
-static void walk_stripe(const tile_job *job, size_t item) {
-    const cop_tiles *t = &job->tiles;
-    _Alignas(64) char room[COP_WALK_INPUTS][LONGEST_STRIPE * 16];
-    size_t first = item / t->channels * t->tile, channel = item % t->channels;
-    size_t n = cop_smaller(t->tile, t->positions - first);
-    const void *in[COP_WALK_INPUTS] = {0};
-    ptrdiff_t strides[COP_WALK_INPUTS + 1] = {1, 1, 1, 1};
-    for (int k = 0; k < job->inputs; k++) {
-        const source *s = &job->in[k];
-        in[k] = s->alike ? s->data + item * t->tile * s->element
-                         : stripe_at(s, first, channel, n, room[k], &strides[k + 1]);
-    }
-    job->fn(job->context, n, job->out + item * t->tile * job->element, in, strides);
-}
-
 /* Items are stripes. */
 static void walk_stripes(void *context, size_t begin, size_t end) {
-    for (size_t item = begin; item < end; item++)
-        walk_stripe(context, item);
+    const tile_job *job = context;
+    const cop_tiles *t = &job->tiles;
+    _Alignas(64) char room[COP_WALK_INPUTS][LONGEST_STRIPE * 16];
+    for (size_t item = begin; item < end; item++) {
+        size_t first = item / t->channels * t->tile, channel = item % t->channels;
+        size_t n = cop_smaller(t->tile, t->positions - first);
+        const void *in[COP_WALK_INPUTS] = {0};
+        ptrdiff_t strides[COP_WALK_INPUTS + 1] = {1, 1, 1, 1};
+        for (int k = 0; k < job->inputs; k++) {
+            const source *s = &job->in[k];
+            in[k] = s->alike ? s->data + item * t->tile * s->element
+                             : stripe_at(s, first, channel, n, room[k], &strides[k + 1]);
+        }
+        job->fn(job->context, n, job->out + item * t->tile * job->element, in, strides);
+    }
 }
 
 /* Items are elements of memory. */

@@ -131,6 +131,14 @@ static coppice_status apply_affine(cop_graph *graph, const linear *layer, const 
     return scale_weight(graph, layer, factor, err);
 }
 
+static coppice_status set_clamp(cop_graph *graph, cop_node *node, float min, float max,
+                                coppice_error *err) {
+    if (cop_node_set_attr_float(graph, node, "activation_min", min) &&
+        cop_node_set_attr_float(graph, node, "activation_max", max))
+        return COPPICE_OK;
+    return cop_fail_memory(err, sizeof *node->attrs);
+}
+
 /* Gives a layer, which has no clamp, the one that BatchNormalization was given before its
  * parameters or the layer's weight were known. */
 static coppice_status take_clamp(cop_graph *graph, const cop_node *batchnorm, cop_node *layer,
@@ -140,10 +148,7 @@ static coppice_status take_clamp(cop_graph *graph, const cop_node *batchnorm, co
         return COPPICE_OK;
     COP_TRY(cop_node_float(batchnorm, "activation_min", -INFINITY, &min, err));
     COP_TRY(cop_node_float(batchnorm, "activation_max", INFINITY, &max, err));
-    if (!cop_node_set_attr_float(graph, layer, "activation_min", min) ||
-        !cop_node_set_attr_float(graph, layer, "activation_max", max))
-        return cop_fail_memory(err, sizeof *layer->attrs);
-    return COPPICE_OK;
+    return set_clamp(graph, layer, min, max, err);
 }
 
 static coppice_status fold_one_batchnorm(cop_graph *graph, const int *counts, cop_node *node,
@@ -322,9 +327,7 @@ static coppice_status fuse_one_activation(cop_graph *graph, const int *counts, c
         cop_node_float(producer, "activation_max", INFINITY, &max, NULL))
         return COPPICE_OK;
     /* One clamp behind another is a clamp to what the second makes of the first one's bounds. */
-    if (!cop_node_set_attr_float(graph, producer, "activation_min", clamp(min, low, high)) ||
-        !cop_node_set_attr_float(graph, producer, "activation_max", clamp(max, low, high)))
-        return cop_fail_memory(err, sizeof *producer->attrs);
+    COP_TRY(set_clamp(graph, producer, clamp(min, low, high), clamp(max, low, high), err));
     cop_take_over(graph, producer, node);
     return COPPICE_OK;
 }

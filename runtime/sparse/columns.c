@@ -165,7 +165,7 @@ coppice_status cop_columns_create(const cop_conv *conv, const cop_kernels *kerne
     *out = (cop_columns){.conv = *conv, .kernels = kernels};
     out->conv.weights = out->conv.bias = NULL;
     out->taps = conv->kernel_h * conv->kernel_w;
-    out->positions = conv->batch * conv->out_h * conv->out_w;
+    out->positions = cop_conv_positions(conv);
     out->tile = cop_stripe_width(out->positions);
     out->tiles = cop_divide_up(out->positions, out->tile);
     out->in_tile = cop_stripe_width(conv->batch * conv->in_h * conv->in_w);

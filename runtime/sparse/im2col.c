@@ -12,12 +12,6 @@ typedef struct piece {
     size_t input;               /* index in the plane of the first input */
 } piece;
 
-bool cop_im2col_is_input(const cop_conv *conv) {
-    return conv->kernel_h == 1 && conv->kernel_w == 1 && conv->stride_h == 1 &&
-           conv->stride_w == 1 && conv->out_h == conv->in_h && conv->out_w == conv->in_w &&
-           conv->pad_top == 0 && conv->pad_left == 0;
-}
-
 /* How many of `n` steps x0, x0 + stride, ... lie below `limit`, when x0 may be negative. */
 static size_t steps_below(ptrdiff_t x0, size_t stride, size_t n, ptrdiff_t limit) {
     if (x0 >= limit)
@@ -114,7 +108,7 @@ void cop_im2col(const cop_conv *conv, const float *input, size_t channel, size_t
                 size_t pixel, size_t pixels, float *output, size_t pitch) {
     size_t plane = conv->in_h * conv->in_w;
     input += channel * plane;
-    if (cop_im2col_is_input(conv)) {
+    if (cop_conv_is_pointwise(conv)) {
         for (size_t c = 0; c < channels; c++)
             memcpy(output + c * pitch, input + c * plane + pixel, pixels * sizeof *output);
         return;

@@ -12,7 +12,4 @@
 void cop_im2col(const cop_conv *conv, const float *input, size_t channel, size_t channels,
                 size_t pixel, size_t pixels, float *output, size_t pitch);
 
-/* True when that matrix is the input itself: 1x1, stride 1, no padding. */
-bool cop_im2col_is_input(const cop_conv *conv);
-
 #endif

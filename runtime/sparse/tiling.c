@@ -52,16 +52,15 @@ bool cop_tiling_fits(const cop_conv *c) {
            small_product(columns, c->in_channels, &columns) && columns < UINT32_MAX / 1024;
 }
 
-size_t cop_tiling_positions(const cop_conv *c, bool planes) {
-    size_t image = planes ? (c->out_h - 1) * plane_pitch(c) + c->out_w : c->out_h * c->out_w;
-    return image * c->batch;
+size_t cop_tiling_positions(const cop_conv *c) {
+    return ((c->out_h - 1) * plane_pitch(c) + c->out_w) * c->batch;
 }
 
 static void describe_columns(cop_tiling *t) {
     const cop_conv *c = &t->conv;
     t->lay = *c;
     t->pitch = c->out_w;
-    t->span = cop_tiling_positions(c, false);
+    t->span = cop_conv_positions(c);
     t->stripe = cop_round_up(t->tile, 16);
     t->channel = c->kernel_h * c->kernel_w * t->stripe;
     for (size_t i = 0; i < c->kernel_h * c->kernel_w; i++)
@@ -74,7 +73,7 @@ static void describe_planes(cop_tiling *t) {
     phases(c->kernel_h, c->stride_h, c->dilation_h, &phase_h, &steps_h);
     phases(c->kernel_w, c->stride_w, c->dilation_w, &phase_w, &steps_w);
     t->pitch = plane_pitch(c);
-    t->span = cop_tiling_positions(c, true) / c->batch;
+    t->span = cop_tiling_positions(c) / c->batch;
     t->reach = steps_h * t->pitch + steps_w;
     t->stripe = cop_round_up(t->tile + t->reach, 16);
     /* Phase (r, s) of a plane is tap (r, s) of a convolution with the same stride whose output rows

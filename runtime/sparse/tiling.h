@@ -31,8 +31,8 @@ typedef struct cop_tiling {
  * before anything else here. */
 bool cop_tiling_fits(const cop_conv *conv);
 
-/* Positions of all tiles that `planes` or columns need. */
-size_t cop_tiling_positions(const cop_conv *conv, bool planes);
+/* Positions of all tiles that planes need; columns need cop_conv_positions. */
+size_t cop_tiling_positions(const cop_conv *conv);
 
 /* *t must be zeroed; free it also on failure. `tile`: positions of a tile. */
 coppice_status cop_tiling_create(const cop_conv *conv, bool planes, size_t tile, cop_tiling *t,

@@ -1,6 +1,4 @@
 /* What timing one layer says about others. Nothing here depends on how long anything takes. */
-#include <math.h>
-
 #include "runtime/measure.h"
 #include "unit.h"
 
@@ -8,24 +6,12 @@ enum { CHANNELS = 16 };
 
 /* A 1x1 convolution over images of width x width. */
 static cop_conv conv_of(size_t width, const float *weights) {
-    return (cop_conv){.batch = 1,
-                      .groups = 1,
-                      .in_channels = CHANNELS,
-                      .out_channels = CHANNELS,
-                      .in_h = width,
-                      .in_w = width,
-                      .out_h = width,
-                      .out_w = width,
-                      .kernel_h = 1,
-                      .kernel_w = 1,
-                      .stride_h = 1,
-                      .stride_w = 1,
-                      .dilation_h = 1,
-                      .dilation_w = 1,
-                      .weights = weights,
-                      .nonzeros = CHANNELS * CHANNELS,
-                      .min = -INFINITY,
-                      .max = INFINITY};
+    cop_conv conv = cop_conv_of_product(width, CHANNELS, CHANNELS);
+    conv.in_h = conv.out_h = width;
+    conv.weights = weights;
+    conv.nonzeros = CHANNELS * CHANNELS;
+    conv.tokens = false;
+    return conv;
 }
 
 static cop_node_choices tile_kernels(const cop_conv *conv) {
