@@ -32,6 +32,10 @@ static inline size_t cop_smaller(size_t a, size_t b) {
     return a < b ? a : b;
 }
 
+static inline int64_t cop_i64_smaller(int64_t a, int64_t b) {
+    return a < b ? a : b;
+}
+
 /* `n` rounded up to a multiple of `to` (a power of two); `n` must leave room for it. */
 static inline size_t cop_round_up(size_t n, size_t to) {
     return (n + to - 1) & ~(to - 1);

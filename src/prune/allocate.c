@@ -29,10 +29,6 @@ typedef struct allocation {
     cop_arena arena;
 } allocation;
 
-static int64_t weights_of(const cop_weight *weight) {
-    return coppice_tensor_count(&weight->constant->tensor);
-}
-
 static coppice_status begin(allocation *a, const cop_weights *weights, double sparsity,
                             cop_decision *decisions, coppice_error *err) {
     a->shares = cop_arena_array(&a->arena, weights->count + 1, sizeof *a->shares);
@@ -43,7 +39,7 @@ static coppice_status begin(allocation *a, const cop_weights *weights, double sp
             continue;
         share *s = &a->shares[a->count++];
         *s = (share){.weight = &weights->items[i], .decision = &decisions[i]};
-        s->count = weights_of(s->weight);
+        s->count = coppice_tensor_count(&s->weight->constant->tensor);
         a->total += s->count;
     }
     a->zeros = cop_zeros_wanted(sparsity, a->total);
@@ -178,16 +174,12 @@ static double find_limit(const allocation *a) {
     uint64_t below = 0, above = 0x3ff0000000000000u; /* 1.0 */
     while (below < above) {
         uint64_t middle = below + (above - below) / 2;
-        double limit;
-        memcpy(&limit, &middle, sizeof limit);
-        if (all_at_most(a, limit) >= a->zeros)
+        if (all_at_most(a, cop_bits_double(middle)) >= a->zeros)
             above = middle;
         else
             below = middle + 1;
     }
-    double limit;
-    memcpy(&limit, &above, sizeof limit);
-    return limit;
+    return cop_bits_double(above);
 }
 
 static coppice_status allocate_lamp(allocation *a, coppice_error *err) {

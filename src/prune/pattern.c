@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/size.h"
 #include "graph/constants.h"
 #include "graph/quantized.h"
 
@@ -50,10 +51,6 @@ static int64_t offset_of(const cop_weight_view *v, int64_t group, int64_t row, i
            tap * v->tap_stride;
 }
 
-static int64_t minimum(int64_t a, int64_t b) {
-    return a < b ? a : b;
-}
-
 /* Non-zeros and size of one block, cut at the edges. */
 static int64_t count_block(const cop_weight_view *v, const uint8_t *nonzero, int64_t first,
                            int64_t rows, int64_t columns) {
@@ -93,8 +90,8 @@ static bool is_blocked(const cop_weight_view *v, const uint8_t *nonzero, int64_t
         for (int64_t r = 0; r < v->rows; r += rows)
             for (int64_t c = 0; c < v->columns; c += columns)
                 for (int64_t t = 0; t < v->taps; t++) {
-                    int64_t high = minimum(rows, v->rows - r);
-                    int64_t wide = minimum(columns, v->columns - c);
+                    int64_t high = cop_i64_smaller(rows, v->rows - r);
+                    int64_t wide = cop_i64_smaller(columns, v->columns - c);
                     int64_t count = count_block(v, nonzero, offset_of(v, g, r, c, t), high, wide);
                     if (!add_block(&found, count, high * wide, allowed))
                         return false;
@@ -148,7 +145,7 @@ static bool find_groups(const cop_weight_view *v, const uint8_t *nonzero, int64_
             for (int64_t r = 0; r < v->rows; r++)
                 for (int64_t t = 0; t < v->taps; t++)
                     if (!count_groups(v, nonzero, offset_of(v, g, r, c, t),
-                                      minimum(LARGEST_GROUP, v->columns - c), most))
+                                      cop_i64_smaller(LARGEST_GROUP, v->columns - c), most))
                         return false;
     for (int i = 0; i < GROUP_SIZES; i++) {
         int size = group_sizes[i];

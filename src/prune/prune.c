@@ -73,7 +73,8 @@ typedef struct pools {
 static void add_item(pools *p, const cop_prune_plan *plan, size_t i) {
     const coppice_prune_layer *layer = &plan->report.layers[i];
     const cop_weights *weights = &plan->weights;
-    cop_weight_view_of(&weights->uses[weights->items[i].first_use], &p->views[p->count]);
+    if (!cop_wanted_is_free(&p->pattern))
+        cop_weight_view_of(&weights->uses[weights->items[i].first_use], &p->views[p->count]);
     p->layer[p->count] = i;
     p->items[p->count++] = (cop_pool_item){.constant = plan->weights.items[i].constant,
                                            .zeroed_by = plan->weights.items[i].mask,

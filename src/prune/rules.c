@@ -50,10 +50,6 @@ static coppice_status check_sparsity(const char *what, double sparsity, coppice_
 
 /* N of M weights is a target by itself. */
 static coppice_status check_groups(const coppice_prune_options *options, coppice_error *err) {
-    cop_wanted_pattern pattern;
-    COP_TRY(cop_wanted_parse(options->pattern, &pattern, err));
-    if (!pattern.of)
-        return COPPICE_OK;
     if (options->scope != COPPICE_SCOPE_LAYER)
         return cop_fail(err, COPPICE_INVALID_ARGUMENT,
                         "pattern '%s' prunes every layer alike: no other scope goes with it",
@@ -69,9 +65,12 @@ static coppice_status check_groups(const coppice_prune_options *options, coppice
 }
 
 static coppice_status check_options(const cop_weights *weights,
-                                    const coppice_prune_options *options, coppice_error *err) {
+                                    const coppice_prune_options *options,
+                                    cop_wanted_pattern *pattern, coppice_error *err) {
     COP_TRY(check_sparsity("sparsity", options->sparsity, err));
-    COP_TRY(check_groups(options, err));
+    COP_TRY(cop_wanted_parse(options->pattern, pattern, err));
+    if (pattern->of)
+        COP_TRY(check_groups(options, err));
     if ((int)options->scope < 0 || options->scope > COPPICE_SCOPE_LAMP)
         return cop_fail(err, COPPICE_INVALID_ARGUMENT, "unknown scope %d", (int)options->scope);
     if ((int)options->criterion < 0 || options->criterion > COPPICE_CRITERION_RANDOM)
@@ -92,11 +91,8 @@ static coppice_status check_options(const cop_weights *weights,
 }
 
 /* A weight that cannot be pruned whatever is asked for; NULL when it can. */
-static const char *impossible(cop_weights *weights, const cop_weight *weight,
-                              const coppice_prune_options *options) {
+static const char *impossible(cop_weights *weights, const cop_weight *weight) {
     const coppice_tensor *tensor = &weight->constant->tensor;
-    cop_wanted_pattern pattern;
-    cop_weight_view view;
     if (!weight->maskable && weight->constant->quantized)
         return weight->constant->quantized->obstacle;
     if (!weight->maskable)
@@ -104,10 +100,6 @@ static const char *impossible(cop_weights *weights, const cop_weight *weight,
                                 coppice_type_name(tensor->type));
     if (coppice_tensor_count(tensor) < 1 || !tensor->data)
         return "it has no elements";
-    bool is_free = cop_wanted_parse(options->pattern, &pattern, NULL) != COPPICE_OK ||
-                   cop_wanted_is_free(&pattern);
-    if (!is_free && !cop_weight_view_of(&weights->uses[weight->first_use], &view))
-        return "its elements lie in no order of rows and columns";
     return NULL;
 }
 
@@ -126,7 +118,7 @@ static bool is_depthwise(const cop_weights *weights, size_t weight) {
 const char *cop_weight_kept_dense(cop_weights *weights, size_t index,
                                   const coppice_prune_options *options) {
     const cop_weight *weight = &weights->items[index];
-    const char *reason = impossible(weights, weight, options);
+    const char *reason = impossible(weights, weight);
     if (reason)
         return reason;
     if (options->keep_first && weight->is_first)
@@ -144,10 +136,20 @@ const char *cop_weight_kept_dense(cop_weights *weights, size_t index,
 
 static const char not_included[] = "not included";
 
-static cop_decision decide(cop_weights *weights, size_t index,
-                           const coppice_prune_options *options) {
+/* Can the pattern be found in the weight? */
+static bool has_pattern(const cop_weights *weights, const cop_weight *weight,
+                        const cop_wanted_pattern *pattern) {
+    cop_weight_view view;
+    return cop_wanted_is_free(pattern) ||
+           cop_weight_view_of(&weights->uses[weight->first_use], &view);
+}
+
+static cop_decision decide(cop_weights *weights, size_t index, const coppice_prune_options *options,
+                           const cop_wanted_pattern *pattern) {
     cop_decision decision = {.sparsity = options->sparsity};
-    decision.kept_dense = impossible(weights, &weights->items[index], options);
+    decision.kept_dense = impossible(weights, &weights->items[index]);
+    if (!decision.kept_dense && !has_pattern(weights, &weights->items[index], pattern))
+        decision.kept_dense = "its elements lie in no order of rows and columns";
     if (decision.kept_dense)
         return decision;
     if (matches_any(weights, index, options->exclude, options->exclude_count)) {
@@ -190,13 +192,14 @@ static coppice_status refuse_nothing(const cop_weights *weights, const cop_decis
 
 coppice_status cop_prune_decide(cop_weights *weights, const coppice_prune_options *options,
                                 cop_decision **decisions, coppice_error *err) {
-    COP_TRY(check_options(weights, options, err));
+    cop_wanted_pattern pattern;
+    COP_TRY(check_options(weights, options, &pattern, err));
     cop_decision *all = cop_arena_array(&weights->arena, weights->count, sizeof *all);
     if (!all)
         return cop_fail_memory(err, weights->count * sizeof *all);
     size_t selected = 0;
     for (size_t i = 0; i < weights->count; i++) {
-        all[i] = decide(weights, i, options);
+        all[i] = decide(weights, i, options, &pattern);
         selected += !all[i].kept_dense;
     }
     if (!selected)

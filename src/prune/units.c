@@ -8,6 +8,7 @@
 
 #include "base/arena.h"
 #include "base/error.h"
+#include "base/size.h"
 #include "graph/constants.h"
 #include "prune/keys.h"
 
@@ -85,10 +86,6 @@ static grid grid_of(const cop_wanted_pattern *pattern, const cop_weight_view *v)
     return g;
 }
 
-static int64_t smaller(int64_t a, int64_t b) {
-    return a < b ? a : b;
-}
-
 static unit unit_of(const grid *g, int64_t index) {
     const cop_weight_view *v = g->view;
     int64_t tap = index % g->windows * g->taps;
@@ -98,9 +95,9 @@ static unit unit_of(const grid *g, int64_t index) {
     int64_t row = index % g->down * g->rows, group = index / g->down;
     return (unit){.first = group * v->group_stride + row * v->row_stride +
                            column * v->column_stride + tap * v->tap_stride,
-                  .rows = smaller(g->rows, v->rows - row),
-                  .columns = smaller(g->columns, v->columns - column),
-                  .taps = smaller(g->taps, v->taps - tap)};
+                  .rows = cop_i64_smaller(g->rows, v->rows - row),
+                  .columns = cop_i64_smaller(g->columns, v->columns - column),
+                  .taps = cop_i64_smaller(g->taps, v->taps - tap)};
 }
 
 static int64_t unit_size(const unit *u) {
@@ -138,12 +135,11 @@ static float narrow(double x) {
 }
 
 /* Never 0 but for a unit of zeros: those go before all others. */
-static void score_unit(unit_item *u, int64_t index) {
-    unit one = unit_of(&u->grid, index);
-    int64_t size = unit_size(&one);
+static void score_unit(unit_item *u, int64_t index, const unit *one) {
+    int64_t size = unit_size(one);
     double sum = 0, score = 0;
     for (int64_t i = 0; i < size; i++) {
-        int64_t at = weight_of(&u->grid, &one, i);
+        int64_t at = weight_of(&u->grid, one, i);
         double magnitude = magnitude_at(u->item, at);
         sum += magnitude;
         score += magnitude != 0 ? importance_at(u->item, at, magnitude) : 0;
@@ -173,7 +169,7 @@ static coppice_status make_item(unit_pool *p, unit_item *u, coppice_error *err) 
         int64_t size = unit_size(&one);
         p->largest = size > p->largest ? size : p->largest;
         p->smallest = size < p->smallest ? size : p->smallest;
-        score_unit(u, i);
+        score_unit(u, i, &one);
     }
     p->units += count;
     return COPPICE_OK;
